@@ -1,0 +1,90 @@
+/**
+ * The CPU context in WebAssembly memory: byte offsets from the context's base address, which is a multiple of 65,536.
+ * The interpreter and the TypeScript side both use these names and no others.
+ */
+
+/** Integer registers, i64 each: X0 to X30, then the slots that register number 31 resolves to. */
+export const X = 0;
+/** Always zero: register 31 read as ZR. */
+export const XZR = 31 * 8;
+/** The current stack pointer; the banked ones below hold those that are not current. */
+export const SP = 32 * 8;
+/** Where writes to ZR go; never read. */
+export const SINK = 33 * 8;
+
+/** i64: program counter, valid whenever the interpreter is outside `run` or inside an import. */
+export const PC = 34 * 8;
+/** Flags: N is the sign of NRES, Z is set when ZRES is zero, C and V are 0 or 1. */
+export const NRES = 35 * 8;
+export const ZRES = 36 * 8;
+export const CFLAG = 37 * 8;
+export const VFLAG = 37 * 8 + 4;
+
+/** i32: current exception level 0 to 3, PSTATE.SP, the DAIF bits as in PSTATE[9:6] >> 6, PSTATE.SS, PSTATE.IL. */
+export const EL = 0x130;
+export const SPSEL = 0x134;
+export const DAIF = 0x138;
+export const SS = 0x13c;
+export const IL = 0x140;
+
+/** i32: instructions retired times 16 up to which `run` may go; lowered to make it return at the next block end. */
+export const LIMIT = 0x148;
+/** i32: `bias + pc` when the interpreter last left or called out; see docs/decisions/0001-cpu-engine.md. */
+export const COUNT = 0x14c;
+/** i32: nonzero while the last instruction ended a block (the place where interrupts are sampled). */
+export const BLOCK_END = 0x150;
+/** i32: address of the TLB set of the current translation context. */
+export const TLB = 0x154;
+/** i32: the decoded operation being executed when the interpreter called out. */
+export const SLOT = 0x158;
+
+/** Mailbox of calls out: i64 address, two i64 values (low 64 bits, and high for 128-bit accesses), i32 word or argument. */
+export const MAIL_ADDRESS = 0x160;
+export const MAIL_VALUE = 0x168;
+export const MAIL_VALUE_HIGH = 0x170;
+export const MAIL_WORD = 0x178;
+/** i32: attributes of the access in the mailbox, see ACCESS_*. */
+export const MAIL_ACCESS = 0x17c;
+
+/** Exclusive monitor: i64 address (all ones: open), i64 values loaded, i32 size in bytes. */
+export const EXCLUSIVE_ADDRESS = 0x180;
+export const EXCLUSIVE_VALUE = 0x188;
+export const EXCLUSIVE_VALUE_HIGH = 0x190;
+export const EXCLUSIVE_SIZE = 0x198;
+/** i32: event register of WFE. */
+export const EVENT = 0x19c;
+
+/** V0 to V31, 16 bytes each. */
+export const V = 0x200;
+/** i64 each: FPCR and FPSR. */
+export const FPCR = 0x400;
+export const FPSR = 0x408;
+
+/** System registers, i64 each, in the order of the table in `sysreg/`: room for 512. */
+export const SYSREG = 0x1000;
+
+/** TLB sets, one a translation context (0: EL0, 1: EL1, 2: EL2): read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. */
+export const TLB_SETS = 0x2000;
+export const TLB_ENTRIES = 512;
+export const TLB_ENTRY_BYTES = 16;
+export const TLB_READ = 0;
+export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_FETCH = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_SET_BYTES = 3 * TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const TLB_CONTEXTS = 3;
+
+export const CONTEXT_BYTES = 0x20000;
+
+/** Bits of MAIL_ACCESS. */
+export const ACCESS_UNPRIVILEGED = 1; // LDTR, STTR
+export const ACCESS_EXCLUSIVE = 2;
+export const ACCESS_ORDERED = 4; // acquire or release
+/** Syndrome of a data abort may give ISV=1: bits 8-12 hold the transfer register, 13 sixty-four, 14 sign extension. */
+export const ACCESS_ISV = 8;
+/** The access is a cache or address-translation operation (DC ZVA is a plain store). */
+export const ACCESS_CACHE = 16;
+
+/** Status of a call out. */
+export const GO_ON = 0;
+export const REFETCH = 1;
+export const LEAVE = 2;
