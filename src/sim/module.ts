@@ -20,7 +20,8 @@ export class Module {
   readonly #parts = new Map<string, StatePart>();
 
   constructor(parent: Module | Simulation, name: string) {
-    if (!/^[A-Za-z_][\w@-]*$/.test(name)) throw new Error(`module name "${name}": expected a letter, then word characters`);
+    if (!/^[A-Za-z_][\w@-]*$/.test(name))
+      throw new Error(`module name "${name}": expected a letter, then word characters`);
     this.parent = parent instanceof Module ? parent : null;
     this.simulation = parent instanceof Module ? parent.simulation : parent;
     this.name = name;

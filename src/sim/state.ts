@@ -2,7 +2,7 @@
  * State that is saved, restored, reset and hashed by name. A module keeps all that changes during simulation in parts:
  * cells declared with `module.state({...})`, register banks, lines, events, memories. Nothing else may hold state.
  */
-import { StateHash } from "./hash.ts";
+import type { StateHash } from "./hash.ts";
 
 export type TypedData = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float64Array;
 /** What a snapshot holds: numbers, booleans, strings, null, typed arrays, and lists and records of them. */

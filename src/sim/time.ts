@@ -56,6 +56,8 @@ export class Frequency {
 export function formatTime(time: Time): string {
   if (time === NEVER) return "never";
   const whole = Math.floor(time / SEC);
-  const fraction = String(time % SEC).padStart(10, "0").replace(/0+$/, "");
+  const fraction = String(time % SEC)
+    .padStart(10, "0")
+    .replace(/0+$/, "");
   return fraction === "" ? `${whole} s` : `${whole}.${fraction} s`;
 }
