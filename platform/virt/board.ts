@@ -53,7 +53,8 @@ export const GIC_SPI_COUNT = 256;
 export const FLASH_BANK_SIZE = 0x400_0000;
 export const FLASH_SECTOR_SIZE = 0x4_0000;
 export const VIRTIO_MMIO_COUNT = 32;
-export const GICV2M_BASE_SPI = 80;
+/** SPIs of the MSI frame: INTIDs 80 to 143. */
+export const GICV2M_BASE_SPI = 48;
 export const GICV2M_SPI_COUNT = 64;
 /** The window that QEMU calls its platform bus, with its first interrupt. */
 export const PLATFORM_BUS = { base: 0xc00_0000, size: 0x200_0000, firstSpi: 112, spis: 64 };
