@@ -168,7 +168,7 @@ export function planBoot(boot: BootOptions, board: Omit<DeviceTreeOptions, "boot
     entry: boot.firmware ? 0 : entry,
     x0: boot.kernel && !boot.firmware ? treeAt : 0,
     starts,
-    deviceTree,
+    deviceTree: tree,
     symbols,
   };
 }
