@@ -1,0 +1,6 @@
+export { type BlockStore, SECTOR_BYTES, VirtioBlock, type VirtioBlockOptions } from "./block.ts";
+export { VirtioConsole } from "./console.ts";
+export * from "./device.ts";
+export { VirtioEntropy } from "./entropy.ts";
+export { VirtioNetwork, type VirtioNetworkOptions } from "./network.ts";
+export { type Chain, lengthOf, QUEUE_SIZE_MAX, type Segment, Virtqueue } from "./queue.ts";

@@ -1,0 +1,4 @@
+export { type Arm64Image, parseArm64Image } from "./arm64-image.ts";
+export { type Elf, type ElfSegment, type ElfSymbol, isElf, parseElf } from "./elf.ts";
+export * from "./fdt.ts";
+export { InputError } from "./input-error.ts";
