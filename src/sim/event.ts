@@ -1,30 +1,51 @@
 /**
  * An event: the only thing that can wait in the simulation's queue. It belongs to a module and has a name, so a queue can
- * be saved and restored. Notification follows IEEE 1666: at most one notification is pending, and the earliest wins.
+ * be saved and restored. Notification follows IEEE 1666-2011 clause 5.10: at most one notification is pending, and the
+ * earliest wins. An event may carry an action, the cheap primitive of device models; processes may be sensitive to it.
  */
 import type { Module } from "./module.ts";
+import type { MethodProcess, Process } from "./process.ts";
+import type { Simulation } from "./simulation.ts";
 import { SnapshotError, type StatePart, type StateValue } from "./state.ts";
+import type { ThreadProcess } from "./thread.ts";
 import { NEVER, type Time } from "./time.ts";
+
+/** The processes sensitive to an event. Lists change as SystemC's do, for their order is the order of execution. */
+export class Waiters {
+  readonly staticMethods: MethodProcess[] = [];
+  readonly dynamicMethods: MethodProcess[] = [];
+  readonly staticThreads: ThreadProcess[] = [];
+  readonly dynamicThreads: ThreadProcess[] = [];
+}
 
 export class Event implements StatePart {
   readonly owner: Module;
+  readonly simulation: Simulation;
   readonly name: string;
   /** Among events of one instant the smaller priority fires first; then the one notified first. */
   readonly priority: number;
+  /** Runs whenever the event fires. */
+  readonly action: (() => void) | null;
   /** The pending instant, or NEVER. */
   deadline: Time = NEVER;
   /** Order of notification; the queue's own. */
   sequence = 0;
-  /** Place in the queue, -1 outside it; the queue's own. */
+  /** Place in the queue; -1 outside it; -2 - n for place n among the delta notifications. The queue's own. */
   position = -1;
-  readonly #action: (() => void) | undefined;
+  /** True inside the action after an immediate notification; the kernel's own. */
+  acting = false;
+  /** Processes sensitive to this event; the kernel's own. */
+  waiters: Waiters | null = null;
+  /** The process whose time-out this event is; the kernel's own. */
+  timeoutOf: Process | null = null;
 
   constructor(owner: Module, name: string, action?: () => void, priority = 0) {
     this.owner = owner;
+    this.simulation = owner.simulation;
     this.name = name;
     this.priority = priority;
-    this.#action = action;
-    owner.simulation.registerEvent(this);
+    this.action = action ?? null;
+    this.simulation.registerEvent(this);
   }
 
   get fullName(): string {
@@ -33,29 +54,57 @@ export class Event implements StatePart {
   get pending(): boolean {
     return this.deadline !== NEVER;
   }
-
-  /** Notifies after `delay` ticks from now unless an earlier notification is pending. */
-  notify(delay: Time): void {
-    const time = this.owner.simulation.now + delay;
-    if (time < this.deadline) this.scheduleAt(time);
+  /** True while the pending notification is a delta notification. */
+  get pendingDelta(): boolean {
+    return this.position < -1;
   }
 
-  /** Notifies at `time` exactly, replacing any pending notification: a timer that is set anew. */
+  /**
+   * Notifies after `delay` ticks from now unless an earlier notification is pending; 0 is a delta notification: in the
+   * next delta cycle of this instant. Without `delay` the notification is immediate: a pending one is dropped, the action
+   * runs inside this call, and sensitive processes run in the current evaluation phase; a process or an action that
+   * notifies its own event immediately is not started by it.
+   */
+  notify(delay?: Time): void {
+    const simulation = this.simulation;
+    if (delay === undefined) {
+      simulation.notifyImmediately(this);
+      return;
+    }
+    const time = simulation.now + delay;
+    if (time < this.deadline) simulation.schedule(this, time);
+  }
+
+  /**
+   * Notifies at `time` exactly, replacing any pending notification: a timer that is set anew. A time that is not after
+   * now is a delta notification; NEVER cancels.
+   */
   scheduleAt(time: Time): void {
-    this.owner.simulation.schedule(this, time);
+    this.simulation.schedule(this, time);
   }
 
+  /** Drops the pending notification, if any. */
   cancel(): void {
-    this.owner.simulation.unschedule(this);
+    if (this.position !== -1) this.simulation.unschedule(this);
   }
 
-  /** Called by the queue when the instant has come. */
-  fire(): void {
-    this.#action?.();
+  /** Makes the sensitive processes runnable; the kernel calls it after the action. Order as in SystemC 2.3.4. */
+  trigger(): void {
+    const timeoutOf = this.timeoutOf;
+    if (timeoutOf !== null) timeoutOf.triggerDynamic(this);
+    const waiters = this.waiters;
+    if (waiters === null) return;
+    const methods = waiters.staticMethods;
+    for (let i = methods.length - 1; i >= 0; i--) (methods[i] as MethodProcess).triggerStatic();
+    if (waiters.dynamicMethods.length !== 0) triggerDynamic(waiters.dynamicMethods, this);
+    const threads = waiters.staticThreads;
+    for (let i = threads.length - 1; i >= 0; i--) (threads[i] as ThreadProcess).triggerStatic();
+    if (waiters.dynamicThreads.length !== 0) triggerDynamic(waiters.dynamicThreads, this);
   }
 
+  /** A timed notification; delta notifications and waiting processes are saved by the scheduler. */
   save(): StateValue {
-    return this.pending ? { deadline: this.deadline, sequence: this.sequence } : null;
+    return this.position >= 0 ? { deadline: this.deadline, sequence: this.sequence } : null;
   }
   load(value: StateValue, path: string): void {
     this.cancel();
@@ -64,9 +113,21 @@ export class Event implements StatePart {
     if (typeof deadline !== "number" || typeof sequence !== "number") {
       throw new SnapshotError(`${path}: expected null or a deadline and a sequence`);
     }
-    this.owner.simulation.reschedule(this, deadline, sequence);
+    this.simulation.reschedule(this, deadline, sequence);
   }
   reset(): void {
     this.cancel();
   }
+}
+
+/** A process that is done with the event leaves the list, and the last one takes its place. */
+function triggerDynamic(waiting: Process[], event: Event): void {
+  let last = waiting.length - 1;
+  for (let i = 0; i <= last; i++) {
+    if (!(waiting[i] as Process).triggerDynamic(event)) continue;
+    waiting[i] = waiting[last] as Process;
+    last--;
+    i--;
+  }
+  for (let n = waiting.length; n > last + 1; n--) waiting.pop();
 }

@@ -1,7 +1,9 @@
 /**
  * A wire with a level: interrupt, reset, gpio. A change reaches every sink at once, inside the driver's call, as hardware
- * wires do within a delta cycle; a sink that must not run inside it notifies an event of its own.
+ * wires do within a delta cycle; a sink that must not run inside it notifies an event of its own. Processes wait for
+ * `changed`, `posedge` or `negedge`, notified for the next delta cycle; these events exist once asked for.
  */
+import { Event } from "./event.ts";
 import type { Module } from "./module.ts";
 import { SnapshotError, type StatePart, type StateValue } from "./state.ts";
 
@@ -12,6 +14,9 @@ export class Line implements StatePart {
   readonly name: string;
   #level = false;
   #sinks: LineSink[] = [];
+  #changed: Event | null = null;
+  #posedge: Event | null = null;
+  #negedge: Event | null = null;
 
   constructor(owner: Module, name: string) {
     this.owner = owner;
@@ -30,6 +35,21 @@ export class Line implements StatePart {
     if (level === this.#level) return;
     this.#level = level;
     for (const sink of this.#sinks) sink(level);
+    this.#changed?.notify(0);
+    (level ? this.#posedge : this.#negedge)?.notify(0);
+  }
+
+  get changed(): Event {
+    this.#changed ??= new Event(this.owner, `${this.name}.changed`);
+    return this.#changed;
+  }
+  get posedge(): Event {
+    this.#posedge ??= new Event(this.owner, `${this.name}.posedge`);
+    return this.#posedge;
+  }
+  get negedge(): Event {
+    this.#negedge ??= new Event(this.owner, `${this.name}.negedge`);
+    return this.#negedge;
   }
 
   raise(): void {

@@ -3,10 +3,15 @@
  * guest errors under its full name.
  */
 import { Event } from "./event.ts";
+import type { StateHash } from "./hash.ts";
 import { Line } from "./line.ts";
+import { MethodProcess, type ProcessOptions } from "./process.ts";
 import type { GuestError } from "./report.ts";
+import { Signal, type SignalValue, type WriterPolicy } from "./signal.ts";
 import type { Simulation } from "./simulation.ts";
-import { Cells, SnapshotError, type StatePart, type StateRecord, type StateValue } from "./state.ts";
+import { Cells, hashPart, SnapshotError, type StatePart, type StateRecord, type StateValue } from "./state.ts";
+import { ThreadProcess } from "./thread.ts";
+import type { Thread } from "./wait.ts";
 
 export class Module {
   readonly simulation: Simulation;
@@ -52,6 +57,29 @@ export class Module {
     return this.part(name, new Line(this, name));
   }
 
+  /** Declares a signal: what is written is read from the next delta cycle on. */
+  signal(name: string, initial: boolean, writers?: WriterPolicy): Signal<boolean>;
+  signal(name: string, initial: number, writers?: WriterPolicy): Signal<number>;
+  signal(name: string, initial: string, writers?: WriterPolicy): Signal<string>;
+  signal(name: string, initial: SignalValue, writers?: WriterPolicy): Signal<SignalValue> {
+    return this.part(name, new Signal<SignalValue>(this, name, initial, writers));
+  }
+
+  /** Declares a method process: `body` runs from start to end whenever the process is triggered. */
+  method(name: string, body: (self: MethodProcess) => void, options?: ProcessOptions): MethodProcess {
+    return this.part(name, new MethodProcess(this, name, body, options));
+  }
+
+  /** Declares a thread process, a generator that yields its waits. A machine with a running thread cannot be saved. */
+  thread(name: string, body: (self: ThreadProcess) => Thread, options?: ProcessOptions): ThreadProcess {
+    return this.part(name, new ThreadProcess(this, name, body, options));
+  }
+
+  /** The part of state named `name`, if there is one. */
+  findPart(name: string): StatePart | undefined {
+    return this.#parts.get(name);
+  }
+
   /** Power-on reset of this module and all below it: state first, children next, then `onReset`. */
   reset(): void {
     for (const part of this.#parts.values()) part.reset();
@@ -80,6 +108,16 @@ export class Module {
     }
     for (const name of Object.keys(current)) {
       if (!this.#parts.has(name)) throw new SnapshotError(`${this.fullName}.${name}: unknown`);
+    }
+  }
+
+  /** Feeds all parts but events; the simulation hashes the queue itself. */
+  hashState(hash: StateHash): void {
+    for (const name of [...this.#parts.keys()].sort()) {
+      const part = this.#parts.get(name);
+      if (part === undefined || part instanceof Event) continue;
+      hash.text(name);
+      hashPart(hash, part);
     }
   }
 

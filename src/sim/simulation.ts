@@ -2,53 +2,60 @@
  * One simulation: virtual time, the event queue, the module tree, the seed, the reporter. A simulation is a value; many
  * live side by side in one process and share nothing.
  */
-import type { Event } from "./event.ts";
+import { type Event, Waiters } from "./event.ts";
 import { StateHash } from "./hash.ts";
+import { Kernel } from "./kernel.ts";
 import type { Module } from "./module.ts";
+import type { MethodProcess, Process } from "./process.ts";
 import { Random } from "./random.ts";
 import { type Initiator, Reporter } from "./report.ts";
-import { hashState, SnapshotError, type StateRecord, type StateValue } from "./state.ts";
-import { NEVER, type Time } from "./time.ts";
+import { Signal, type SignalValue } from "./signal.ts";
+import { SnapshotError, type StateRecord, type StateValue } from "./state.ts";
+import { ThreadProcess } from "./thread.ts";
+import type { Time } from "./time.ts";
 
 export interface SimulationOptions {
   /** Seed of all random streams. */
   readonly seed?: number;
 }
 
-/** Why `run` came back: the time given was reached, nothing is left to do, `pause` or `stop` was called. */
-export type RunResult = "time" | "starved" | "paused" | "stopped";
+/** What is left to do at the instant of the snapshot, in order, by full names. */
+export interface SchedulerState {
+  readonly initialized: boolean;
+  readonly deltaCount: number;
+  /** Events with an action left of a notification phase that a pause has cut short; null outside such a phase. */
+  readonly round: readonly string[] | null;
+  readonly actions: readonly string[];
+  readonly deltas: readonly string[];
+  readonly methods: readonly string[];
+  readonly threads: readonly string[];
+  readonly updates: readonly string[];
+  /** Method processes waiting dynamically, by event. */
+  readonly waiting: { readonly [event: string]: readonly string[] };
+}
 
 /** What a snapshot holds, by module name; files add a header of their own around it. */
 export interface SimulationState {
   readonly time: Time;
   readonly sequence: number;
   readonly seed: number;
+  readonly scheduler: SchedulerState;
   readonly modules: { readonly [fullName: string]: { readonly version: number; readonly state: StateRecord } };
 }
 
-export class Simulation {
-  /**
-   * The current instant. While an initiator runs ahead inside its quantum and touches a device, it sets `now` to its own
-   * local time for the length of the access, so a device always reads the exact time of the access here.
-   */
-  now: Time = 0;
+export class Simulation extends Kernel {
   readonly seed: number;
   readonly reporter = new Reporter();
   /** Who is acting right now; null outside CPU accesses. */
   initiator: Initiator | null = null;
-  /** An initiator running ahead stops here at the latest: the next event, or the end of `run`. */
-  horizon: Time = NEVER;
-  /** Called when `horizon` moves closer while an initiator runs ahead. */
-  onHorizon: (() => void) | null = null;
   readonly modules = new Map<string, Module>();
-  #queue: Event[] = [];
-  #sequence = 0;
-  #paused = false;
-  #stopped = false;
-  #running = false;
-  #until: Time = NEVER;
+  readonly #events: Event[] = [];
+  /** By full name, for snapshots; made when needed, complete for the first `#indexed` events. */
+  readonly #eventIndex = new Map<string, Event>();
+  #indexed = 0;
 
   constructor(options: SimulationOptions = {}) {
+    super();
     this.seed = options.seed ?? 1;
   }
 
@@ -58,7 +65,9 @@ export class Simulation {
     this.modules.set(module.fullName, module);
   }
   /** Called by the constructor of `Event`. */
-  registerEvent(_event: Event): void {}
+  registerEvent(event: Event): void {
+    this.#events.push(event);
+  }
 
   module(fullName: string): Module {
     const found = this.modules.get(fullName);
@@ -71,99 +80,39 @@ export class Simulation {
     return owner.part(name, new Random(this.seed, `${owner.fullName}.${name}`));
   }
 
-  /** Puts the event at `time`, replacing a pending notification. Called by `Event`. */
-  schedule(event: Event, time: Time): void {
-    this.reschedule(event, Math.max(time, this.now), this.#sequence++);
-    if (time < this.horizon) {
-      this.horizon = Math.max(time, this.now);
-      this.onHorizon?.();
-    }
-  }
-
-  reschedule(event: Event, time: Time, sequence: number): void {
-    if (event.position >= 0) this.unschedule(event);
-    event.deadline = time;
-    event.sequence = sequence;
-    event.position = this.#queue.length;
-    this.#queue.push(event);
-    this.#up(event.position);
-  }
-
-  unschedule(event: Event): void {
-    const at = event.position;
-    if (at < 0) return;
-    const last = this.#queue.pop() as Event;
-    event.position = -1;
-    event.deadline = NEVER;
-    if (last === event) return;
-    this.#queue[at] = last;
-    last.position = at;
-    this.#up(at);
-    this.#down(last.position);
-  }
-
-  /** The instant of the next event, or NEVER. */
-  get nextEventTime(): Time {
-    return this.#queue.length > 0 ? (this.#queue[0] as Event).deadline : NEVER;
-  }
-
-  /** The end of the current `run`. */
-  get until(): Time {
-    return this.#until;
-  }
-
-  /** Runs events up to and including the instant `until`; time then stands at `until` unless stopped before. */
-  run(until: Time = NEVER): RunResult {
-    if (this.#running) throw new Error("run() inside run(): call pause() and return instead");
-    if (this.#stopped) return "stopped";
-    this.#running = true;
-    this.#paused = false;
-    this.#until = until;
-    try {
-      for (;;) {
-        const next = this.#queue[0];
-        if (next === undefined || next.deadline > until) {
-          if (until !== NEVER) this.now = Math.max(this.now, until);
-          return next === undefined && until === NEVER ? "starved" : "time";
-        }
-        this.now = next.deadline;
-        this.unschedule(next);
-        this.horizon = Math.min(this.nextEventTime, until);
-        next.fire();
-        if (this.#stopped) return "stopped";
-        if (this.#paused) return "paused";
-      }
-    } finally {
-      this.#running = false;
-      this.#until = NEVER;
-      this.horizon = NEVER;
-    }
-  }
-
-  /** Makes `run` return after the current event; a later `run` goes on. */
-  pause(): void {
-    this.#paused = true;
-    this.horizon = this.now;
-    this.onHorizon?.();
-  }
-  /** Ends the simulation: `run` returns now and at every later call. */
-  stop(): void {
-    this.#stopped = true;
-    this.pause();
-  }
-  get pausing(): boolean {
-    return this.#paused || this.#stopped;
-  }
-
   /** Power-on reset of every module. */
   reset(): void {
     for (const m of [...this.modules.values()]) if (m.parent === null) m.reset();
   }
 
+  /** Throws `SnapshotError` naming the thread processes that are running: their place cannot be saved. */
   save(): SimulationState {
+    const threads = this.processes.filter((p) => p instanceof ThreadProcess && p.started).map((p) => p.fullName);
+    if (threads.length > 0) throw new SnapshotError(`thread processes cannot be saved: ${threads.join(", ")}`);
     const modules: Record<string, { version: number; state: StateRecord }> = {};
     for (const [name, m] of this.modules) modules[name] = { version: m.stateVersion, state: m.saveState() };
-    return { time: this.now, sequence: this.#sequence, seed: this.seed, modules };
+    return { time: this.now, sequence: this.sequence, seed: this.seed, scheduler: this.#saveScheduler(), modules };
+  }
+
+  #saveScheduler(): SchedulerState {
+    const names = (list: readonly ({ readonly fullName: string } | null)[]) =>
+      list.flatMap((item) => (item ? [item.fullName] : []));
+    const waiting: Record<string, string[]> = {};
+    for (const event of this.#events) {
+      const methods = event.waiters?.dynamicMethods ?? [];
+      if (methods.length > 0) waiting[event.fullName] = names(methods);
+    }
+    return {
+      initialized: this.initialized,
+      deltaCount: this.deltaCount,
+      round: this.notifying ? names(this.round.slice(this.roundAt, this.roundCount)) : null,
+      actions: names(this.actions.slice(0, this.actionCount)),
+      deltas: names(this.deltas.slice(0, this.deltaEvents)),
+      methods: names(this.runnableProcesses(false)),
+      threads: names(this.runnableProcesses(true)),
+      updates: names(this.updates),
+      waiting,
+    };
   }
 
   /** Restores what `save` gave on a machine built alike. Throws `SnapshotError` naming the first thing that does not fit. */
@@ -174,10 +123,68 @@ export class Simulation {
     for (const name of this.modules.keys()) {
       if (!(name in saved.modules)) throw new SnapshotError(`${name}: missing from the snapshot`);
     }
+    this.clearInstant();
     this.now = saved.time;
     for (const [name, { version, state }] of Object.entries(saved.modules)) this.module(name).loadState(state, version);
-    this.#sequence = saved.sequence;
+    this.#loadScheduler(saved.scheduler);
+    this.sequence = saved.sequence;
     for (const m of this.modules.values()) m.restored();
+  }
+
+  #loadScheduler(saved: SchedulerState): void {
+    const events = (names: readonly string[], part: string) => names.map((n) => this.findEvent(n, `scheduler.${part}`));
+    this.initialized = this.evaluating = saved.initialized;
+    this.deltaCount = saved.deltaCount;
+    if (saved.round !== null) {
+      for (const event of events(saved.round, "round")) this.scheduleDelta(event);
+      this.takeRound();
+    }
+    for (const event of events(saved.actions, "actions")) this.scheduleDelta(event);
+    for (const event of events(saved.deltas, "deltas")) this.scheduleDelta(event);
+    for (const name of [...saved.methods, ...saved.threads]) this.enqueue(this.#process(name));
+    for (const name of saved.updates) this.#signal(name).restoreRequest();
+    for (const event of this.#events) if (event.waiters) event.waiters.dynamicMethods.length = 0;
+    for (const [name, waiting] of Object.entries(saved.waiting)) {
+      const event = this.findEvent(name, "scheduler.waiting");
+      event.waiters ??= new Waiters();
+      for (const method of waiting) event.waiters.dynamicMethods.push(this.#process(method) as MethodProcess);
+    }
+  }
+
+  /** The event of that full name; edge events of signals and lines are made where they do not exist yet. */
+  findEvent(fullName: string, path: string): Event {
+    while (this.#indexed < this.#events.length) {
+      const event = this.#events[this.#indexed++] as Event;
+      this.#eventIndex.set(event.fullName, event);
+    }
+    const found = this.#eventIndex.get(fullName);
+    if (found) return found;
+    const dot = fullName.lastIndexOf(".");
+    const part = this.#part(fullName.slice(0, dot)) as
+      | { changed?: Event; posedge?: Event; negedge?: Event }
+      | undefined;
+    const edge = fullName.slice(dot + 1);
+    const event = edge === "changed" || edge === "posedge" || edge === "negedge" ? part?.[edge] : undefined;
+    if (!event) throw new SnapshotError(`${path}: this machine has no event "${fullName}"`);
+    return event;
+  }
+
+  #part(fullName: string) {
+    const dot = fullName.lastIndexOf(".");
+    return this.modules.get(fullName.slice(0, dot))?.findPart(fullName.slice(dot + 1));
+  }
+
+  #process(fullName: string): Process {
+    const found = this.processes.find((p) => p.fullName === fullName);
+    if (!found) throw new SnapshotError(`scheduler: this machine has no process "${fullName}"`);
+    return found;
+  }
+
+  #signal(fullName: string): Signal<SignalValue> {
+    const found = this.#part(fullName);
+    if (!(found instanceof Signal))
+      throw new SnapshotError(`scheduler.updates: this machine has no signal "${fullName}"`);
+    return found;
   }
 
   /**
@@ -187,60 +194,19 @@ export class Simulation {
   stateHash(): string {
     const hash = new StateHash();
     hash.number(this.now);
-    const order = [...this.#queue].sort(before);
+    const order = this.queue.inOrder();
     hash.word(order.length);
     for (const e of order) hash.text(e.fullName).number(e.deadline);
-    for (const name of [...this.modules.keys()].sort()) {
-      hash.text(name);
-      const m = this.module(name);
-      hashState(hash, withoutEvents(m.saveState()));
-    }
+    const { round, waiting, actions, deltas, methods, threads, updates } = this.#saveScheduler();
+    for (const names of [round ?? [], actions, deltas, methods, threads, updates]) hashNames(hash, names);
+    hash.word(round === null ? 0 : 1);
+    for (const event of Object.keys(waiting).sort()) hashNames(hash.text(event), waiting[event] ?? []);
+    for (const name of [...this.modules.keys()].sort()) this.module(name).hashState(hash.text(name));
     return hash.digest();
   }
-
-  #up(at: number): void {
-    const queue = this.#queue;
-    const event = queue[at] as Event;
-    while (at > 0) {
-      const parentAt = (at - 1) >> 1;
-      const parent = queue[parentAt] as Event;
-      if (before(parent, event) <= 0) break;
-      queue[at] = parent;
-      parent.position = at;
-      at = parentAt;
-    }
-    queue[at] = event;
-    event.position = at;
-  }
-
-  #down(at: number): void {
-    const queue = this.#queue;
-    const event = queue[at] as Event;
-    for (;;) {
-      let childAt = 2 * at + 1;
-      if (childAt >= queue.length) break;
-      if (childAt + 1 < queue.length && before(queue[childAt + 1] as Event, queue[childAt] as Event) < 0) childAt++;
-      const child = queue[childAt] as Event;
-      if (before(event, child) <= 0) break;
-      queue[at] = child;
-      child.position = at;
-      at = childAt;
-    }
-    queue[at] = event;
-    event.position = at;
-  }
 }
 
-function before(a: Event, b: Event): number {
-  return a.deadline - b.deadline || a.priority - b.priority || a.sequence - b.sequence;
-}
-
-function withoutEvents(record: StateRecord): StateRecord {
-  const out: Record<string, StateValue> = {};
-  for (const [name, value] of Object.entries(record)) {
-    const v = value as { deadline?: StateValue; sequence?: StateValue } | null;
-    if (v !== null && typeof v === "object" && "deadline" in v && "sequence" in v) continue;
-    out[name] = value;
-  }
-  return out;
+function hashNames(hash: StateHash, names: readonly StateValue[]): void {
+  hash.word(names.length);
+  for (const name of names) hash.text(String(name));
 }

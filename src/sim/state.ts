@@ -18,6 +18,11 @@ export interface StatePart {
   load(value: StateValue, path: string): void;
   /** Returns to the state after power-on. */
   reset(): void;
+  /**
+   * Feeds the state to `hash` without copying it; a part without this method is saved and the result hashed. Memories
+   * use `StateHash.pages`, which passes over pages of zeroes.
+   */
+  hash?(hash: StateHash): void;
 }
 
 /** A snapshot that does not fit the machine it is loaded into. Its message names the place. */
@@ -100,6 +105,14 @@ export class Cells<T extends Record<string, StateValue>> implements StatePart {
   reset(): void {
     assignState(this.cells, this.#initial, "reset");
   }
+  hash(hash: StateHash): void {
+    hashState(hash, this.cells);
+  }
+}
+
+export function hashPart(hash: StateHash, part: StatePart): void {
+  if (part.hash) part.hash(hash);
+  else hashState(hash, part.save());
 }
 
 export function hashState(hash: StateHash, value: StateValue): void {

@@ -54,6 +54,11 @@ export const EXCLUSIVE_SIZE = 0x198;
 /** i32: event register of WFE. */
 export const EVENT = 0x19c;
 
+/** i32: nonzero while SIMD and floating-point instructions may execute; kept by the system side (CPACR_EL1, CPTR_EL2, CPTR_EL3). */
+export const FP_ENABLED = 0x1a0;
+/** i32 each, the system side's: why the last import left `run` (LEAVE), and room for its own use. */
+export const LEAVE_REASON = 0x1a4;
+
 /** V0 to V31, 16 bytes each. */
 export const V = 0x200;
 /** i64 each: FPCR and FPSR. */
@@ -72,6 +77,14 @@ export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_FETCH = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_SET_BYTES = 3 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_CONTEXTS = 3;
+/** Offsets in an entry. */
+export const TLB_TAG = 0;
+export const TLB_ADDEND = 8;
+/**
+ * In a write entry whose tag has bit 63 only because its page holds decoded code: the address of the decoded page, else 0. Stores to
+ * words that are not decoded then stay inside WebAssembly.
+ */
+export const TLB_CODE = 12;
 
 export const CONTEXT_BYTES = 0x20000;
 
@@ -81,10 +94,47 @@ export const ACCESS_EXCLUSIVE = 2;
 export const ACCESS_ORDERED = 4; // acquire or release
 /** Syndrome of a data abort may give ISV=1: bits 8-12 hold the transfer register, 13 sixty-four, 14 sign extension. */
 export const ACCESS_ISV = 8;
+/** The access is two elements of half the size (LDP, STP, LDXP...): alignment and device accesses go by element. */
+export const ACCESS_PAIR = 32;
 /** The access is a cache or address-translation operation (DC ZVA is a plain store). */
 export const ACCESS_CACHE = 16;
 
-/** Status of a call out. */
+/**
+ * Status of a call out. GO_ON: the access or operation is complete, the interpreter goes on (and counts the instruction).
+ * REFETCH: PC and COUNT in the context say where to go on; whoever returns it has added 16 to COUNT when the instruction was
+ * executed (system instructions, exception entries of any kind: so nothing loops without being counted) and not when it
+ * is to be run again. A block end. LEAVE or any greater value: `run` returns it, PC and COUNT as in the context.
+ */
 export const GO_ON = 0;
 export const REFETCH = 1;
 export const LEAVE = 2;
+/** `run` returns this when COUNT has reached LIMIT. */
+export const RUN_LIMIT = 0;
+/** `run` returns this, before the operation, at a planted breakpoint. */
+export const RUN_BREAKPOINT = 0x100;
+
+/** Kinds of `system(ctx, kind)`. MAIL_WORD holds the instruction word. */
+export const SYSTEM_UNDEFINED = 0;
+export const SYSTEM_SVC = 1;
+export const SYSTEM_HVC = 2;
+export const SYSTEM_SMC = 3;
+export const SYSTEM_BRK = 4;
+export const SYSTEM_HLT = 5;
+export const SYSTEM_DCPS = 6;
+export const SYSTEM_DRPS = 7;
+export const SYSTEM_ERET = 8;
+export const SYSTEM_WFI = 9;
+export const SYSTEM_WFE = 10;
+export const SYSTEM_SEV = 11;
+export const SYSTEM_SEVL = 12;
+export const SYSTEM_ISB = 13;
+/** SYS: Xt in MAIL_VALUE. */
+export const SYSTEM_SYS = 14;
+/** SYSL: on GO_ON the result is in MAIL_VALUE. */
+export const SYSTEM_SYSL = 15;
+/** MSR (immediate): DAIFSet, DAIFClr, SPSel, and those UNDEFINED in this version. */
+export const SYSTEM_MSR_IMMEDIATE = 16;
+/** Base register SP is not a multiple of 16: a fault when SCTLR_ELx.SA (SA0) is set, else GO_ON. */
+export const SYSTEM_SP_ALIGNMENT = 17;
+/** A SIMD or floating-point instruction while FP_ENABLED is 0; GO_ON executes it all the same. */
+export const SYSTEM_FP_ACCESS = 18;

@@ -1,0 +1,2 @@
+export { Gicv2, type Gicv2Options } from "./gicv2.ts";
+export { GICC, GICD } from "./registers.ts";

@@ -1,0 +1,184 @@
+/**
+ * virtio block device (Virtual I/O Device Version 1.2, clause 5.2). Requests complete at once, in order, unless a latency is
+ * given. Modelled: read, write, flush, get id, discard and write zeroes. Not modelled: multi-queue, zoned devices, secure erase.
+ */
+import type { Event, Module, Simulation, Time } from "../../sim/index.ts";
+import { VirtioDevice, type VirtioOptions } from "./device.ts";
+import { type Chain, lengthOf, type Virtqueue } from "./queue.ts";
+
+export const SECTOR_BYTES = 512;
+
+/** What holds the data. Sectors out of range are never asked for. */
+export interface BlockStore {
+  /** Size in sectors of 512 bytes. */
+  readonly sectors: number;
+  readonly readOnly: boolean;
+  read(sector: number, into: Uint8Array): void;
+  write(sector: number, from: Uint8Array): void;
+  flush(): void;
+}
+
+export interface VirtioBlockOptions extends VirtioOptions {
+  readonly store: BlockStore;
+  /** Answer to GET_ID, up to 20 bytes. */
+  readonly serial?: string;
+  /** Time from notification to completion; 0 unless given. */
+  readonly latency?: Time;
+}
+
+const F_SEG_MAX = 2;
+const F_RO = 5;
+const F_BLK_SIZE = 6;
+const F_FLUSH = 9;
+const F_DISCARD = 13;
+const F_WRITE_ZEROES = 14;
+
+const T_IN = 0;
+const T_OUT = 1;
+const T_FLUSH = 4;
+const T_GET_ID = 8;
+const T_DISCARD = 11;
+const T_WRITE_ZEROES = 13;
+
+const S_OK = 0;
+const S_IOERR = 1;
+const S_UNSUPP = 2;
+
+const QUEUE_SIZE = 256;
+const SEG_MAX = QUEUE_SIZE - 2;
+/** Sectors of one discard or write-zeroes segment, at most. */
+const RANGE_MAX = 0x3fffff;
+/** Bytes moved at a time, so that a guest's length bounds no allocation. */
+const PIECE = 0x1_0000;
+
+export class VirtioBlock extends VirtioDevice {
+  readonly deviceId = 2;
+  readonly configurationBytes = 60;
+  protected readonly ownFeatures: number;
+  readonly #store: BlockStore;
+  readonly #serial: Uint8Array;
+  readonly #latency: Time;
+  readonly #due: Event;
+  readonly #configuration = new Uint8Array(60);
+
+  constructor(parent: Module | Simulation, name: string, options: VirtioBlockOptions) {
+    super(parent, name, options, [QUEUE_SIZE]);
+    this.#store = options.store;
+    this.#serial = new TextEncoder().encode(options.serial ?? "").slice(0, 20);
+    this.#latency = options.latency ?? 0;
+    this.#due = this.event("due", () => this.#work());
+    this.ownFeatures =
+      (1 << F_SEG_MAX) |
+      (1 << F_BLK_SIZE) |
+      (1 << F_FLUSH) |
+      (options.store.readOnly ? 1 << F_RO : (1 << F_DISCARD) | (1 << F_WRITE_ZEROES));
+    const view = new DataView(this.#configuration.buffer);
+    const { sectors } = options.store;
+    view.setUint32(0, sectors % 2 ** 32, true);
+    view.setUint32(4, Math.floor(sectors / 2 ** 32), true);
+    view.setUint32(12, SEG_MAX, true);
+    view.setUint32(20, SECTOR_BYTES, true);
+    view.setUint32(36, RANGE_MAX, true); // max_discard_sectors
+    view.setUint32(40, 1, true); // max_discard_seg
+    view.setUint32(44, 1, true); // discard_sector_alignment
+    view.setUint32(48, RANGE_MAX, true); // max_write_zeroes_sectors
+    view.setUint32(52, 1, true); // max_write_zeroes_seg
+  }
+
+  configurationByte(offset: number): number {
+    return this.#configuration[offset] ?? 0;
+  }
+
+  protected serve(_queue: Virtqueue): void {
+    if (this.#latency === 0) this.#work();
+    else if (!this.#due.pending) this.#due.notify(this.#latency);
+  }
+
+  protected override stopped(): void {
+    this.#due.cancel();
+  }
+
+  #work(): void {
+    const queue = this.queues[0] as Virtqueue;
+    for (let chain = queue.pop(); chain !== null; chain = queue.pop()) queue.push(chain, this.#request(queue, chain));
+    this.flush(queue);
+  }
+
+  /** Carries out one request; the number of bytes written into the chain. */
+  #request(queue: Virtqueue, chain: Chain): number {
+    const header = new Uint8Array(16);
+    const room = lengthOf(chain.writable);
+    if (queue.read(chain, header) < 16 || room === 0) {
+      this.guestError({ kind: "value", detail: "request without header or status byte", clause: "VIRTIO 1.2 5.2.6" });
+      this.needsReset();
+      return 0;
+    }
+    const view = new DataView(header.buffer);
+    const type = view.getUint32(0, true);
+    const sector = view.getUint32(12, true) * 2 ** 32 + view.getUint32(8, true);
+    const payload = room - 1;
+    let status = S_UNSUPP;
+    let filled = 0;
+    if (type === T_IN) {
+      status = this.#move(queue, chain, sector, payload, false);
+      filled = status === S_OK ? payload : 0;
+    } else if (type === T_OUT) {
+      status = this.#move(queue, chain, sector, lengthOf(chain.readable) - 16, true);
+    } else if (type === T_FLUSH) {
+      this.#store.flush();
+      status = S_OK;
+    } else if (type === T_GET_ID) {
+      const id = new Uint8Array(20);
+      id.set(this.#serial);
+      filled = queue.write(chain, id.subarray(0, Math.min(20, payload)));
+      status = S_OK;
+    } else if (type === T_DISCARD || type === T_WRITE_ZEROES) {
+      status = this.#zero(queue, chain);
+    } else {
+      this.guestError({ kind: "value", value: type, detail: "unknown request type", clause: "VIRTIO 1.2 5.2.6" });
+    }
+    queue.write(chain, new Uint8Array([status]), payload);
+    return filled + 1;
+  }
+
+  #move(queue: Virtqueue, chain: Chain, sector: number, bytes: number, write: boolean): number {
+    if (
+      bytes % SECTOR_BYTES !== 0 ||
+      sector + bytes / SECTOR_BYTES > this.#store.sectors ||
+      (write && this.#store.readOnly)
+    ) {
+      this.guestError({
+        kind: "value",
+        detail: `request of ${bytes} bytes at sector ${sector} is beyond the device or read-only`,
+      });
+      return S_IOERR;
+    }
+    const piece = new Uint8Array(Math.min(PIECE, bytes));
+    for (let done = 0; done < bytes; done += piece.length) {
+      const part = piece.subarray(0, Math.min(piece.length, bytes - done));
+      const at = sector + done / SECTOR_BYTES;
+      if (write) {
+        queue.read(chain, part, 16 + done);
+        this.#store.write(at, part);
+      } else {
+        this.#store.read(at, part);
+        queue.write(chain, part, done);
+      }
+    }
+    return S_OK;
+  }
+
+  #zero(queue: Virtqueue, chain: Chain): number {
+    const range = new Uint8Array(16);
+    if (queue.read(chain, range, 16) < 16) return S_IOERR;
+    const view = new DataView(range.buffer);
+    const sector = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
+    const count = view.getUint32(8, true);
+    if (this.#store.readOnly || count > RANGE_MAX || sector + count > this.#store.sectors) return S_IOERR;
+    const zeros = new Uint8Array(PIECE);
+    for (let done = 0; done < count; done += PIECE / SECTOR_BYTES) {
+      this.#store.write(sector + done, zeros.subarray(0, Math.min(PIECE, (count - done) * SECTOR_BYTES)));
+    }
+    return S_OK;
+  }
+}
