@@ -103,6 +103,12 @@ export abstract class VirtioDevice extends Module {
     else if (word === 1) this.common.driverHigh = value | 0;
   }
 
+  /** The driver accepted VERSION_1. */
+  get modern(): boolean {
+    return (this.common.driverHigh & (1 << (F_VERSION_1 - 32))) !== 0;
+  }
+
+  /** The driver accepted this one of feature bits 0 to 31. */
   accepted(feature: number): boolean {
     return ((this.common.driverLow >>> feature) & 1) !== 0;
   }

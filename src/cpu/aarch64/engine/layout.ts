@@ -68,7 +68,10 @@ export const FPSR = 0x408;
 /** System registers, i64 each, in the order of the table in `sysreg/`: room for 512. */
 export const SYSREG = 0x1000;
 
-/** TLB sets, one a translation context (0: EL0, 1: EL1, 2: EL2): read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. */
+/**
+ * TLB sets, one a translation context (0: EL0, 1: EL1, 2: EL2): read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. The set of EL0
+ * must be right at EL1 too: LDTR and STTR look there.
+ */
 export const TLB_SETS = 0x2000;
 export const TLB_ENTRIES = 512;
 export const TLB_ENTRY_BYTES = 16;

@@ -249,7 +249,7 @@ function write(code: Code, out: number[], stack: Label[], hints: [number, number
       out.push(0x0e, ...unsigned(node.labels.length));
       for (const label of node.labels) out.push(...depth(label, stack));
       out.push(...depth(node.fallback, stack));
-    } else if (node.kind === "br" || node.kind === "br_if") {
+    } else if (!("body" in node)) {
       if (node.hint !== undefined) hints.push([out.length, node.hint ? 1 : 0]);
       out.push(node.kind === "br" ? 0x0c : 0x0d, ...depth(node.label, stack));
     } else {
@@ -265,6 +265,12 @@ function write(code: Code, out: number[], stack: Label[], hints: [number, number
       out.push(0x0b);
     }
   }
+}
+/** Text that is equal for equal code; `labels` are those that the code may branch to from outside itself. */
+export function codeKey(code: Code, labels: readonly Label[]): string {
+  const out: number[] = [];
+  write(code, out, [...labels], []);
+  return out.join();
 }
 function isCode(node: Structured | Branch | Table | Code): node is Code {
   return Array.isArray(node);

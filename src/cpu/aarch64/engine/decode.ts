@@ -1,0 +1,41 @@
+/** Decodes an instruction word into a 16-byte operation, for the handlers of one interpreter. */
+import type { Encoded } from "../isa/row.ts";
+import { findRow } from "../isa/tree.ts";
+import { type Handlers, UNDEFINED } from "./handlers.ts";
+
+export class Decoder {
+  readonly #handlers: Handlers;
+  readonly #encoded: Encoded = { variant: 0, regs: [0, 0, 0, 0], aux: -1, low: 0, high: 0 };
+
+  constructor(handlers: Handlers) {
+    this.#handlers = handlers;
+  }
+
+  /** Fills the operation at `halves[at / 2]` for `word`, which lies at `offset` in its page. */
+  decode(word: number, offset: number, halves: Uint16Array, at: number): void {
+    const i = at >>> 1;
+    halves.fill(0, i + 1, i + 8);
+    const row = findRow(this.#handlers.tree, word);
+    const out = this.#encoded;
+    if (row === undefined || !row.encode(word, offset, out)) {
+      halves[i] = UNDEFINED;
+      return;
+    }
+    const numbers = this.#handlers.numbers.get(row);
+    const handler = numbers?.[out.variant] ?? -1;
+    if (handler < 0) throw new Error(`${row.name}: ${word.toString(16)} selects a variant that has no handler`);
+    const { regs } = out;
+    halves[i + 1] = regs[0];
+    halves[i + 2] = regs[1];
+    halves[i + 3] = out.aux >= 0 ? out.aux : regs[2];
+    if (row.places === 4) {
+      halves[i + 4] = regs[3];
+    } else {
+      halves[i + 4] = out.low & 0xffff;
+      halves[i + 5] = out.low >>> 16;
+    }
+    halves[i + 6] = out.high & 0xffff;
+    halves[i + 7] = out.high >>> 16;
+    halves[i] = handler;
+  }
+}

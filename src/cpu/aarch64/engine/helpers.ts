@@ -1,0 +1,133 @@
+/** Imports of the interpreter and the functions that its handlers share. */
+import * as L from "./layout.ts";
+import * as w from "./wasm.ts";
+import { type I32, type I64, Label, type Local } from "./wasm.ts";
+import type { Helpers } from "./wasm-emitter.ts";
+
+export interface AllHelpers extends Helpers {
+  readonly imports: { readonly fetch: w.Func; readonly decode: w.Func };
+}
+
+export function defineHelpers(m: w.ModuleBuilder): AllHelpers {
+  const fetch = m.importFunction("env", "fetch", ["i32"], "i32");
+  const decode = m.importFunction("env", "decode", ["i32", "i32"], "i32");
+  const load = m.importFunction("env", "load", ["i32", "i32"], "i32");
+  const storeImport = m.importFunction("env", "store", ["i32", "i32"], "i32");
+  const sysreg = m.importFunction("env", "sysreg", ["i32", "i32", "i32"], "i32");
+  const system = m.importFunction("env", "system", ["i32", "i32"], "i32");
+
+  const save = m.func(["i32", "i32", "i32", "i64"], "void");
+  save.body = saveCode(
+    save.parameter(0, "i32"),
+    save.parameter(1, "i32"),
+    save.parameter(2, "i32"),
+    save.parameter(3, "i64"),
+  );
+
+  const slow = (host: w.Func, store: boolean): w.Func => {
+    const f = m.func(["i32", "i32", "i32", "i64", "i64", "i32", "i32"], "i32");
+    const context = f.parameter(0, "i32");
+    const address = f.parameter(4, "i64");
+    const size = f.parameter(5, "i32");
+    const access = f.parameter(6, "i32");
+    f.body = [
+      store ? undecodedStore(f, context, address, size, access) : [],
+      saveCode(context, f.parameter(1, "i32"), f.parameter(2, "i32"), f.parameter(3, "i64")),
+      w.store(w.STORE_I64, context.get, address.get, L.MAIL_ADDRESS),
+      w.store(w.STORE_I32, context.get, access.get, L.MAIL_ACCESS),
+      host.call(context.get, size.get),
+    ];
+    return f;
+  };
+  const slowLoad = slow(load, false);
+  const slowStore = slow(storeImport, true);
+  return { slowLoad, slowStore, save, sysreg, system, crc32: defineCrc(m), imports: { fetch, decode } };
+}
+
+function saveCode(context: Local<"i32">, pc: Local<"i32">, count: Local<"i32">, va: Local<"i64">): w.Code {
+  return [
+    w.store(w.STORE_I64, context.get, va.get, L.PC),
+    w.store(w.STORE_I32, context.get, count.get, L.COUNT),
+    w.store(w.STORE_I32, context.get, pc.get, L.SLOT),
+  ];
+}
+
+/**
+ * A store into a page with decoded code, to words that are not decoded themselves: done here, as data and code share pages in small
+ * programs. Only plain stores of up to 8 bytes; returns from the function when done.
+ */
+function undecodedStore(
+  f: w.Func,
+  context: Local<"i32">,
+  address: Local<"i64">,
+  size: Local<"i32">,
+  access: Local<"i32">,
+): w.Code {
+  const entry = f.local("i32");
+  const slots = f.local("i32");
+  const host = f.local("i32");
+  const done = new Label("host");
+  const op = (a: I32, b: I32, opcode: number): I32 => w.value("i32", a.code, b.code, opcode);
+  const op64 = (a: I64, b: I64, opcode: number): I64 => w.value("i64", a.code, b.code, opcode);
+  const k = w.i32Const;
+  const wrap = (a: I64): I32 => w.value("i32", a.code, 0xa7);
+  const last = op64(address.get, w.value("i64", op(size.get, k(1), 0x6b).code, 0xad), 0x7c);
+  const tag = op64(op64(last, w.i64Const(12), 0x88), w.i64Const(0, -0x80000000), 0x84);
+  const at = (offset: number) => L.TLB_WRITE + offset;
+  // the slots of the words touched, up to three
+  const slot = (a: I64) => op(slots.get, op(op(wrap(a), k(4092), 0x71), k(2), 0x74), 0x6a);
+  const value = w.load("i64", w.LOAD_I64, context.get, L.MAIL_VALUE);
+  const store = (bytes: number, opcode: number) =>
+    w.when(op(size.get, k(bytes), 0x46), [w.store([opcode], host.get, value), k(L.GO_ON).code, w.RETURN]);
+  return [
+    w.block(done, [
+      w.brIf(op(op(access.get, k(~L.ACCESS_PAIR), 0x71), op(size.get, k(8), 0x4b), 0x72), done),
+      entry.set(
+        op(
+          w.load("i32", w.LOAD_I32, context.get, L.TLB),
+          op(wrap(op64(address.get, w.i64Const(8), 0x88)), k((L.TLB_ENTRIES - 1) << 4), 0x71),
+          0x6a,
+        ),
+      ),
+      w.brIf(w.value("i32", w.load("i64", w.LOAD_I64, entry.get, at(L.TLB_TAG)).code, tag.code, 0x52), done),
+      w.brIf(w.value("i32", slots.tee(w.load("i32", w.LOAD_I32, entry.get, at(L.TLB_CODE))).code, 0x45), done),
+      w.brIf(
+        op(
+          op(w.load("i32", w.LOAD_U16, slot(address.get)), w.load("i32", w.LOAD_U16, slot(last)), 0x72),
+          w.load("i32", w.LOAD_U16, slot(op64(address.get, w.i64Const(3), 0x7c))),
+          0x72,
+        ),
+        done,
+      ),
+      host.set(op(w.load("i32", w.LOAD_I32, entry.get, at(L.TLB_ADDEND)), wrap(address.get), 0x6a)),
+      store(8, 0x37),
+      store(4, 0x3e),
+      store(1, 0x3c),
+      store(2, 0x3d),
+    ]),
+  ];
+}
+
+/** CRC-32 with a reversed polynomial, bit by bit: rare in guests. */
+function defineCrc(m: w.ModuleBuilder): w.Func {
+  const f = m.func(["i32", "i64", "i32", "i32"], "i32");
+  const crc = f.parameter(0, "i32");
+  const data = f.parameter(1, "i64");
+  const bits = f.parameter(2, "i32");
+  const polynomial = f.parameter(3, "i32");
+  const again = new Label("bit");
+  const op = (a: I32, b: I32, opcode: number): I32 => w.value("i32", a.code, b.code, opcode);
+  const bit = op(op(crc.get, w.value("i32", data.get.code, 0xa7), 0x73), w.i32Const(1), 0x71);
+  const down = op(crc.get, w.i32Const(1), 0x76);
+  const masked = op(polynomial.get, op(w.i32Const(0), bit, 0x6b), 0x71);
+  f.body = [
+    bits.set(op(bits.get, w.i32Const(3), 0x74)),
+    w.loop(again, [
+      crc.set(op(down, masked, 0x73)),
+      data.set(w.value("i64", data.get.code, w.i64Const(1).code, 0x88)),
+      w.brIf(bits.tee(op(bits.get, w.i32Const(1), 0x6b)), again),
+    ]),
+    crc.get.code,
+  ];
+  return f;
+}

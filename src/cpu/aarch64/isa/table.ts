@@ -1,0 +1,9 @@
+/** The whole table: every A64 instruction that is implemented, in the order of DDI 0487 chapter C4. */
+import { branches } from "./branches.ts";
+import { dataImmediate } from "./data-immediate.ts";
+import { dataRegister } from "./data-register.ts";
+import { loadStore } from "./load-store.ts";
+import { loadStorePair } from "./load-store-pair.ts";
+import type { Row } from "./row.ts";
+
+export const TABLE: readonly Row[] = [...dataImmediate, ...branches, ...loadStore, ...loadStorePair, ...dataRegister];
