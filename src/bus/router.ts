@@ -172,6 +172,9 @@ export class Router extends Module implements Target {
       }
     }
     if (size === 0 || base + size > MAX_ADDRESS) throw new RangeError(`${where}: out of range`);
+    if ((target.accessSizes & 8) === 0 && offset + size > 2 ** 32) {
+      throw new RangeError(`${where}: registers have offsets of at most 32 bits`);
+    }
     if (target.size !== undefined && offset + size > target.size) {
       throw new RangeError(`${where}: reaches beyond its target, which ends at ${hex(target.size)}`);
     }

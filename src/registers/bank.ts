@@ -38,10 +38,12 @@ export interface BankOptions {
   readonly cpus?: number;
 }
 
-/** Byte lanes by access size. */
-const LANES = [0, 0xff, 0xffff, 0, -1];
+/** The byte lanes of an access of `size` bytes at lane 0. */
+function lanesOf(size: number): number {
+  return -1 >>> (32 - (size << 3));
+}
 
-// Bits of `#flags`; bits 0 to 2 are the sizes of access that the register takes, bit 3 (64-bit accesses) stays clear.
+// Flags of a row; bits 0 to 2 are the sizes of access that the register takes, bit 3 (64-bit accesses) stays clear.
 const SIZES = 7;
 /** Reads need more than a mask. */
 const READ_MORE = 0x10;
@@ -55,6 +57,9 @@ const READ_ONLY = 0x80;
 const LEFT_OUT = 0x100;
 /** Some field is left out by the model. */
 const LEFT_OUT_FIELD = 0x200;
+const PLACE_SHIFT = 10;
+/** No register: takes no access, and has no slot. */
+const NO_PLACE = 0;
 
 /** One 32-bit word of one element of one bank. */
 interface Row {
@@ -66,6 +71,7 @@ interface Row {
   /** Slots from one CPU's bank to the next, and from bank 0 to where bank 1 would be less one stride; 0 when not banked. */
   readonly stride: number;
   readonly skip: number;
+  readonly flags: number;
 }
 
 export class RegisterBank<const D extends Declaration> implements Target, StatePart {
@@ -74,8 +80,9 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   readonly accessSizes = 1 | 2 | 4;
   /** How many CPUs banked registers exist for. */
   readonly cpus: number;
+  // The tables of the plain path are given a value here, so that the engine knows the class that these properties hold.
   /** Stored words. `slot[name] + index` (times two for 64-bit registers) is the place of an element for CPU 0. */
-  readonly values: Int32Array;
+  readonly values: Int32Array = new Int32Array(0);
   /** First slot of each register. */
   readonly slot: { readonly [R in keyof D["registers"]]: number };
   /** Mask and shift of each field. */
@@ -85,13 +92,10 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   readonly #owner: Module;
   readonly #reporter: Reporter;
   readonly #size: number;
-  /** By word of the frame: slot of CPU 0, or #none. */
-  readonly #slotAt: Int32Array;
-  /** The slot that stands for "no register": one past the last, takes no access. */
-  readonly #none: number;
-  readonly #flags: Int32Array;
-  readonly #readMask: Int32Array;
-  readonly #writeMask: Int32Array;
+  /** By word of the frame: the slot in bank 0 above PLACE_SHIFT and its flags below, or NO_PLACE. */
+  readonly #places: Int32Array = new Int32Array(0);
+  readonly #readMask: Int32Array = new Int32Array(0);
+  readonly #writeMask: Int32Array = new Int32Array(0);
   readonly #w1c: Int32Array;
   readonly #w1s: Int32Array;
   readonly #rc: Int32Array;
@@ -118,7 +122,7 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
       slot[name] = rows.length;
       const hook = (hooks as { readonly [name: string]: Hooks | undefined })[name] ?? null;
       this.#checkHooks(name, register, hook);
-      addRows(rows, slotAt, name, register, hook, this.cpus);
+      addRows(rows, slotAt, declaration, name, hook, this.cpus);
       field[name] = fieldMasks(register);
     }
     const n = rows.length;
@@ -126,9 +130,7 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     this.field = field as typeof this.field;
     this.values = new Int32Array(n);
     this.#rows = rows;
-    this.#none = n;
-    this.#slotAt = slotAt.map((s) => (s < 0 ? n : s));
-    this.#flags = new Int32Array(n + 1);
+    this.#places = slotAt.map((s) => (s < 0 ? NO_PLACE : (s << PLACE_SHIFT) | (rows[s] as Row).flags));
     this.#readMask = new Int32Array(n);
     this.#writeMask = new Int32Array(n);
     this.#w1c = new Int32Array(n);
@@ -145,40 +147,47 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
       this.#w1c[i] = keeps ? choose("w1c") : 0;
       this.#w1s[i] = keeps ? choose("w1s") : 0;
       this.#rc[i] = keeps ? choose("rc") : 0;
-      this.#flags[i] = flagsOf(row, register.sizes ?? declaration.sizes);
     });
     this.values.set(this.#reset);
   }
 
   read(offset: number, size: number, tx: Transaction): number {
-    const slot = offset < this.#size ? (this.#slotAt[offset >>> 2] as number) : this.#none;
-    const flags = this.#flags[slot] as number;
-    if ((flags & size) === 0 || (offset & (size - 1)) !== 0) return this.#refused(offset, size, slot, false, 0);
-    if ((flags & READ_MORE) !== 0 || this.#reporter.tracing) return this.#readMore(slot, offset, size, flags, tx);
+    const places = this.#places;
+    const word = offset >>> 2;
+    if (word >= places.length) return this.#refused(offset, size, NO_PLACE, false, 0);
+    const place = places[word] as number;
+    if ((place & size) === 0 || (offset & (size - 1)) !== 0) return this.#refused(offset, size, place, false, 0);
+    const slot = place >> PLACE_SHIFT;
+    if ((place & READ_MORE) !== 0 || this.#reporter.tracing) return this.#readMore(slot, offset, size, tx);
     const value = (this.values[slot] as number) & (this.#readMask[slot] as number);
-    return size === 4 ? value >>> 0 : (value >>> ((offset & 3) << 3)) & (LANES[size] as number);
+    return size === 4 ? value >>> 0 : (value >>> ((offset & 3) << 3)) & lanesOf(size);
   }
 
   write(offset: number, size: number, value: number, tx: Transaction): void {
-    const slot = offset < this.#size ? (this.#slotAt[offset >>> 2] as number) : this.#none;
-    const flags = this.#flags[slot] as number;
-    if ((flags & size) === 0 || (offset & (size - 1)) !== 0) {
-      this.#refused(offset, size, slot, true, value);
+    const places = this.#places;
+    const word = offset >>> 2;
+    if (word >= places.length) {
+      this.#refused(offset, size, NO_PLACE, true, value);
       return;
     }
-    if ((flags & WRITE_MORE) !== 0 || this.#reporter.tracing) {
-      this.#writeMore(slot, offset, size, value, flags, tx);
+    const place = places[word] as number;
+    if ((place & size) === 0 || (offset & (size - 1)) !== 0) {
+      this.#refused(offset, size, place, true, value);
       return;
     }
-    const values = this.values;
-    const before = values[slot] as number;
-    if (size === 4) {
-      values[slot] = before ^ ((before ^ value) & (this.#writeMask[slot] as number));
+    const slot = place >> PLACE_SHIFT;
+    if ((place & WRITE_MORE) !== 0 || this.#reporter.tracing) {
+      this.#writeMore(slot, offset, size, value, tx);
       return;
     }
-    const shift = (offset & 3) << 3;
-    const mask = (this.#writeMask[slot] as number) & ((LANES[size] as number) << shift);
-    values[slot] = before ^ ((before ^ (value << shift)) & mask);
+    const before = this.values[slot] as number;
+    let mask = this.#writeMask[slot] as number;
+    if (size !== 4) {
+      const shift = (offset & 3) << 3;
+      mask &= lanesOf(size) << shift;
+      value <<= shift;
+    }
+    this.values[slot] = before ^ ((before ^ value) & mask);
   }
 
   peek(offset: number, size: number): number {
@@ -188,10 +197,10 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   /** As `peek`, of CPU `cpu`'s bank. */
   peekBank(offset: number, size: number, cpu: number): number {
     if (!(offset >= 0 && offset < this.#size)) return 0;
-    const first = this.#slotAt[offset >>> 2] as number;
-    if (first === this.#none) return 0;
-    const value = this.#visible(this.#inBank(first, cpu), cpu);
-    return size === 4 ? value >>> 0 : (value >>> ((offset & 3) << 3)) & (LANES[size] as number);
+    const place = this.#places[offset >>> 2] as number;
+    if (place === NO_PLACE) return 0;
+    const value = this.#visible(this.#inBank(place >> PLACE_SHIFT, cpu), cpu);
+    return size === 4 ? value >>> 0 : (value >>> ((offset & 3) << 3)) & lanesOf(size);
   }
 
   /** Changes stored bits as a debugger does: no hook runs, read-only fields change too, computed registers do not. */
@@ -202,13 +211,13 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   /** As `poke`, of CPU `cpu`'s bank. */
   pokeBank(offset: number, size: number, value: number, cpu: number): void {
     if (!(offset >= 0 && offset < this.#size)) return;
-    const first = this.#slotAt[offset >>> 2] as number;
-    if (first === this.#none) return;
-    const slot = this.#inBank(first, cpu);
+    const place = this.#places[offset >>> 2] as number;
+    if (place === NO_PLACE) return;
+    const slot = this.#inBank(place >> PLACE_SHIFT, cpu);
     const { register, word } = this.#rows[slot] as Row;
     if (register.computed) return;
     const shift = (offset & 3) << 3;
-    const mask = ((LANES[size] as number) << shift) & maskOf(register, (f) => f.access !== "reserved", word);
+    const mask = (lanesOf(size) << shift) & maskOf(register, (f) => f.access !== "reserved", word);
     const before = this.values[slot] as number;
     this.values[slot] = before ^ ((before ^ (value << shift)) & mask);
   }
@@ -272,30 +281,30 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     return value & (this.#readMask[slot] as number);
   }
 
-  #readMore(first: number, offset: number, size: number, flags: number, tx: Transaction): number {
+  #readMore(first: number, offset: number, size: number, tx: Transaction): number {
     const slot = this.#inBank(first, tx.cpu);
-    const { hooks, index, word, stride } = this.#rows[slot] as Row;
+    const { hooks, index, word, stride, flags } = this.#rows[slot] as Row;
     const cpu = stride !== 0 && tx.cpu > 0 && tx.cpu < this.cpus ? tx.cpu : 0;
     const value = this.#visible(slot, cpu);
     const shift = (offset & 3) << 3;
-    const lanes = (LANES[size] as number) << shift;
+    const lanes = lanesOf(size) << shift;
     const rc = (this.#rc[slot] as number) & lanes;
     if (rc !== 0) this.values[slot] = (this.values[slot] as number) & ~rc;
     if ((flags & (WRITE_ONLY | LEFT_OUT)) !== 0) this.#remarkRead(slot, offset, size, flags);
     if (hooks?.onRead !== undefined) hooks.onRead(index, cpu, value, lanes, word);
-    const result = size === 4 ? value >>> 0 : (value >>> shift) & (LANES[size] as number);
+    const result = size === 4 ? value >>> 0 : (value >>> shift) & lanesOf(size);
     if (this.#reporter.tracing) this.#trace(slot, cpu, offset, size, false, result, value);
     return result;
   }
 
-  #writeMore(first: number, offset: number, size: number, value: number, flags: number, tx: Transaction): void {
+  #writeMore(first: number, offset: number, size: number, value: number, tx: Transaction): void {
     const slot = this.#inBank(first, tx.cpu);
-    const { hooks, index, word, stride } = this.#rows[slot] as Row;
+    const { hooks, index, word, stride, flags } = this.#rows[slot] as Row;
     const cpu = stride !== 0 && tx.cpu > 0 && tx.cpu < this.cpus ? tx.cpu : 0;
     const tracing = this.#reporter.tracing;
     const visible = tracing ? this.#visible(slot, cpu) : 0;
     const shift = (offset & 3) << 3;
-    const lanes = (LANES[size] as number) << shift;
+    const lanes = lanesOf(size) << shift;
     const written = (value << shift) & lanes;
     const before = this.values[slot] as number;
     const mask = (this.#writeMask[slot] as number) & lanes;
@@ -313,8 +322,9 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     return wordsOf(register) * ((register.count ?? 1) + (register.banked ?? 0) * (this.cpus - 1));
   }
 
-  #refused(offset: number, size: number, slot: number, write: boolean, value: number): number {
-    const known = slot !== this.#none;
+  #refused(offset: number, size: number, place: number, write: boolean, value: number): number {
+    const known = place !== NO_PLACE;
+    const slot = place >> PLACE_SHIFT;
     this.#owner.guestError({
       kind: known ? "width" : "reserved-offset",
       offset,
@@ -418,11 +428,12 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
 function addRows(
   rows: Row[],
   slotAt: Int32Array,
+  declaration: Declaration,
   name: string,
-  register: Register,
   hooks: Hooks | null,
   cpus: number,
 ): void {
+  const register = declaration.registers[name] as Register;
   const words = wordsOf(register);
   const banked = cpus > 1 ? (register.banked ?? 0) : 0;
   const stride = banked * words;
@@ -432,7 +443,8 @@ function addRows(
     for (let word = 0; word < words; word++) {
       slotAt[(offset >> 2) + word] = rows.length;
       const own = index < banked ? { stride, skip } : { stride: 0, skip: 0 };
-      rows.push({ register, name, index, word, hooks, ...own });
+      const flags = flagsOf(register, hooks, own.stride !== 0, register.sizes ?? declaration.sizes);
+      rows.push({ register, name, index, word, hooks, ...own, flags });
     }
   }
   for (let cpu = 1; cpu < cpus; cpu++) for (let w = 0; w < stride; w++) rows.push(rows[first + w] as Row);
@@ -446,7 +458,7 @@ function fieldMasks(register: Register): Record<string, FieldMask> {
   return masks;
 }
 
-function flagsOf({ register, hooks, stride }: Row, sizes: readonly number[]): number {
+function flagsOf(register: Register, hooks: Hooks | null, banked: boolean, sizes: readonly number[]): number {
   const fields = Object.values(register.fields);
   const some = (...kinds: string[]) => fields.some((f) => kinds.includes(f.access));
   let flags = 0;
@@ -455,7 +467,7 @@ function flagsOf({ register, hooks, stride }: Row, sizes: readonly number[]): nu
   if (some("ro", "rc") && !some("rw", "wo", "w1c", "w1s")) flags |= READ_ONLY;
   if (register.unimplemented !== undefined) flags |= LEFT_OUT;
   if (fields.some((f) => f.unimplemented !== undefined)) flags |= LEFT_OUT_FIELD;
-  const more = stride !== 0 || (flags & LEFT_OUT) !== 0;
+  const more = banked || (flags & LEFT_OUT) !== 0;
   if (more || hooks?.get || hooks?.onRead || some("rc") || (flags & WRITE_ONLY) !== 0) flags |= READ_MORE;
   if (more || hooks?.onWrite || some("w1c", "w1s") || (flags & (READ_ONLY | LEFT_OUT_FIELD)) !== 0) flags |= WRITE_MORE;
   return flags;
