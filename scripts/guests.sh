@@ -12,8 +12,10 @@ export ARMATURE_GUESTS=${ARMATURE_GUESTS:-$HOME/.cache/armature-guests}
 IMG=$ARMATURE_GUESTS/img
 MODE=${1:-}
 
-IMAGES=(vmlinuz u-boot.bin initrd-min.cpio.gz initrd-full.cpio.gz kernels kvmmini kernels-bare-100.bin kernels-bare-100.elf
-  kernels-bare-10.bin kernels-bare-10.elf kernels-bare-1.bin kernels-bare-1.elf)
+IMAGES=(vmlinuz u-boot.bin initrd-min.cpio.gz initrd-full.cpio.gz kernels kvmmini)
+for name in kernels-bare kernels-integer; do
+  for scale in 100 10 1; do IMAGES+=("$name-$scale.bin" "$name-$scale.elf"); done
+done
 TOOLS=(qemu-system-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc gdb-multiarch dtc tshark g++ make cpio)
 # What the images are made from: when it changes, they are made again.
 SOURCES=("$HERE/guests.sh" "$HERE"/guests/*.sh "$HERE"/../firmware/guests/*.c "$HERE"/../firmware/guests/*.lds "$HERE"/../firmware/guests/initramfs/*)
@@ -34,7 +36,7 @@ On other systems, put your own images here (ARMATURE_GUESTS names another folder
   $IMG/vmlinuz             an arm64 Linux kernel Image with EFI stub (Debian: linux-image-arm64)
   $IMG/u-boot.bin          U-Boot for QEMU arm64, qemu_arm64_defconfig (Debian: u-boot-qemu)
   $IMG/initrd-min.cpio.gz  an initramfs with busybox and firmware/guests/initramfs/init as /init
-  $IMG/kernels-bare-*.bin  made by scripts/guests/build-kernels.sh (needs aarch64-linux-gnu-gcc)
+  $IMG/kernels-*.bin       made by scripts/guests/build-kernels.sh (needs aarch64-linux-gnu-gcc)
 and these programs on the PATH: ${TOOLS[*]}.
 Each test of "npm run test:guests" names the image or tool that it misses.
 

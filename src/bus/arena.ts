@@ -49,13 +49,20 @@ export class Arena {
 
   /** To be called after any write to `address`..`address + length` that went past the CPUs. */
   written(address: number, length: number): void {
-    if (this.onCodeWrite === null) return;
+    if (this.onCodeWrite === null || length <= 0) return;
     const last = (address + length - 1) / 4096;
     for (let page = Math.floor(address / 4096); page <= last; page++) {
       if (((this.pageFlags[page] as number) & PAGE_HAS_CODE) !== 0) {
         this.onCodeWrite(address, length);
         return;
       }
+    }
+  }
+
+  /** As `written`, for the at most 8 bytes of one access that crosses no page. */
+  writtenWord(address: number, length: number): void {
+    if (((this.pageFlags[address >>> ARENA_PAGE_SHIFT] as number) & PAGE_HAS_CODE) !== 0) {
+      this.onCodeWrite?.(address, length);
     }
   }
 }

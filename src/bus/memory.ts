@@ -12,6 +12,7 @@ import {
 import { type Arena, CHUNK_BYTES } from "./arena.ts";
 import {
   type DirectRegion,
+  RESPONSE_DECODE_ERROR,
   RESPONSE_TARGET_ERROR,
   SIZES_UP_TO_64,
   type Target,
@@ -49,6 +50,7 @@ export class Memory extends Module implements Target, StatePart {
   }
 
   read(offset: number, size: number, tx: Transaction): number {
+    if (!(offset >= 0 && offset + size <= this.size)) return this.#outside(offset, size, false, 0, tx);
     const at = this.#readAt(offset);
     if (size === 4) return this.arena.view.getUint32(at, true);
     if (size === 1) return this.arena.bytes[at] as number;
@@ -58,6 +60,10 @@ export class Memory extends Module implements Target, StatePart {
   }
 
   write(offset: number, size: number, value: number, tx: Transaction): void {
+    if (!(offset >= 0 && offset + size <= this.size)) {
+      this.#outside(offset, size, true, value, tx);
+      return;
+    }
     if (this.readOnly) {
       this.guestError({ kind: "access", offset, size, write: true, value, detail: "write to read-only memory" });
       return;
@@ -66,20 +72,21 @@ export class Memory extends Module implements Target, StatePart {
   }
 
   peek(offset: number, size: number): number {
+    if (!(offset >= 0 && offset + size <= this.size)) return 0;
     const at = this.#readAt(offset);
     if (size === 4) return this.arena.view.getUint32(at, true);
     return size === 1 ? (this.arena.bytes[at] as number) : this.arena.view.getUint16(at, true);
   }
 
   poke(offset: number, size: number, value: number): void {
-    this.#store(offset, size, value, 0);
+    if (offset >= 0 && offset + size <= this.size) this.#store(offset, size, value, 0);
   }
 
   direct(offset: number, write: boolean): DirectRegion | null {
+    if (!(offset >= 0 && offset < this.size) || (write && this.readOnly)) return null;
     const index = Math.floor(offset / CHUNK_BYTES);
     const start = index * CHUNK_BYTES;
     const end = Math.min(start + CHUNK_BYTES, this.size);
-    if (write && this.readOnly) return null;
     const arenaAt = write ? this.#chunkForWrite(index) : (this.#chunks[index] as number);
     if (arenaAt < 0) return null;
     if (arenaAt === 0) return { start, end, arenaAt: this.arena.zeroChunkAt, writable: false };
@@ -109,8 +116,13 @@ export class Memory extends Module implements Target, StatePart {
     }
   }
 
-  /** A copy of `length` bytes from `offset`. */
+  /** A copy of `length` bytes from `offset`. Throws RangeError beyond the end. */
   slice(offset: number, length: number): Uint8Array {
+    if (offset < 0 || offset + length > this.size) {
+      throw new RangeError(
+        `${this.fullName}: ${length} bytes at offset ${offset} are not all inside ${this.size} bytes`,
+      );
+    }
     const out = new Uint8Array(length);
     for (let done = 0; done < length; ) {
       const within = (offset + done) % CHUNK_BYTES;
@@ -136,9 +148,12 @@ export class Memory extends Module implements Target, StatePart {
     this.#clear();
     for (const [page, data] of Object.entries(value as StateRecord)) {
       const target = new Uint8Array(PAGE);
+      const number = Number(page);
+      if (!Number.isInteger(number) || number < 0 || number * PAGE + PAGE > this.size) {
+        throw new SnapshotError(`${path}.${page}: outside the memory`);
+      }
       assignState(target, data, `${path}.${page}`);
-      if (!(Number(page) * PAGE + PAGE <= this.size)) throw new SnapshotError(`${path}.${page}: outside the memory`);
-      this.fill(Number(page) * PAGE, target);
+      this.fill(number * PAGE, target);
     }
   }
 
@@ -157,11 +172,11 @@ export class Memory extends Module implements Target, StatePart {
   }
 
   #clear(): void {
-    for (const at of this.#chunks) {
-      if (at === 0) continue;
-      this.arena.bytes.fill(0, at, at + CHUNK_BYTES);
-      this.arena.written(at, CHUNK_BYTES);
-    }
+    // Page by page: to clear what is zero would make the host give memory for it.
+    this.#eachPage((_page, at) => {
+      this.arena.bytes.fill(0, at, at + PAGE);
+      this.arena.written(at, PAGE);
+    });
   }
 
   #eachPage(visit: (page: number, at: number) => void): void {
@@ -214,7 +229,21 @@ export class Memory extends Module implements Target, StatePart {
       view.setUint32(at, value, true);
       view.setUint32(at + 4, high, true);
     }
-    this.arena.written(at, size);
+    this.arena.writtenWord(at, size);
     return true;
+  }
+
+  #outside(offset: number, size: number, write: boolean, value: number, tx: Transaction): number {
+    this.guestError({
+      kind: "decode",
+      offset,
+      size,
+      write,
+      ...(write ? { value } : {}),
+      detail: "beyond the memory's end",
+    });
+    tx.response = RESPONSE_DECODE_ERROR;
+    tx.high = 0;
+    return 0;
   }
 }

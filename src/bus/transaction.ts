@@ -19,7 +19,7 @@ export class Transaction {
   high = 0;
   /** RESPONSE_*; initiators clear it before a call, targets set it on error only. */
   response = 0;
-  /** Ticks that targets added to this access: the time annotation of blocking transport. */
+  /** Ticks that targets added to this access: the time annotation of blocking transport. Initiators clear it as well. */
   delay = 0;
 
   /** Index of the CPU, or -1 for other initiators. Banked registers choose their bank by it. */
@@ -53,12 +53,14 @@ export const SIZES_UP_TO_64 = 1 | 2 | 4 | 8;
 
 /**
  * What answers accesses: a register bank, a memory, a router with more behind it. Offsets are within the target. Sizes are
- * bytes; an access never crosses a naturally aligned 8 bytes; one of a size that is not in `accessSizes` does not arrive (the router splits
- * 64-bit accesses into two of 32 bits, low word first).
+ * bytes; an access never crosses a naturally aligned 8 bytes (ports split those that would); one of a size that is not in `accessSizes`
+ * does not arrive (router and port split 64-bit accesses into two of 32 bits, low word first, and refuse others).
  */
 export interface Target {
   /** Sizes this target takes, as the sum of 1, 2, 4, 8. */
   readonly accessSizes: number;
+  /** Bytes from offset 0 on that exist, where a window must not show more: memories. */
+  readonly size?: number;
   read(offset: number, size: number, tx: Transaction): number;
   write(offset: number, size: number, value: number, tx: Transaction): void;
   /** Debug transport: as `read` and `write` of at most 4 bytes, without any side effect, at no time, by nobody. */

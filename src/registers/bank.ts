@@ -4,25 +4,31 @@
  */
 
 import type { Target, Transaction } from "../bus/index.ts";
-import { type Module, SnapshotError, type StatePart, type StateValue } from "../sim/index.ts";
-import { type Declaration, elements, maskOf, type Register, resetOf } from "./declare.ts";
+import { type Module, type Reporter, SnapshotError, type StatePart, type StateValue } from "../sim/index.ts";
+import { type Declaration, elements, type Field, maskOf, type Register, resetOf, wordsOf } from "./declare.ts";
 
-/** What a register does beyond storing. `index` is the element of an array, `cpu` the bank of a banked register (else 0). */
+/**
+ * What a register does beyond storing. `index` is the element of an array, `cpu` the bank of a banked register (else 0),
+ * `word` is 1 for the high half of a 64-bit register.
+ */
 export interface Hooks {
   /** Pure: the value now, for registers computed from other state. Serves guest reads and `peek` alike. */
   get?(index: number, cpu: number, word: number): number;
-  /** After a guest read: what reading changes. `value` is what the guest was given. */
-  onRead?(index: number, cpu: number, value: number): void;
+  /**
+   * After a guest read: what reading changes. `value` is the whole word as an int32, `mask` the byte lanes that the guest
+   * was given.
+   */
+  onRead?(index: number, cpu: number, value: number, mask: number, word: number): void;
   /**
    * After a guest write was stored. `written` has the written bits in place, `mask` the byte lanes that were written,
-   * `before` the stored value from before. `word` is 1 for the high half of a 64-bit register.
+   * `before` the stored value from before.
    */
   onWrite?(written: number, mask: number, before: number, index: number, cpu: number, word: number): void;
 }
 
 export type HooksOf<D extends Declaration> = { readonly [R in keyof D["registers"]]?: Hooks };
 export interface FieldMask {
-  /** The field's bits at their place (low word for fields above bit 31: shift - 32). */
+  /** The field's bits at their place in its word: the low one, or the high one for fields that begin above bit 31. */
   readonly mask: number;
   readonly shift: number;
 }
@@ -32,15 +38,51 @@ export interface BankOptions {
   readonly cpus?: number;
 }
 
-const NO_SLOT = -1;
-const FULL = [0, 0xff, 0xffff, 0, -1, 0, 0, 0, -1];
+/** The byte lanes of an access of `size` bytes at lane 0. */
+function lanesOf(size: number): number {
+  return -1 >>> (32 - (size << 3));
+}
+
+// Flags of a row; bits 0 to 2 are the sizes of access that the register takes, bit 3 (64-bit accesses) stays clear.
+const SIZES = 7;
+/** Reads need more than a mask. */
+const READ_MORE = 0x10;
+/** Writes need more than a mask. */
+const WRITE_MORE = 0x20;
+/** Has fields, and none that reads. */
+const WRITE_ONLY = 0x40;
+/** Has fields, and none that takes writes. */
+const READ_ONLY = 0x80;
+/** The whole register is left out by the model. */
+const LEFT_OUT = 0x100;
+/** Some field is left out by the model. */
+const LEFT_OUT_FIELD = 0x200;
+const PLACE_SHIFT = 10;
+/** No register: takes no access, and has no slot. */
+const NO_PLACE = 0;
+
+/** One 32-bit word of one element of one bank. */
+interface Row {
+  readonly register: Register;
+  readonly name: string;
+  readonly index: number;
+  readonly word: number;
+  readonly hooks: Hooks | null;
+  /** Slots from one CPU's bank to the next, and from bank 0 to where bank 1 would be less one stride; 0 when not banked. */
+  readonly stride: number;
+  readonly skip: number;
+  readonly flags: number;
+}
 
 export class RegisterBank<const D extends Declaration> implements Target, StatePart {
   readonly declaration: D;
   /** 64-bit accesses arrive as two of 32 bits. */
   readonly accessSizes = 1 | 2 | 4;
+  /** How many CPUs banked registers exist for. */
+  readonly cpus: number;
+  // The tables of the plain path are given a value here, so that the engine knows the class that these properties hold.
   /** Stored words. `slot[name] + index` (times two for 64-bit registers) is the place of an element for CPU 0. */
-  readonly values: Int32Array;
+  readonly values: Int32Array = new Int32Array(0);
   /** First slot of each register. */
   readonly slot: { readonly [R in keyof D["registers"]]: number };
   /** Mask and shift of each field. */
@@ -48,169 +90,104 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     readonly [R in keyof D["registers"]]: { readonly [F in keyof D["registers"][R]["fields"]]: FieldMask };
   };
   readonly #owner: Module;
-  readonly #cpus: number;
-  /** By word of the frame: slot of CPU 0, or NO_SLOT. */
-  readonly #slotAt: Int16Array;
-  readonly #bankStride: Int32Array;
-  readonly #index: Int32Array;
-  readonly #word: Uint8Array;
-  readonly #reset: Int32Array;
-  readonly #readMask: Int32Array;
-  readonly #writeMask: Int32Array;
+  readonly #reporter: Reporter;
+  readonly #size: number;
+  /** By word of the frame: the slot in bank 0 above PLACE_SHIFT and its flags below, or NO_PLACE. */
+  readonly #places: Int32Array = new Int32Array(0);
+  readonly #readMask: Int32Array = new Int32Array(0);
+  readonly #writeMask: Int32Array = new Int32Array(0);
   readonly #w1c: Int32Array;
   readonly #w1s: Int32Array;
   readonly #rc: Int32Array;
-  readonly #sizes: Uint8Array;
-  readonly #names: string[] = [];
-  readonly #registers: Register[] = [];
-  readonly #hooks: (Hooks | null)[] = [];
-  /** Bit 0: has no readable field. Bit 1: has no writable field. Bit 2: something of it is unimplemented. */
-  readonly #kind: Uint8Array;
-  readonly #reported = new Set<number>();
+  readonly #reset: Int32Array;
+  readonly #rows: readonly Row[];
+  /** Limits of the model that were met: each is reported once. */
+  readonly #met = new Set<Register | Field>();
 
-  /** Compiles `declaration` for `owner`, under whose name guest errors and traces appear; add it with `owner.part`. */
+  /**
+   * Compiles `declaration` for `owner`, under whose name guest errors and traces appear; add it with `owner.part`. Throws
+   * where a computed register that can be read has no hook `get`.
+   */
   constructor(owner: Module, declaration: D, hooks: HooksOf<D> = {}, options: BankOptions = {}) {
     this.#owner = owner;
+    this.#reporter = owner.simulation.reporter;
     this.declaration = declaration;
-    this.#cpus = options.cpus ?? 1;
-    const slotAt = new Int16Array(declaration.size >> 2).fill(NO_SLOT);
+    this.cpus = options.cpus ?? 1;
+    this.#size = declaration.size;
     const slot: Record<string, number> = {};
     const field: Record<string, Record<string, FieldMask>> = {};
-    const rows: {
-      register: Register;
-      name: string;
-      index: number;
-      word: number;
-      hook: Hooks | null;
-      stride: number;
-    }[] = [];
+    const rows: Row[] = [];
+    const slotAt = new Int32Array(declaration.size >> 2).fill(-1);
     for (const [name, register] of Object.entries<Register>(declaration.registers)) {
-      const words = (register.width ?? 32) > 32 ? 2 : 1;
-      const hook = (hooks as { readonly [name: string]: Hooks | undefined })[name] ?? null;
       slot[name] = rows.length;
-      const banked = register.banked ?? 0;
-      const bankedWords = banked * words;
-      for (const { index, offset } of elements(register)) {
-        for (let word = 0; word < words; word++) {
-          slotAt[(offset >> 2) + word] = rows.length;
-          rows.push({ register, name, index, word, hook, stride: index < banked ? 1 : 0 });
-        }
-      }
-      // Further CPUs' banks follow the array; `stride` becomes the distance from one bank to the next.
-      const first = slot[name] as number;
-      for (let w = 0; w < bankedWords; w++) {
-        const row = rows[first + w] as (typeof rows)[number];
-        row.stride = bankedWords;
-      }
-      for (let cpu = 1; cpu < this.#cpus && banked > 0; cpu++) {
-        for (let w = 0; w < bankedWords; w++) rows.push({ ...(rows[first + w] as (typeof rows)[number]) });
-      }
-      const masks: Record<string, FieldMask> = {};
-      for (const [fieldName, f] of Object.entries(register.fields)) {
-        masks[fieldName] = { mask: maskOf(register, (g) => g === f, f.low >= 32 ? 1 : 0), shift: f.low % 32 };
-      }
-      field[name] = masks;
+      const hook = (hooks as { readonly [name: string]: Hooks | undefined })[name] ?? null;
+      this.#checkHooks(name, register, hook);
+      addRows(rows, slotAt, declaration, name, hook, this.cpus);
+      field[name] = fieldMasks(register);
     }
     const n = rows.length;
     this.slot = slot as typeof this.slot;
     this.field = field as typeof this.field;
     this.values = new Int32Array(n);
-    this.#slotAt = slotAt;
-    this.#bankStride = new Int32Array(n);
-    this.#index = new Int32Array(n);
-    this.#word = new Uint8Array(n);
-    this.#reset = new Int32Array(n);
+    this.#rows = rows;
+    this.#places = slotAt.map((s) => (s < 0 ? NO_PLACE : (s << PLACE_SHIFT) | (rows[s] as Row).flags));
     this.#readMask = new Int32Array(n);
     this.#writeMask = new Int32Array(n);
     this.#w1c = new Int32Array(n);
     this.#w1s = new Int32Array(n);
     this.#rc = new Int32Array(n);
-    this.#sizes = new Uint8Array(n);
-    this.#kind = new Uint8Array(n);
+    this.#reset = new Int32Array(n);
     rows.forEach((row, i) => {
       const { register, word } = row;
       const choose = (...kinds: string[]) => maskOf(register, (f) => kinds.includes(f.access), word);
-      this.#bankStride[i] = row.stride;
-      this.#index[i] = row.index;
-      this.#word[i] = word;
+      const keeps = register.computed !== true && register.unimplemented === undefined;
       this.#reset[i] = resetOf(register, row.index, word);
       this.#readMask[i] = choose("rw", "ro", "w1c", "w1s", "rc");
-      this.#writeMask[i] = choose("rw", "wo");
-      this.#w1c[i] = choose("w1c");
-      this.#w1s[i] = choose("w1s");
-      this.#rc[i] = choose("rc");
-      for (const size of register.sizes ?? declaration.sizes) this.#sizes[i] = (this.#sizes[i] as number) | size;
-      const fields = Object.values(register.fields);
-      const readable = fields.some((f) => f.access !== "wo");
-      const writable = fields.some((f) => f.access !== "ro" && f.access !== "rc");
-      const partial = register.unimplemented !== undefined || fields.some((f) => f.unimplemented !== undefined);
-      this.#kind[i] = (readable ? 0 : 1) | (writable ? 0 : 2) | (partial ? 4 : 0);
-      this.#names.push(row.name);
-      this.#registers.push(register);
-      this.#hooks.push(row.hook);
+      this.#writeMask[i] = keeps ? choose("rw", "wo") : 0;
+      this.#w1c[i] = keeps ? choose("w1c") : 0;
+      this.#w1s[i] = keeps ? choose("w1s") : 0;
+      this.#rc[i] = keeps ? choose("rc") : 0;
     });
     this.values.set(this.#reset);
   }
 
   read(offset: number, size: number, tx: Transaction): number {
-    const at = offset >> 2;
-    let slot = at < this.#slotAt.length ? (this.#slotAt[at] as number) : NO_SLOT;
-    if (slot === NO_SLOT || ((this.#sizes[slot] as number) & size) === 0 || (offset & (size - 1)) !== 0) {
-      return this.#refused(offset, size, slot, false, 0);
-    }
-    const stride = this.#bankStride[slot] as number;
-    let cpu = 0;
-    if (stride !== 0 && tx.cpu > 0) {
-      cpu = tx.cpu;
-      slot = this.#banked(slot, cpu);
-    }
-    const hooks = this.#hooks[slot] as Hooks | null;
-    let value = this.values[slot] as number;
-    const before = value;
-    if (hooks?.get !== undefined) value = hooks.get(this.#index[slot] as number, cpu, this.#word[slot] as number);
-    value &= this.#readMask[slot] as number;
-    const rc = this.#rc[slot] as number;
-    const shift = (offset & 3) << 3;
-    if (rc !== 0) {
-      const lanes = (FULL[size] as number) << shift;
-      this.values[slot] = before & ~(rc & lanes);
-    }
-    const kind = this.#kind[slot] as number;
-    if ((kind & 5) !== 0) this.#remarkRead(slot, offset, size, kind);
-    if (hooks?.onRead !== undefined) hooks.onRead(this.#index[slot] as number, cpu, value);
-    const result = size === 4 ? value >>> 0 : (value >>> shift) & (FULL[size] as number);
-    if (this.#owner.simulation.reporter.tracing) this.#trace(slot, offset, size, false, result, before);
-    return result;
+    const places = this.#places;
+    const word = offset >>> 2;
+    if (word >= places.length) return this.#refused(offset, size, NO_PLACE, false, 0);
+    const place = places[word] as number;
+    if ((place & size) === 0 || (offset & (size - 1)) !== 0) return this.#refused(offset, size, place, false, 0);
+    const slot = place >> PLACE_SHIFT;
+    if ((place & READ_MORE) !== 0 || this.#reporter.tracing) return this.#readMore(slot, offset, size, tx);
+    const value = (this.values[slot] as number) & (this.#readMask[slot] as number);
+    return size === 4 ? value >>> 0 : (value >>> ((offset & 3) << 3)) & lanesOf(size);
   }
 
   write(offset: number, size: number, value: number, tx: Transaction): void {
-    const at = offset >> 2;
-    let slot = at < this.#slotAt.length ? (this.#slotAt[at] as number) : NO_SLOT;
-    if (slot === NO_SLOT || ((this.#sizes[slot] as number) & size) === 0 || (offset & (size - 1)) !== 0) {
-      this.#refused(offset, size, slot, true, value);
+    const places = this.#places;
+    const word = offset >>> 2;
+    if (word >= places.length) {
+      this.#refused(offset, size, NO_PLACE, true, value);
       return;
     }
-    const stride = this.#bankStride[slot] as number;
-    let cpu = 0;
-    if (stride !== 0 && tx.cpu > 0) {
-      cpu = tx.cpu;
-      slot = this.#banked(slot, cpu);
+    const place = places[word] as number;
+    if ((place & size) === 0 || (offset & (size - 1)) !== 0) {
+      this.#refused(offset, size, place, true, value);
+      return;
     }
-    const shift = (offset & 3) << 3;
-    const lanes = (FULL[size] as number) << shift;
-    const written = (value << shift) & lanes;
+    const slot = place >> PLACE_SHIFT;
+    if ((place & WRITE_MORE) !== 0 || this.#reporter.tracing) {
+      this.#writeMore(slot, offset, size, value, tx);
+      return;
+    }
     const before = this.values[slot] as number;
-    const mask = (this.#writeMask[slot] as number) & lanes;
-    this.values[slot] =
-      ((before & ~mask) | (written & mask) | (written & (this.#w1s[slot] as number))) &
-      ~(written & (this.#w1c[slot] as number));
-    const kind = this.#kind[slot] as number;
-    if ((kind & 6) !== 0) this.#remarkWrite(slot, offset, size, written, kind);
-    const hooks = this.#hooks[slot] as Hooks | null;
-    if (hooks?.onWrite !== undefined) {
-      hooks.onWrite(written, lanes, before, this.#index[slot] as number, cpu, this.#word[slot] as number);
+    let mask = this.#writeMask[slot] as number;
+    if (size !== 4) {
+      const shift = (offset & 3) << 3;
+      mask &= lanesOf(size) << shift;
+      value <<= shift;
     }
-    if (this.#owner.simulation.reporter.tracing) this.#trace(slot, offset, size, true, value, before);
+    this.values[slot] = before ^ ((before ^ value) & mask);
   }
 
   peek(offset: number, size: number): number {
@@ -219,32 +196,36 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
 
   /** As `peek`, of CPU `cpu`'s bank. */
   peekBank(offset: number, size: number, cpu: number): number {
-    const at = offset >> 2;
-    let slot = at < this.#slotAt.length ? (this.#slotAt[at] as number) : NO_SLOT;
-    if (slot === NO_SLOT) return 0;
-    if (this.#bankStride[slot] !== 0 && cpu > 0) slot = this.#banked(slot, cpu);
-    const hooks = this.#hooks[slot] as Hooks | null;
-    const stored = this.values[slot] as number;
-    const value = hooks?.get ? hooks.get(this.#index[slot] as number, cpu, this.#word[slot] as number) : stored;
-    const masked = value & (this.#readMask[slot] as number);
-    return size === 4 ? masked >>> 0 : (masked >>> ((offset & 3) << 3)) & (FULL[size] as number);
+    if (!(offset >= 0 && offset < this.#size)) return 0;
+    const place = this.#places[offset >>> 2] as number;
+    if (place === NO_PLACE) return 0;
+    const value = this.#visible(this.#inBank(place >> PLACE_SHIFT, cpu), cpu);
+    return size === 4 ? value >>> 0 : (value >>> ((offset & 3) << 3)) & lanesOf(size);
   }
 
-  /** Changes stored bits as a debugger does: no hook runs, read-only fields change too. */
+  /** Changes stored bits as a debugger does: no hook runs, read-only fields change too, computed registers do not. */
   poke(offset: number, size: number, value: number): void {
-    const at = offset >> 2;
-    const slot = at < this.#slotAt.length ? (this.#slotAt[at] as number) : NO_SLOT;
-    if (slot === NO_SLOT) return;
-    const shift = (offset & 3) << 3;
-    const lanes =
-      ((FULL[size] as number) << shift) & ((this.#readMask[slot] as number) | (this.#writeMask[slot] as number));
-    this.values[slot] = ((this.values[slot] as number) & ~lanes) | ((value << shift) & lanes);
+    this.pokeBank(offset, size, value, 0);
   }
 
-  /** The place of element `index` of a banked register for `cpu`. */
+  /** As `poke`, of CPU `cpu`'s bank. */
+  pokeBank(offset: number, size: number, value: number, cpu: number): void {
+    if (!(offset >= 0 && offset < this.#size)) return;
+    const place = this.#places[offset >>> 2] as number;
+    if (place === NO_PLACE) return;
+    const slot = this.#inBank(place >> PLACE_SHIFT, cpu);
+    const { register, word } = this.#rows[slot] as Row;
+    if (register.computed) return;
+    const shift = (offset & 3) << 3;
+    const mask = (lanesOf(size) << shift) & maskOf(register, (f) => f.access !== "reserved", word);
+    const before = this.values[slot] as number;
+    this.values[slot] = before ^ ((before ^ (value << shift)) & mask);
+  }
+
+  /** The place of (the low word of) element `index` of a register, in `cpu`'s bank where it is banked. */
   bankedSlot(name: keyof D["registers"], index: number, cpu: number): number {
-    const slot = this.slot[name] + index;
-    return cpu > 0 && this.#bankStride[slot] !== 0 ? this.#banked(slot, cpu) : slot;
+    const register = this.declaration.registers[name as string] as Register;
+    return this.#inBank(this.slot[name] + index * wordsOf(register), cpu);
   }
 
   save(): StateValue {
@@ -266,12 +247,13 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
       const first = (this.slot as { readonly [name: string]: number })[name] as number;
       const length = this.#lengthOf(register);
       const saved = record[name];
-      if (length === 1 && typeof saved === "number") this.values[first] = saved;
+      if (length === 1 && typeof saved === "number" && (saved | 0) === saved) this.values[first] = saved;
       else if (length > 1 && saved instanceof Int32Array && saved.length === length) this.values.set(saved, first);
       else throw new SnapshotError(`${path}.${name}: expected ${length} words`);
     }
     for (const name of Object.keys(record)) {
-      if (!(name in this.declaration.registers)) throw new SnapshotError(`${path}.${name}: unknown register`);
+      const register = (this.declaration.registers as { readonly [name: string]: Register | undefined })[name];
+      if (register === undefined || register.computed) throw new SnapshotError(`${path}.${name}: unknown register`);
     }
   }
 
@@ -279,21 +261,70 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     this.values.set(this.#reset);
   }
 
+  #checkHooks(name: string, register: Register, hooks: Hooks | null): void {
+    if (!register.computed || hooks?.get !== undefined) return;
+    if (Object.values(register.fields).some((f) => f.access !== "wo" && f.access !== "reserved")) {
+      throw new Error(`${this.#owner.fullName}: ${this.declaration.name}.${name} is computed, but has no hook "get"`);
+    }
+  }
+
+  /** The slot in `cpu`'s bank of what bank 0 has at `slot`. CPUs that the bank was not made for see bank 0. */
+  #inBank(slot: number, cpu: number): number {
+    const row = this.#rows[slot] as Row;
+    return row.stride === 0 || cpu <= 0 || cpu >= this.cpus ? slot : slot + row.skip + cpu * row.stride;
+  }
+
+  /** The word as a guest would read it, without side effects. */
+  #visible(slot: number, cpu: number): number {
+    const { hooks, index, word } = this.#rows[slot] as Row;
+    const value = hooks?.get === undefined ? (this.values[slot] as number) : hooks.get(index, cpu, word);
+    return value & (this.#readMask[slot] as number);
+  }
+
+  #readMore(first: number, offset: number, size: number, tx: Transaction): number {
+    const slot = this.#inBank(first, tx.cpu);
+    const { hooks, index, word, stride, flags } = this.#rows[slot] as Row;
+    const cpu = stride !== 0 && tx.cpu > 0 && tx.cpu < this.cpus ? tx.cpu : 0;
+    const value = this.#visible(slot, cpu);
+    const shift = (offset & 3) << 3;
+    const lanes = lanesOf(size) << shift;
+    const rc = (this.#rc[slot] as number) & lanes;
+    if (rc !== 0) this.values[slot] = (this.values[slot] as number) & ~rc;
+    if ((flags & (WRITE_ONLY | LEFT_OUT)) !== 0) this.#remarkRead(slot, offset, size, flags);
+    if (hooks?.onRead !== undefined) hooks.onRead(index, cpu, value, lanes, word);
+    const result = size === 4 ? value >>> 0 : (value >>> shift) & lanesOf(size);
+    if (this.#reporter.tracing) this.#trace(slot, cpu, offset, size, false, result, value);
+    return result;
+  }
+
+  #writeMore(first: number, offset: number, size: number, value: number, tx: Transaction): void {
+    const slot = this.#inBank(first, tx.cpu);
+    const { hooks, index, word, stride, flags } = this.#rows[slot] as Row;
+    const cpu = stride !== 0 && tx.cpu > 0 && tx.cpu < this.cpus ? tx.cpu : 0;
+    const tracing = this.#reporter.tracing;
+    const visible = tracing ? this.#visible(slot, cpu) : 0;
+    const shift = (offset & 3) << 3;
+    const lanes = lanesOf(size) << shift;
+    const written = (value << shift) & lanes;
+    const before = this.values[slot] as number;
+    const mask = (this.#writeMask[slot] as number) & lanes;
+    this.values[slot] =
+      ((before & ~mask) | (written & mask) | (written & (this.#w1s[slot] as number))) &
+      ~(written & (this.#w1c[slot] as number));
+    if ((flags & (READ_ONLY | LEFT_OUT | LEFT_OUT_FIELD)) !== 0) {
+      this.#remarkWrite(slot, offset, size, written, lanes, flags);
+    }
+    if (hooks?.onWrite !== undefined) hooks.onWrite(written, lanes, before, index, cpu, word);
+    if (tracing) this.#trace(slot, cpu, offset, size, true, value, visible);
+  }
+
   #lengthOf(register: Register): number {
-    const words = (register.width ?? 32) > 32 ? 2 : 1;
-    return words * ((register.count ?? 1) + (register.banked ?? 0) * (this.#cpus - 1));
+    return wordsOf(register) * ((register.count ?? 1) + (register.banked ?? 0) * (this.cpus - 1));
   }
 
-  /** Banks of CPUs above 0 follow the whole array, one after the other. */
-  #banked(slot: number, cpu: number): number {
-    const register = this.#registers[slot] as Register;
-    const words = (register.width ?? 32) > 32 ? 2 : 1;
-    const unbanked = ((register.count ?? 1) - (register.banked ?? 0)) * words;
-    return slot + cpu * (this.#bankStride[slot] as number) + unbanked;
-  }
-
-  #refused(offset: number, size: number, slot: number, write: boolean, value: number): number {
-    const known = slot !== NO_SLOT;
+  #refused(offset: number, size: number, place: number, write: boolean, value: number): number {
+    const known = place !== NO_PLACE;
+    const slot = place >> PLACE_SHIFT;
     this.#owner.guestError({
       kind: known ? "width" : "reserved-offset",
       offset,
@@ -306,62 +337,138 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     return 0;
   }
 
-  #remarkRead(slot: number, offset: number, size: number, kind: number): void {
-    const base = { offset, size, write: false, register: this.#nameOf(slot), clause: this.#clauseOf(slot) };
-    if ((kind & 1) !== 0) this.#owner.guestError({ ...base, kind: "access", detail: "read of a write-only register" });
-    const reason = (this.#registers[slot] as Register).unimplemented;
-    if (reason !== undefined && !this.#reported.has(slot)) {
-      this.#reported.add(slot);
-      this.#owner.guestError({ ...base, kind: "unimplemented", detail: reason });
-    }
+  #remarkRead(slot: number, offset: number, size: number, flags: number): void {
+    const { register } = this.#rows[slot] as Row;
+    if ((flags & LEFT_OUT) !== 0) this.#leftOut(slot, offset, size, null, register, register.unimplemented);
+    if ((flags & WRITE_ONLY) === 0) return;
+    this.#owner.guestError({
+      kind: "access",
+      offset,
+      size,
+      write: false,
+      register: this.#nameOf(slot),
+      clause: this.#clauseOf(slot),
+      detail: "read of a write-only register",
+    });
   }
 
-  #remarkWrite(slot: number, offset: number, size: number, written: number, kind: number): void {
-    const register = this.#registers[slot] as Register;
-    const base = {
+  #remarkWrite(slot: number, offset: number, size: number, written: number, lanes: number, flags: number): void {
+    const { register, word } = this.#rows[slot] as Row;
+    if ((flags & LEFT_OUT) !== 0) this.#leftOut(slot, offset, size, written, register, register.unimplemented);
+    if ((flags & LEFT_OUT_FIELD) !== 0) {
+      const changed = (written ^ (this.#reset[slot] as number)) & lanes;
+      for (const [name, f] of Object.entries(register.fields)) {
+        if (f.unimplemented === undefined || (changed & maskOf(register, (g) => g === f, word)) === 0) continue;
+        this.#leftOut(slot, offset, size, written, f, `${name}: ${f.unimplemented}`);
+      }
+    }
+    if ((flags & READ_ONLY) === 0) return;
+    this.#owner.guestError({
+      kind: "access",
       offset,
       size,
       write: true,
       value: written >>> 0,
       register: this.#nameOf(slot),
       clause: this.#clauseOf(slot),
-    };
-    if ((kind & 2) !== 0) this.#owner.guestError({ ...base, kind: "access", detail: "write to a read-only register" });
-    if ((kind & 4) === 0 || this.#reported.has(slot)) return;
-    for (const [name, f] of Object.entries(register.fields)) {
-      if (f.unimplemented === undefined) continue;
-      if ((written & maskOf(register, (g) => g === f, this.#word[slot] as number)) === 0) continue;
-      this.#reported.add(slot);
-      this.#owner.guestError({ ...base, kind: "unimplemented", detail: `${name}: ${f.unimplemented}` });
-    }
-    if (register.unimplemented !== undefined) {
-      this.#reported.add(slot);
-      this.#owner.guestError({ ...base, kind: "unimplemented", detail: register.unimplemented });
-    }
+      detail: "write to a read-only register",
+    });
   }
 
-  #trace(slot: number, offset: number, size: number, write: boolean, value: number, before: number): void {
-    this.#owner.simulation.reporter.registerAccess({
+  /** Reports a limit of the model the first time that it is met. */
+  #leftOut(
+    slot: number,
+    offset: number,
+    size: number,
+    written: number | null,
+    what: Register | Field,
+    detail = "left out",
+  ): void {
+    if (this.#met.has(what)) return;
+    this.#met.add(what);
+    this.#owner.guestError({
+      kind: "unimplemented",
+      offset,
+      size,
+      write: written !== null,
+      ...(written !== null ? { value: written >>> 0 } : {}),
+      register: this.#nameOf(slot),
+      clause: this.#clauseOf(slot),
+      detail,
+    });
+  }
+
+  #trace(slot: number, cpu: number, offset: number, size: number, write: boolean, value: number, before: number): void {
+    const { name, index } = this.#rows[slot] as Row;
+    this.#reporter.registerAccess({
       time: this.#owner.simulation.now,
       module: this.#owner.fullName,
-      register: this.#names[slot] as string,
-      index: this.#index[slot] as number,
+      register: name,
+      index,
       offset,
       size,
       write,
-      value,
+      value: value >>> 0,
       before: before >>> 0,
-      after: (this.values[slot] as number) >>> 0,
+      after: this.#visible(slot, cpu) >>> 0,
     });
   }
 
   #nameOf(slot: number): string {
-    const register = this.#registers[slot] as Register;
-    const name = this.#names[slot] as string;
-    return (register.count ?? 1) > 1 ? `${name}[${this.#index[slot]}]` : name;
+    const { register, name, index } = this.#rows[slot] as Row;
+    return (register.count ?? 1) > 1 ? `${name}[${index}]` : name;
   }
 
   #clauseOf(slot: number): string {
-    return `${this.declaration.manual} ${(this.#registers[slot] as Register).clause}`;
+    return `${this.declaration.manual} ${(this.#rows[slot] as Row).register.clause}`;
   }
+}
+
+/** Appends the rows of one register: all elements for CPU 0, then the banked ones again for each further CPU. */
+function addRows(
+  rows: Row[],
+  slotAt: Int32Array,
+  declaration: Declaration,
+  name: string,
+  hooks: Hooks | null,
+  cpus: number,
+): void {
+  const register = declaration.registers[name] as Register;
+  const words = wordsOf(register);
+  const banked = cpus > 1 ? (register.banked ?? 0) : 0;
+  const stride = banked * words;
+  const skip = (register.count ?? 1) * words - stride;
+  const first = rows.length;
+  for (const { index, offset } of elements(register)) {
+    for (let word = 0; word < words; word++) {
+      slotAt[(offset >> 2) + word] = rows.length;
+      const own = index < banked ? { stride, skip } : { stride: 0, skip: 0 };
+      const flags = flagsOf(register, hooks, own.stride !== 0, register.sizes ?? declaration.sizes);
+      rows.push({ register, name, index, word, hooks, ...own, flags });
+    }
+  }
+  for (let cpu = 1; cpu < cpus; cpu++) for (let w = 0; w < stride; w++) rows.push(rows[first + w] as Row);
+}
+
+function fieldMasks(register: Register): Record<string, FieldMask> {
+  const masks: Record<string, FieldMask> = {};
+  for (const [name, f] of Object.entries(register.fields)) {
+    masks[name] = { mask: maskOf(register, (g) => g === f, f.low >= 32 ? 1 : 0), shift: f.low % 32 };
+  }
+  return masks;
+}
+
+function flagsOf(register: Register, hooks: Hooks | null, banked: boolean, sizes: readonly number[]): number {
+  const fields = Object.values(register.fields);
+  const some = (...kinds: string[]) => fields.some((f) => kinds.includes(f.access));
+  let flags = 0;
+  for (const size of sizes) flags |= size & SIZES;
+  if (some("wo") && !some("rw", "ro", "w1c", "w1s", "rc")) flags |= WRITE_ONLY;
+  if (some("ro", "rc") && !some("rw", "wo", "w1c", "w1s")) flags |= READ_ONLY;
+  if (register.unimplemented !== undefined) flags |= LEFT_OUT;
+  if (fields.some((f) => f.unimplemented !== undefined)) flags |= LEFT_OUT_FIELD;
+  const more = banked || (flags & LEFT_OUT) !== 0;
+  if (more || hooks?.get || hooks?.onRead || some("rc") || (flags & WRITE_ONLY) !== 0) flags |= READ_MORE;
+  if (more || hooks?.onWrite || some("w1c", "w1s") || (flags & (READ_ONLY | LEFT_OUT_FIELD)) !== 0) flags |= WRITE_MORE;
+  return flags;
 }

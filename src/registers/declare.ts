@@ -15,7 +15,7 @@ export type Access =
   | "w1s"
   /** Reading clears; the read returns the value from before. Writes are ignored. */
   | "rc"
-  /** Writable while zero, read-only afterwards is the device's business: declared "rw" with a hook. */
+  /** Named by the manual, but reads as zero and ignores writes. What is writable at times only is "rw" with a hook. */
   | "reserved";
 
 export interface Field {
@@ -26,7 +26,7 @@ export interface Field {
   readonly title: string;
   /** Meaning of values, for documentation and traces. */
   readonly values?: { readonly [value: number]: string };
-  /** The model leaves this field's function out, and why. Setting it is reported once. */
+  /** The model leaves this field's function out, and why. Writing another value than its reset is reported once. */
   readonly unimplemented?: string;
 }
 
@@ -49,6 +49,7 @@ export const wo = (bits: Bits, title: string, options?: FieldOptions): Field => 
 export const w1c = (bits: Bits, title: string, options?: FieldOptions): Field => field("w1c", bits, title, options);
 export const w1s = (bits: Bits, title: string, options?: FieldOptions): Field => field("w1s", bits, title, options);
 export const rc = (bits: Bits, title: string, options?: FieldOptions): Field => field("rc", bits, title, options);
+export const reserved = (bits: Bits, title: string): Field => field("reserved", bits, title);
 
 export interface Register {
   /** Byte offset of the (first) register. */
@@ -65,11 +66,11 @@ export interface Register {
   readonly banked?: number;
   /** Sizes of access in bytes that the register takes, where they differ from the device's. */
   readonly sizes?: readonly number[];
-  /** The value is computed by the model whenever it is read; nothing is stored, nothing saved. */
+  /** The value is computed by the model whenever it is read (hook `get`); nothing is stored, nothing saved. */
   readonly computed?: boolean;
   /** Reset values by element, where elements differ; overrides the fields'. */
   readonly resets?: readonly number[];
-  /** The model leaves the whole register out, and why: it reads as its reset value and accesses are reported. */
+  /** The model leaves the whole register out, and why: it reads as its reset value, and its first access is reported. */
   readonly unimplemented?: string;
   readonly fields: { readonly [name: string]: Field };
 }
@@ -89,31 +90,20 @@ export interface Declaration {
 
 /** Checks a declaration and gives it its exact type, so that a misspelt register or field does not compile. */
 export function defineRegisters<const D extends Declaration>(declaration: D): D {
+  const { name: part, size, sizes } = declaration;
+  if (!Number.isSafeInteger(size) || size <= 0 || size % 4 !== 0) {
+    throw new Error(`${part}: size ${size}: expected a positive multiple of 4`);
+  }
+  checkSizes(part, sizes);
   const taken = new Map<number, string>();
   for (const [name, register] of Object.entries<Register>(declaration.registers)) {
-    const where = `${declaration.name}.${name}`;
-    const width = register.width ?? 32;
-    if (width < 1 || width > 64) throw new Error(`${where}: width ${width}: expected 1 to 64`);
-    if (register.at % 4 !== 0) throw new Error(`${where}: offset ${register.at}: expected a multiple of 4`);
-    const used = new Map<number, string>();
-    for (const [fieldName, f] of Object.entries(register.fields)) {
-      if (f.low < 0 || f.high < f.low || f.high >= width) {
-        throw new Error(`${where}.${fieldName}: bits ${f.high}:${f.low} do not fit ${width} bits`);
-      }
-      for (let b = f.low; b <= f.high; b++) {
-        const other = used.get(b);
-        if (other !== undefined) throw new Error(`${where}: bit ${b} is in ${other} and in ${fieldName}`);
-        used.set(b, fieldName);
-      }
-      if (f.reset < 0 || f.reset >= 2 ** (f.high - f.low + 1)) {
-        throw new Error(`${where}.${fieldName}: reset value ${f.reset} does not fit`);
-      }
-    }
+    const where = `${part}.${name}`;
+    checkRegister(where, name, register);
     for (const { offset } of elements(register)) {
-      for (let word = offset; word < offset + (width > 32 ? 8 : 4); word += 4) {
+      for (let word = offset; word < offset + 4 * wordsOf(register); word += 4) {
         const other = taken.get(word);
-        if (other !== undefined) throw new Error(`${declaration.name}: ${other} and ${name} share offset ${word}`);
-        if (word + 4 > declaration.size) throw new Error(`${where}: offset ${word} is outside the frame`);
+        if (other !== undefined) throw new Error(`${part}: ${other} and ${name} share offset ${word}`);
+        if (word + 4 > size) throw new Error(`${where}: offset ${word} is outside the frame`);
         taken.set(word, name);
       }
     }
@@ -121,14 +111,63 @@ export function defineRegisters<const D extends Declaration>(declaration: D): D 
   return declaration;
 }
 
+function checkSizes(where: string, sizes: readonly number[]): void {
+  if (sizes.length === 0 || sizes.some((s) => ![1, 2, 4, 8].includes(s))) {
+    throw new Error(`${where}: access sizes ${sizes.join()}: expected some of 1, 2, 4, 8`);
+  }
+}
+
+function checkRegister(where: string, name: string, register: Register): void {
+  const width = register.width ?? 32;
+  const count = register.count ?? 1;
+  if (!IDENTIFIER.test(name)) throw new Error(`${where}: expected a name of letters, digits and _`);
+  if (!(width >= 1 && width <= 64)) throw new Error(`${where}: width ${width}: expected 1 to 64`);
+  if (!(register.at >= 0) || register.at % 4 !== 0) {
+    throw new Error(`${where}: offset ${register.at}: expected a multiple of 4`);
+  }
+  if (!Number.isInteger(count) || count < 1) throw new Error(`${where}: count ${count}: expected 1 or more`);
+  if (strideOf(register) % 4 !== 0) throw new Error(`${where}: stride ${strideOf(register)}: expected a multiple of 4`);
+  if ((register.banked ?? 0) > count) throw new Error(`${where}: ${register.banked} of ${count} elements are banked`);
+  if (register.sizes !== undefined) checkSizes(where, register.sizes);
+  const used = new Map<number, string>();
+  for (const [fieldName, f] of Object.entries(register.fields)) {
+    if (!IDENTIFIER.test(fieldName)) throw new Error(`${where}.${fieldName}: expected a name of letters, digits and _`);
+    if (!(f.low >= 0 && f.high >= f.low && f.high < width)) {
+      throw new Error(`${where}.${fieldName}: bits ${f.high}:${f.low} do not fit ${width} bits`);
+    }
+    for (let b = f.low; b <= f.high; b++) {
+      const other = used.get(b);
+      if (other !== undefined) throw new Error(`${where}: bit ${b} is in ${other} and in ${fieldName}`);
+      used.set(b, fieldName);
+    }
+    if (!Number.isSafeInteger(f.reset) || f.reset < 0 || f.reset >= 2 ** (f.high - f.low + 1)) {
+      throw new Error(`${where}.${fieldName}: reset value ${f.reset} does not fit`);
+    }
+  }
+  register.resets?.forEach((reset, index) => {
+    const stray = [0, 1].some((word) => (resetOf(register, index, word) & ~maskOf(register, () => true, word)) !== 0);
+    if (index >= count || !Number.isSafeInteger(reset) || reset < 0 || stray) {
+      throw new Error(`${where}[${index}]: reset value ${reset} does not fit the fields`);
+    }
+  });
+}
+
+const IDENTIFIER = /^[A-Za-z_]\w*$/;
+
 /** Index and byte offset of each element of a register (one, unless it is an array). */
 export function elements(register: Register): { index: number; offset: number }[] {
   const stride = strideOf(register);
   return Array.from({ length: register.count ?? 1 }, (_, index) => ({ index, offset: register.at + index * stride }));
 }
 
+/** Bytes from one element of an array to the next. */
 export function strideOf(register: Register): number {
-  return register.stride ?? ((register.width ?? 32) > 32 ? 8 : 4);
+  return register.stride ?? 4 * wordsOf(register);
+}
+
+/** How many 32-bit words one element takes: 1 or 2. */
+export function wordsOf(register: Register): number {
+  return (register.width ?? 32) > 32 ? 2 : 1;
 }
 
 /** The reset value of one 32-bit word (0: low, 1: high) of element `index`. */
@@ -144,15 +183,18 @@ export function resetOf(register: Register, index: number, word = 0): number {
 export function maskOf(register: Register, choose: (field: Field) => boolean, word = 0): number {
   let mask = 0;
   for (const f of Object.values(register.fields)) {
-    if (choose(f)) mask |= wordOfField(f, 2 ** (f.high - f.low + 1) - 1, word);
+    if (!choose(f)) continue;
+    const low = Math.max(f.low - 32 * word, 0);
+    const high = Math.min(f.high - 32 * word, 31);
+    if (low <= high) mask |= (-1 >>> (31 - (high - low))) << low;
   }
   return mask;
 }
 
-/** Field value `value` at its place in word `word`. */
+/** Field value `value` (a safe integer) at its place in word `word`. */
 function wordOfField(f: Field, value: number, word: number): number {
   const low = f.low - 32 * word;
   if (low >= 32 || f.high < 32 * word) return 0;
-  if (low >= 0) return low === 0 ? value | 0 : (value % 2 ** (32 - low)) << low;
+  if (low >= 0) return (value % 2 ** (32 - low)) << low;
   return Math.floor(value / 2 ** -low) | 0;
 }

@@ -117,6 +117,9 @@ export abstract class Process implements StatePart {
     return `${this.owner.fullName}.${this.name}`;
   }
   /** True once the process has ended: a thread that returned, or a process that was killed. */
+  get killed(): boolean {
+    return this.throwing === KILL;
+  }
   get terminated(): boolean {
     return this.ended;
   }

@@ -21,8 +21,8 @@ export function cpuInterfaceHooks(
       ...(get ? { get: (i, cpu, w) => (view.nonSecure ? 0 : get(i, cpu, w)) } : {}),
       ...(onRead
         ? {
-            onRead: (i, cpu, v) => {
-              if (!view.nonSecure) onRead(i, cpu, v);
+            onRead: (i, cpu, v, m, w) => {
+              if (!view.nonSecure) onRead(i, cpu, v, m, w);
             },
           }
         : {}),

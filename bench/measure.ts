@@ -1,0 +1,21 @@
+/** Timing for the benches: the best of several rounds, for the machine is seldom idle. */
+
+/** Millions of operations a second of `run`, which does `operations`; the best of ten rounds after one to warm up. */
+export function best(run: () => void, operations: number, rounds = 10): number {
+  run();
+  let shortest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < rounds; i++) {
+    const start = performance.now();
+    run();
+    shortest = Math.min(shortest, performance.now() - start);
+  }
+  return operations / shortest / 1000;
+}
+
+/** One line: what, how many millions a second, nanoseconds each, and the ratio to the aim where there is one. */
+export function report(what: string, millions: number, aim?: number): void {
+  const figures = `${millions.toFixed(1).padStart(8)} M/s ${(1000 / millions).toFixed(2).padStart(8)} ns`;
+  console.log(
+    `${what.padEnd(52)}${figures}${aim === undefined ? "" : `   ${(millions / aim).toFixed(2)} x aim of ${aim} M/s`}`,
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * Snapshot files: a header that says what machine it is of, the state by name as JSON, and the typed arrays in it as one block of
+ * bytes, compressed. Layout, all numbers little-endian:
+ *
+ *     "ARMSNAP\0"  u32 format  u32 header bytes  header (JSON)  body
+ *
+ * The header names the codec of the body and a check of its bytes; the body is u32 JSON bytes, the JSON, and the arrays.
+ */
+import { InputError } from "../formats/index.ts";
+import { type SimulationState, StateHash, type StateValue, type TypedData } from "../sim/index.ts";
+
+const MAGIC = "ARMSNAP\0";
+const FORMAT = 1;
+const PREFIX_BYTES = 16;
+
+/** A way to compress: the host brings what it has. */
+export interface Codec {
+  readonly name: string;
+  compress(data: Uint8Array): Uint8Array;
+  decompress(data: Uint8Array, bytes: number): Uint8Array;
+}
+
+export const PLAIN: Codec = { name: "none", compress: (data) => data, decompress: (data) => data };
+
+/** What the snapshot is of; it must be equal where it is restored. */
+export type SnapshotMachine = { readonly [option: string]: string | number | boolean };
+
+interface Header {
+  readonly machine: SnapshotMachine;
+  readonly codec: string;
+  readonly bytes: number;
+  readonly check: string;
+}
+
+const ARRAYS = {
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  u32: Uint32Array,
+  i32: Int32Array,
+  f64: Float64Array,
+} as const;
+type ArrayName = keyof typeof ARRAYS;
+
+function nameOfArray(value: TypedData): ArrayName {
+  for (const [name, type] of Object.entries(ARRAYS)) if (value instanceof type) return name as ArrayName;
+  throw new Error("a typed array that snapshots do not know");
+}
+
+export function encodeSnapshot(state: SimulationState, machine: SnapshotMachine, codec: Codec = PLAIN): Uint8Array {
+  const arrays: TypedData[] = [];
+  let arrayBytes = 0;
+  const json = JSON.stringify(state, (_key, value: unknown) => {
+    if (!ArrayBuffer.isView(value)) return value;
+    const data = value as TypedData;
+    const at = arrayBytes;
+    arrays.push(data);
+    arrayBytes += (data.byteLength + 7) & ~7;
+    return { $: nameOfArray(data), at, n: data.length };
+  });
+  const text = new TextEncoder().encode(json);
+  const textBytes = (text.length + 4 + 7) & ~7;
+  const body = new Uint8Array(textBytes + arrayBytes);
+  new DataView(body.buffer).setUint32(0, text.length, true);
+  body.set(text, 4);
+  let at = textBytes;
+  for (const data of arrays) {
+    body.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += (data.byteLength + 7) & ~7;
+  }
+  const packed = codec.compress(body);
+  const header: Header = { machine, codec: codec.name, bytes: body.length, check: checkOf(packed) };
+  const headerText = new TextEncoder().encode(JSON.stringify(header));
+  const file = new Uint8Array(PREFIX_BYTES + headerText.length + packed.length);
+  file.set(new TextEncoder().encode(MAGIC));
+  const view = new DataView(file.buffer);
+  view.setUint32(8, FORMAT, true);
+  view.setUint32(12, headerText.length, true);
+  file.set(headerText, PREFIX_BYTES);
+  file.set(packed, PREFIX_BYTES + headerText.length);
+  return file;
+}
+
+/** The machine that a snapshot file is of. Throws InputError, naming `where`, for anything that is no snapshot. */
+export function readSnapshotMachine(file: Uint8Array, where: string): SnapshotMachine {
+  return readHeader(file, where).header.machine;
+}
+
+/** The state in a snapshot file. Throws InputError, naming `where`, for a file that is damaged or needs a codec not given. */
+export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly Codec[] = [PLAIN]): SimulationState {
+  const { header, bodyAt } = readHeader(file, where);
+  const wrong = (what: string): never => {
+    throw new InputError(`${where}: ${what}`);
+  };
+  const packed = file.subarray(bodyAt);
+  if (checkOf(packed) !== header.check) wrong("damaged: its contents do not match the check in its header");
+  const codec = codecs.find((c) => c.name === header.codec);
+  if (!codec) return wrong(`compressed with "${header.codec}"; this host has ${codecs.map((c) => c.name).join(", ")}`);
+  const body = codec.decompress(packed, header.bytes);
+  const textLength = new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(0, true);
+  const arraysAt = (textLength + 4 + 7) & ~7;
+  const text = new TextDecoder().decode(body.subarray(4, 4 + textLength));
+  return JSON.parse(text, (_key, value: StateValue) => {
+    if (value === null || typeof value !== "object") return value;
+    const { $: name, at, n } = value as { $?: ArrayName; at?: number; n?: number };
+    if (name === undefined || at === undefined || n === undefined) return value;
+    const type = ARRAYS[name];
+    const from = arraysAt + at;
+    return new type(body.slice(from, from + n * type.BYTES_PER_ELEMENT).buffer);
+  }) as SimulationState;
+}
+
+function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: number } {
+  const wrong = (what: string): never => {
+    throw new InputError(`${where}: ${what}`);
+  };
+  if (file.length < PREFIX_BYTES || new TextDecoder().decode(file.subarray(0, 8)) !== MAGIC) {
+    wrong("not an Armature snapshot (it does not start with ARMSNAP)");
+  }
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const format = view.getUint32(8, true);
+  if (format !== FORMAT) wrong(`snapshot format ${format}; this version reads ${FORMAT}`);
+  const bodyAt = PREFIX_BYTES + view.getUint32(12, true);
+  if (bodyAt > file.length) wrong(`cut off: its header ends at byte ${bodyAt}, the file has ${file.length}`);
+  try {
+    return { header: JSON.parse(new TextDecoder().decode(file.subarray(PREFIX_BYTES, bodyAt))) as Header, bodyAt };
+  } catch {
+    return wrong("damaged: its header cannot be read");
+  }
+}
+
+function checkOf(data: Uint8Array): string {
+  const whole = data.byteOffset % 4 === 0 ? data : data.slice();
+  const hash = new StateHash().words(new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2));
+  for (const b of data.subarray(data.length & ~3)) hash.word(b);
+  return hash.word(data.length).digest();
+}

@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { Link } from "../../src/net/index.ts";
+import { Simulation } from "../../src/sim/index.ts";
+
+function setUp(options: ConstructorParameters<typeof Link>[2]) {
+  const simulation = new Simulation();
+  const link = new Link(simulation, "link", options);
+  const arrivals: [number, number][] = [];
+  link.attach(1, { receive: (frame) => arrivals.push([simulation.now, frame.length]) });
+  return { simulation, link, arrivals };
+}
+
+describe("point-to-point link", () => {
+  it("a 1,514-byte frame takes 1,538 bytes of wire time: 12,304 ns at 1 Gb/s, then the propagation delay", () => {
+    const { simulation, link, arrivals } = setUp({ rate: 1_000_000_000, delay: 5_000 });
+    link.send(0, new Uint8Array(1514));
+    simulation.run(1_000_000);
+    expect(arrivals).toEqual([[123_040 + 5_000, 1514]]);
+  });
+
+  it("short frames are padded on the wire to 64 bytes: 672 ns each at 1 Gb/s, back to back", () => {
+    const { simulation, link, arrivals } = setUp({ rate: 1_000_000_000 });
+    for (let i = 0; i < 3; i++) link.send(0, new Uint8Array(42));
+    simulation.run(1_000_000);
+    expect(arrivals.map(([t]) => t)).toEqual([6_720, 13_440, 20_160]);
+  });
+
+  it("drops what exceeds its queue and counts it", () => {
+    const { simulation, link, arrivals } = setUp({ rate: 1_000_000, queue: 2 });
+    expect([0, 1, 2].map(() => link.send(0, new Uint8Array(60)))).toEqual([true, true, false]);
+    simulation.run(1e9);
+    expect(arrivals).toHaveLength(2);
+    expect(link.counts).toEqual({ sent: 2, dropped: 1 });
+  });
+
+  it("frames under way are saved and arrive in the restored machine at the same instant", () => {
+    const a = setUp({ rate: 1_000_000_000 });
+    a.link.send(0, Uint8Array.of(1, 2, 3));
+    const b = setUp({ rate: 1_000_000_000 });
+    b.simulation.load(a.simulation.save());
+    expect(b.simulation.stateHash()).toBe(a.simulation.stateHash());
+    b.simulation.run(1e6);
+    expect(b.arrivals).toEqual([[6_720, 3]]);
+  });
+});
