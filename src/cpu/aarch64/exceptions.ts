@@ -3,8 +3,9 @@
  * pseudocode AArch64.TakeException, AArch64.ExceptionReturn (J1.1). EL3 is not implemented; levels are numbers throughout, so that
  * nothing here would have to change its shape for it.
  */
-import type { Cpu } from "./cpu.ts";
+
 import { DAIF_A, DAIF_D, DAIF_F, DAIF_I, SPSR_IL, SPSR_SS } from "./context.ts";
+import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
 import { offsetOf } from "./sysreg/table.ts";
 

@@ -105,13 +105,7 @@ export class Psci {
     const { context } = cpu;
     const is64 = (context.low(L.X) & FORM_64) !== 0;
     const high = (offset: number) => (is64 ? context.high(offset) : 0);
-    target.powerOn(
-      context.low(L.X + 16),
-      high(L.X + 16),
-      context.low(L.X + 24),
-      high(L.X + 24),
-      cpu.localTime,
-    );
+    target.powerOn(context.low(L.X + 16), high(L.X + 16), context.low(L.X + 24), high(L.X + 24), cpu.localTime);
     return SUCCESS;
   }
 

@@ -68,18 +68,16 @@ export class GenericTimer {
     return timer;
   }
 
-  /** Reads counters, TVAL and CTL into MAIL_VALUE; leaves a status with the CPU where the access has to wait. */
-  read(register: Register): void {
-    const cpu = this.#cpu;
-    const { context } = cpu;
+  /** Puts what a counter, TVAL or CTL is at `time` into MAIL_VALUE. */
+  read(register: Register, time: number): void {
+    const { context } = this.#cpu;
     const hook = register.hook;
     if (hook === "physicalCount" || hook === "virtualCount") {
-      this.#count(cpu.observeTime(), hook === "virtualCount");
+      this.#count(time, hook === "virtualCount");
       context.set(L.MAIL_VALUE, this.#low, this.#high);
       return;
     }
     const timer = this.#byOffset(register.offset);
-    const time = cpu.observeTime();
     this.#count(time, timer.virtual);
     if (hook === "timerControl") {
       const control = context.low(timer.control) & (ENABLE | IMASK);

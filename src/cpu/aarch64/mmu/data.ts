@@ -105,7 +105,8 @@ export class DataPath {
     if ((kind & ENTRY_ALIGNED) !== 0 && (!mmu.one[el as 0 | 1 | 2].alignmentChecked || this.#isDevice(high, low, el))) {
       return mmu.alignmentFault(WRITE, 0, high, address);
     }
-    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK)) return this.#cpu.takeStatus();
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK))
+      return this.#cpu.takeStatus();
     if ((kind & ENTRY_IO) !== 0) {
       const page = set.page(entry) + (low & 0xfff);
       const context = this.#context;
@@ -181,9 +182,7 @@ export class DataPath {
     const t = mmu.translate(high, low, el, access);
     if (t.fault !== NO_FAULT || t.permission !== NO_FAULT) {
       const misaligned = t.fault === NO_FAULT && t.device && !aligned;
-      this.#status = misaligned
-        ? mmu.alignmentFault(access, iss, high, low)
-        : mmu.abort(t, access, iss, high, low);
+      this.#status = misaligned ? mmu.alignmentFault(access, iss, high, low) : mmu.abort(t, access, iss, high, low);
       return -1;
     }
     const page = t.pa - (t.pa % 4096);

@@ -91,6 +91,7 @@ export class Mmu {
   enter(): void {
     const el = this.#context.el;
     this.#context.setLow(L.TLB, this.#context.base + this.set(el).offset);
+    if (el === 1) this.#context.setLow(L.TLB_USER, this.#context.base + this.set(0).offset);
   }
 
   /** The TLB set for accesses with the rights of `el`. */
@@ -211,7 +212,10 @@ export class Mmu {
     // S1 operations leave out stage 2 of the result, not that of the walk
     const one = this.one[el] as StageOne;
     const twoForWalk = el < 2 && this.#cpu.el2 ? this.two : null;
-    const t = two !== null ? this.#walk(walker, high, low, el, access) : walker.stageOneOnly(one, twoForWalk, high, low, el, access, this.physicalLimit);
+    const t =
+      two !== null
+        ? this.#walk(walker, high, low, el, access)
+        : walker.stageOneOnly(one, twoForWalk, high, low, el, access, this.physicalLimit);
     const missing = t.fault === NO_FAULT ? t.permission : t.fault;
     const context = this.#context;
     if (missing !== NO_FAULT) {
@@ -225,19 +229,20 @@ export class Mmu {
     const page = t.pa - (t.pa % 4096);
     context.set(
       PAR_EL1,
-      (page % 4294967296 | 0) | (1 << 11) | (1 << 9) | (t.shareability << 7),
+      (page % 4294967296) | 0 | (1 << 11) | (1 << 9) | (t.shareability << 7),
       (Math.floor(page / 4294967296) & 0xffff) | (t.attributes << 24),
     );
     return L.GO_ON;
   }
 }
 
-function keyOffsets(names: readonly (typeof EL1_KEY[number] | typeof EL2_KEY[number])[]): number[] {
+function keyOffsets(names: readonly ((typeof EL1_KEY)[number] | (typeof EL2_KEY)[number])[]): number[] {
   const out: number[] = [];
   for (const name of names) {
     const offset = offsetOf(name);
     out.push(offset);
-    if (!name.startsWith("SCTLR") && name !== "HCR_EL2" && name !== "VTCR_EL2" && name !== "TCR_EL2") out.push(offset + 4);
+    if (!name.startsWith("SCTLR") && name !== "HCR_EL2" && name !== "VTCR_EL2" && name !== "TCR_EL2")
+      out.push(offset + 4);
   }
   return out;
 }

@@ -149,6 +149,15 @@ export class TlbSet {
     }
   }
 
+  /** The decoded page at `at` is given to other code: drops fetch entries, and write entries that know it. */
+  flushDecoded(at: number): void {
+    if (this.#empty) return;
+    this.flushFetches();
+    for (let entry = ENTRIES; entry < 2 * ENTRIES; entry++) {
+      if ((this.#words[this.#word(entry) + 3] as number) >>> 0 === at && at !== 0) this.drop(entry);
+    }
+  }
+
   /** Drops all fetch entries. */
   flushFetches(): void {
     if (this.#empty) return;

@@ -147,8 +147,7 @@ export class Walker {
       return;
     }
     const bits = range.inputSize;
-    const ia =
-      bits >= 32 ? ((high & mask(bits - 32)) >>> 0) * 4294967296 + (low >>> 0) : (low & mask(bits)) >>> 0;
+    const ia = bits >= 32 ? ((high & mask(bits - 32)) >>> 0) * 4294967296 + (low >>> 0) : (low & mask(bits)) >>> 0;
     if (!this.#tables(range, ia, one.outputLimit, two)) return;
     const d = this.#low;
     r.ipa = this.#output;

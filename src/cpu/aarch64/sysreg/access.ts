@@ -53,7 +53,7 @@ export class SystemRegisters {
   /** The value now, without traps or effects: for debuggers. Result in MAIL_VALUE. */
   peek(register: Register): void {
     const { context } = this.#cpu;
-    if (register.hook === undefined || !readHook(this.#cpu, register)) {
+    if (register.hook === undefined || !readHook(this.#cpu, register, true)) {
       context.copy(L.MAIL_VALUE, register.offset);
     }
   }
@@ -61,58 +61,59 @@ export class SystemRegisters {
   /** Stores MAIL_VALUE without traps, with the effects: for debuggers. */
   poke(register: Register): void {
     this.#store(register);
+    // a timer that would have to wait for an event is left as it is
+    this.#cpu.takeStatus();
   }
 
   #read(register: Register): number {
     const { context } = this.#cpu;
-    if (register.hook !== undefined && readHook(this.#cpu, register)) return this.#cpu.takeStatus();
+    if (register.hook !== undefined && readHook(this.#cpu, register, false)) return this.#cpu.takeStatus();
     context.copy(L.MAIL_VALUE, register.offset);
     return L.GO_ON;
   }
 
   #write(register: Register): number {
     const cpu = this.#cpu;
-    const status = this.#store(register);
+    const look = this.#store(register);
+    const status = cpu.takeStatus();
     if (status !== L.GO_ON) return status;
-    if (!cpu.interruptDue()) return L.GO_ON;
+    if (!look && !cpu.interruptDue()) return L.GO_ON;
     cpu.nextInstruction();
     return L.REFETCH;
   }
 
-  #store(register: Register): number {
+  /** True where the engine must look at the TLB set again. A status may be left with the CPU. */
+  #store(register: Register): boolean {
     const cpu = this.#cpu;
     const { context } = cpu;
-    if (register.hook !== undefined && writeHook(cpu, register)) return cpu.takeStatus();
+    if (register.hook !== undefined && writeHook(cpu, register)) return false;
     const { maskLow, maskHigh, offset } = register;
     context.set(
       offset,
       (context.low(offset) & ~maskLow) | (context.low(L.MAIL_VALUE) & maskLow),
       (context.high(offset) & ~maskHigh) | (context.high(L.MAIL_VALUE) & maskHigh),
     );
-    return register.effect === undefined ? L.GO_ON : this.#effect(register.effect);
+    return register.effect !== undefined && this.#effect(register.effect);
   }
 
-  #effect(effect: Effect): number {
+  #effect(effect: Effect): boolean {
     const cpu = this.#cpu;
     switch (effect) {
       case "translation":
         cpu.mmu.changed();
-        break;
+        return true;
       case "hypervisor":
         cpu.mmu.changed();
         cpu.stateChanged();
-        break;
+        return true;
       case "fp":
       case "debug":
         cpu.stateChanged();
-        return L.GO_ON;
+        return true;
       case "timer":
         cpu.timer.update();
-        return L.GO_ON;
+        return false;
     }
-    // the engine must look at the TLB set again
-    cpu.nextInstruction();
-    return L.REFETCH;
   }
 
   /** An encoding without a row: HCR_EL2.TIDCP traps what is set aside for IMPLEMENTATION DEFINED use, the rest is UNDEFINED. */
@@ -142,4 +143,3 @@ export function systemSyndrome(encoding: number, rt: number, read: boolean): num
   const op2 = encoding & 7;
   return (op0 << 20) | (op2 << 17) | (op1 << 14) | (crn << 10) | (rt << 5) | (crm << 1) | (read ? 1 : 0);
 }
-

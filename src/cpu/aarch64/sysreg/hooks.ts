@@ -10,8 +10,8 @@ const SCTLR_EL1 = offsetOf("SCTLR_EL1");
 const OSLSR_EL1 = offsetOf("OSLSR_EL1");
 const CLAIM = offsetOf("DBGCLAIMCLR_EL1");
 
-/** Puts the value into MAIL_VALUE; false where the stored value is the value. */
-export function readHook(cpu: Cpu, register: Register): boolean {
+/** Puts the value into MAIL_VALUE; false where the stored value is the value. `peek`: for a debugger, without side effects. */
+export function readHook(cpu: Cpu, register: Register, peek: boolean): boolean {
   const { context } = cpu;
   switch (register.hook) {
     case "NZCV":
@@ -65,7 +65,7 @@ export function readHook(cpu: Cpu, register: Register): boolean {
     case "virtualCount":
     case "timerValue":
     case "timerControl":
-      cpu.timer.read(register);
+      cpu.timer.read(register, peek ? cpu.cluster.accessTime(cpu.localTime) : cpu.observeTime());
       return true;
     default:
       return false;

@@ -115,7 +115,14 @@ export const EL1_ROOM = {
     { name: "TPIDR_EL0", at: "S3_3_C13_C0_2", access: "EL0:RW" },
     { name: "TPIDRRO_EL0", at: "S3_3_C13_C0_3", access: "EL0:RO EL1:RW" },
     // IMPLEMENTATION DEFINED registers of the Cortex-A53 and A57 that boot software touches
-    { name: "L2CTLR_EL1", at: "S3_1_C11_C0_2", access: "EL1:RW", feature: "CortexA5x", traps: ["TIDCP"], hook: "L2CTLR" },
+    {
+      name: "L2CTLR_EL1",
+      at: "S3_1_C11_C0_2",
+      access: "EL1:RW",
+      feature: "CortexA5x",
+      traps: ["TIDCP"],
+      hook: "L2CTLR",
+    },
     {
       name: "L2ECTLR_EL1",
       at: "S3_1_C11_C0_3",

@@ -5,8 +5,8 @@
 import { SYSREG } from "../engine/layout.ts";
 import {
   type ControlRegister,
-  encodingOf,
   type Effect,
+  encodingOf,
   type Feature,
   type Hook,
   maskOf,
