@@ -9,7 +9,7 @@ import { armature, type Machine, machines, qemu, SELFTEST } from "./support/mach
  */
 const QEMU_DEPARTS: { readonly [check: string]: string } = {
   "exception.sp-alignment": "DDI 0487 D1.8.2: SP alignment is checked when SCTLR_ELx.SA is 1; QEMU never checks",
-  "unaligned.device": "DDI 0487 B2.8.2: an unaligned access to Device memory faults; QEMU lets it through",
+  "unaligned.device": "DDI 0487 B2.8.2: an unaligned access to Device memory faults; QEMU with one CPU lets it through",
   "gic.aliased": "IHI 0048B 4.4.9 to 4.4.11: GICC_AIAR, AEOIR and AHPPIR exist in GICv2; QEMU has none of them",
   "uart.rx-level":
     "DDI 0183G 3.3.9: the receive interrupt waits for the FIFO level of UARTIFLS; QEMU's comes with one character",
