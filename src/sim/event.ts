@@ -32,6 +32,9 @@ export class Event implements StatePart {
   sequence = 0;
   /** Place in the queue; -1 outside it; -2 - n for place n among the delta notifications. The queue's own. */
   position = -1;
+  /** Neighbours in a list of the queue's. */
+  queueNext: Event | null = null;
+  queuePrevious: Event | null = null;
   /** True inside the action after an immediate notification; the kernel's own. */
   acting = false;
   /** Processes sensitive to this event; the kernel's own. */

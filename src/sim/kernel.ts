@@ -91,15 +91,10 @@ export class Kernel {
         this.unschedule(event);
         return;
       }
+      if (event.position !== -1) this.unschedule(event);
       event.sequence = this.sequence++;
-      if (event.position >= 0) {
-        event.deadline = time;
-        this.queue.moved(event);
-      } else {
-        if (event.position < -1) this.unschedule(event);
-        event.deadline = time;
-        this.queue.insert(event);
-      }
+      event.deadline = time;
+      this.queue.insert(event);
     } else {
       this.scheduleDelta(event);
     }
@@ -135,7 +130,7 @@ export class Kernel {
     this.unschedule(event);
     event.deadline = time;
     event.sequence = sequence;
-    this.queue.insert(event);
+    this.queue.restore(event);
   }
 
   unschedule(event: Event): void {

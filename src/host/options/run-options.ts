@@ -1,0 +1,114 @@
+/** What a command line asks for: the result of parsing, before any file is read. */
+import type { CharacterSpec } from "./chardev-spec.ts";
+
+export interface FlashImage {
+  /** Bank 0 or 1. */
+  readonly bank: number;
+  readonly path: string;
+  /** Guest writes go back into the file. */
+  readonly writeBack: boolean;
+  /** The guest may not write at all. */
+  readonly readOnly: boolean;
+}
+
+/** `-device loader`. */
+export type LoaderDevice =
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      readonly address?: bigint;
+      readonly raw: boolean;
+      readonly cpu?: number;
+    }
+  | { readonly kind: "data"; readonly address: bigint; readonly bytes: Uint8Array }
+  /** Only the start address of a CPU. */
+  | { readonly kind: "entry"; readonly address: bigint; readonly cpu: number };
+
+export interface FirmwareFile {
+  readonly name: string;
+  readonly source: { readonly path: string } | { readonly text: string };
+}
+
+export type ScriptStep =
+  | { readonly kind: "expect"; readonly text: string; readonly timeout: number }
+  | { readonly kind: "send"; readonly text: string };
+
+export type ResetAction = "reset" | "shutdown";
+export type ShutdownAction = "poweroff" | "pause";
+
+export interface RunOptions {
+  readonly machine: {
+    readonly virtualization: boolean;
+    /** Random seeds in the device tree. */
+    readonly treeRandomness: boolean;
+    readonly dumpTree?: string;
+  };
+  readonly cpuModel: string;
+  readonly cpus: number;
+  /** Bytes of RAM. */
+  readonly memory: number;
+  /** "qtest": no CPU runs and the clock is the protocol's. */
+  readonly accelerator: "tcg" | "qtest";
+  /** Nanoseconds of one instruction; undefined: the board's own. */
+  readonly instructionTime?: number;
+  /** Sleep on the host while the guest is idle; undefined: when somebody sits at the terminal. */
+  readonly throttle?: boolean;
+
+  readonly bios?: string;
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly append?: string;
+  readonly dtb?: string;
+  readonly flash: readonly FlashImage[];
+  readonly loaders: readonly LoaderDevice[];
+  readonly firmwareFiles: readonly FirmwareFile[];
+  /** virtio-mmio transports show version 1 (legacy) or 2. */
+  readonly legacyVirtio: boolean;
+  readonly searchPaths: readonly string[];
+  /** Seconds since 1970 at power-on; undefined: the fixed default. */
+  readonly rtcBase?: number | "now" | "local";
+  readonly seed?: number;
+
+  readonly characterDevices: ReadonlyMap<string, CharacterSpec>;
+  readonly serial: CharacterSpec;
+  readonly monitors: readonly MonitorOption[];
+  readonly gdb?: CharacterSpec;
+  readonly qtest?: CharacterSpec;
+  /** Path, "none", or undefined for standard error. */
+  readonly qtestLog?: string;
+  /** Character code of the terminal's escape; 1 is Ctrl-A. */
+  readonly escapeCharacter: number;
+
+  readonly startPaused: boolean;
+  readonly onReset: ResetAction;
+  readonly onShutdown: ShutdownAction;
+  readonly name?: string;
+  readonly pidFile?: string;
+
+  /** Log items of `-d`. */
+  readonly logGuestErrors: boolean;
+  readonly logUnimplemented: boolean;
+  readonly logFile?: string;
+  readonly trace: readonly string[];
+  readonly traceFile?: string;
+  readonly guestErrorsFile?: string;
+  readonly strict: boolean;
+  readonly stateHash: boolean;
+
+  readonly script: readonly ScriptStep[];
+  /** Host seconds after which a run without `--expect` is ended with an error. */
+  readonly timeout?: number;
+  /** Simulated seconds after which the run ends. */
+  readonly maxTime?: number;
+}
+
+export interface MonitorOption {
+  readonly mode: "readline" | "control";
+  readonly pretty: boolean;
+  readonly device: CharacterSpec;
+}
+
+/** What parsing gives: a run, or text to print (help, versions, lists). */
+export type ParsedCommandLine =
+  | { readonly kind: "run"; readonly options: RunOptions }
+  | { readonly kind: "text"; readonly text: string };

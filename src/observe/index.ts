@@ -1,0 +1,16 @@
+export * from "./control.ts";
+export * from "./gdb/index.ts";
+export { compileGlob, compileRegisterGlob } from "./glob.ts";
+export { formatGuestError, type GuestErrorCount, GuestErrorLog, type GuestErrorSink } from "./guest-errors.ts";
+export { formatJson, JsonStream } from "./json.ts";
+export { Monitor, type MonitorServices, MonitorTerminal } from "./monitor.ts";
+export { QMP_VERSION, type QmpServices, QmpSession } from "./qmp.ts";
+export { type QtestDevice, type QtestMachine, QtestServer } from "./qtest.ts";
+export {
+  type Declarations,
+  type DecodedAccess,
+  decodeAccess,
+  type FieldValue,
+  formatAccess,
+  RegisterTrace,
+} from "./trace.ts";
