@@ -14,6 +14,11 @@ import { Bus } from "./parts.ts";
 const MiB = 0x10_0000;
 const GiB = 0x4000_0000;
 
+/** Quicker than the test runner's own comparison of large arrays. */
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
 /** Bytes that the arena has handed out, seen from outside. */
 function used(bus: Bus): number {
   return bus.arena.allocate(0x1_0000);
@@ -128,7 +133,7 @@ describe("accesses", () => {
       ),
       { numRuns: 2000 },
     );
-    expect(ram.slice(0, 4 * MiB)).toEqual(model);
+    expect(same(ram.slice(0, 4 * MiB), model)).toBe(true);
   });
 
   it("beyond the end are decode errors, and harmless", () => {
@@ -223,12 +228,12 @@ describe("state", () => {
   });
 
   it.each([
-    [null, "ram.contents: expected a record of pages"],
-    [{ 1: new Uint8Array(10) }, "ram.contents.1: expected 4096 elements"],
-    [{ 99: new Uint8Array(4096) }, "ram.contents.99: outside the memory"],
-    [{ x: new Uint8Array(4096) }, "ram.contents.x: outside the memory"],
-    [{ "-1": new Uint8Array(4096) }, "ram.contents.-1: outside the memory"],
-  ])("a snapshot that does not fit is refused: %j", (saved, message) => {
+    ["no record", null, "ram.contents: expected a record of pages"],
+    ["a short page", { 1: new Uint8Array(10) }, "ram.contents.1: expected 4096 elements"],
+    ["a page beyond the end", { 99: new Uint8Array(4096) }, "ram.contents.99: outside the memory"],
+    ["a page without number", { x: new Uint8Array(4096) }, "ram.contents.x: outside the memory"],
+    ["a page before the start", { "-1": new Uint8Array(4096) }, "ram.contents.-1: outside the memory"],
+  ])("a snapshot that does not fit is refused: %s", (_, saved, message) => {
     const ram = new Bus().memory("ram", 0, 0x4000);
     expect(() => ram.load(saved, "ram.contents")).toThrow(SnapshotError);
     expect(() => ram.load(saved, "ram.contents")).toThrow(message);

@@ -98,7 +98,7 @@ describe("block transfers", () => {
     ]);
     const back = new Uint8Array(2 * MiB + 3);
     expect(bus.port.readBlock(2 * MiB - 3, back)).toBe(true);
-    expect(back).toEqual(data.subarray(0, back.length));
+    expect(back.every((byte, i) => byte === data[i])).toBe(true);
   });
 
   it("say where some part was refused, which reads as zero, and go on behind it", () => {
