@@ -67,22 +67,22 @@ export class TimedQueue {
     }
     this.#length--;
     event.position = -1;
-    event.deadline = NEVER;
     return event;
   }
 
-  /** Puts in an event that is not queued; `deadline` and `priority` are set. */
-  insert(event: Event): void {
-    const { deadline } = event;
+  /** Puts in an event that is not queued. */
+  insert(event: Event, deadline: Time): void {
     if (deadline < this.#base) this.#rebase(deadline);
+    event.low = deadline | 0;
+    event.high = deadline < this.#end ? this.#high : Math.floor(deadline / TWO_32);
     this.#length++;
     if (deadline < this.#first) this.#first = deadline;
-    this.#place(event, deadline);
+    this.#place(event);
   }
 
   /** As `insert`, in the place that the event's sequence number gives it. */
-  restore(event: Event): void {
-    this.insert(event);
+  restore(event: Event, deadline: Time): void {
+    this.insert(event, deadline);
     this.#shuffled = true;
   }
 
@@ -95,10 +95,9 @@ export class TimedQueue {
     else this.#tails[at] = queuePrevious;
     event.queueNext = event.queuePrevious = null;
     if (this.#heads[at] === null) this.#free(at);
-    if (event.deadline === this.#first) this.#first = -1;
+    if ((event.low | 0) === (this.#first | 0)) this.#first = -1;
     this.#length--;
     event.position = -1;
-    event.deadline = NEVER;
   }
 
   /** All queued events in the order in which they would fire. */
@@ -121,10 +120,17 @@ export class TimedQueue {
       this.#first = NEVER;
       return NEVER;
     }
-    let earliest = NEVER;
-    const head = this.#heads[this.#lowest()] as Event;
-    if ((levels & 1) !== 0) earliest = head.deadline;
-    else for (let e: Event | null = head; e !== null; e = e.queueNext) if (e.deadline < earliest) earliest = e.deadline;
+    let event = this.#heads[this.#lowest()] as Event;
+    let { low, high, queueNext } = event;
+    if ((levels & 1) === 0) {
+      // Events below level 7 have one high word, those above differ in it.
+      for (; queueNext !== null; { queueNext } = event) {
+        event = queueNext;
+        if (event.high === high ? event.low >>> 0 >= low >>> 0 : event.high > high) continue;
+        ({ low, high } = event);
+      }
+    }
+    const earliest = high * TWO_32 + (low >>> 0);
     this.#first = earliest;
     return earliest;
   }
@@ -147,7 +153,7 @@ export class TimedQueue {
     this.#free(at);
     while (event !== null) {
       const { queueNext } = event as Event;
-      this.#place(event, event.deadline);
+      this.#place(event);
       event = queueNext;
     }
     return this.#low & 31;
@@ -161,15 +167,14 @@ export class TimedQueue {
     this.#end = (this.#high + 1) * TWO_32;
   }
 
-  #place(event: Event, time: Time): void {
+  #place(event: Event): void {
+    const { low, high } = event;
     let at: number;
-    if (time < this.#end) {
-      const low = time | 0;
+    if (high === this.#high) {
       // Five bits a level: n / 5 is n * 13 >> 6 for n below 32.
       const level = ((31 - Math.clz32((low ^ this.#low) | 1)) * 13) >> 6;
       at = (level << 5) | ((low >>> (level * 5)) & 31);
     } else {
-      const high = Math.floor(time / TWO_32);
       const level = ((31 - Math.clz32(high ^ this.#high)) * 13) >> 6;
       at = ((level + HIGH) << 5) | ((high >>> (level * 5)) & 31);
     }
@@ -218,6 +223,6 @@ export class TimedQueue {
     this.#used.fill(0);
     this.#levels = 0;
     this.#setBase(time);
-    for (const event of events) this.#place(event, event.deadline);
+    for (const event of events) this.#place(event);
   }
 }
