@@ -2,7 +2,7 @@
 #include "io.h"
 
 void pl011_init(u64 base, u32 clock_hz, u32 baud) {
-  /* 3.2.5: the divisor is clock / (16 * baud), with six fraction bits, rounded. */
+  /* 3.3.6: the divisor is clock / (16 * baud), with six fraction bits, rounded. */
   u32 divisor = (clock_hz * 4u + baud / 2) / baud;
   write32(base + UARTCR, 0);
   write32(base + UARTICR, 0x7ff);

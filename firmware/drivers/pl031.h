@@ -14,6 +14,8 @@
 #define RTCPCellID0 0xff0u
 
 #include "types.h"
+/* Does nothing when the clock runs already: it cannot be stopped. */
+void pl031_start(u64 base);
 u32 pl031_seconds(u64 base);
 /* Raises the interrupt when the clock reaches `seconds`. */
 void pl031_alarm(u64 base, u32 seconds);

@@ -18,6 +18,7 @@ static void on_alarm(u32 intid, void *argument) {
 
 /* The clock ticks once a second: the alarm is set before the other checks and awaited after them. */
 void test_rtc_start(void) {
+  pl031_start(BOARD_RTC_BASE);
   alarm_seconds = pl031_seconds(BOARD_RTC_BASE) + 1;
   alarm_from = timer_count();
   gic_handle(BOARD_RTC_INTID, on_alarm, NULL);

@@ -157,7 +157,7 @@ static void test_interrupts(void) {
 }
 
 static void test_levels(void) {
-  /* 3.4.3: UARTIFLS at reset is 0x12, both FIFOs at half. */
+  /* 3.3.9: UARTIFLS at reset is 0x12, both FIFOs at half. */
   u32 ifls = read32(UART + UARTIFLS);
   check("uart.ifls-reset", ifls == 0x12, "0x%02x", ifls);
   loopback_begin(UARTLCR_H_WLEN8 | UARTLCR_H_FEN);
@@ -170,7 +170,7 @@ static void test_levels(void) {
   loopback_end();
   check("uart.rx-level", !below && at == UART_RX, "7 characters RIS 0x%03x, 8 characters 0x%03x", below, at);
 
-  /* 2.8.1: the receive timeout rises 32 bit periods after the last character. */
+  /* 2.8.4: the receive timeout rises 32 bit periods after the last character. */
   loopback_begin(UARTLCR_H_WLEN8 | UARTLCR_H_FEN);
   send(3);
   settle();

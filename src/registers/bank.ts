@@ -4,7 +4,14 @@
  */
 
 import type { Target, Transaction } from "../bus/index.ts";
-import { type Module, type Reporter, SnapshotError, type StatePart, type StateValue } from "../sim/index.ts";
+import {
+  type Module,
+  type Reporter,
+  SnapshotError,
+  type StateHash,
+  type StatePart,
+  type StateValue,
+} from "../sim/index.ts";
 import { type Declaration, elements, type Field, maskOf, type Register, resetOf, wordsOf } from "./declare.ts";
 
 /**
@@ -255,6 +262,12 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
       const register = (this.declaration.registers as { readonly [name: string]: Register | undefined })[name];
       if (register === undefined || register.computed) throw new SnapshotError(`${path}.${name}: unknown register`);
     }
+  }
+
+  hash(hash: StateHash): void {
+    this.#rows.forEach((row, slot) => {
+      if (!row.register.computed) hash.word(this.values[slot] as number);
+    });
   }
 
   reset(): void {

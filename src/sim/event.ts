@@ -19,25 +19,32 @@ export class Waiters {
 }
 
 export class Event implements StatePart {
-  readonly owner: Module;
+  // What the kernel touches most comes first: these fields share a cache line.
   readonly simulation: Simulation;
-  readonly name: string;
-  /** Among events of one instant the smaller priority fires first; then the one notified first. */
-  readonly priority: number;
-  /** Runs whenever the event fires. */
-  readonly action: (() => void) | null;
-  /** The pending instant, or NEVER. */
-  deadline: Time = NEVER;
-  /** Order of notification; the queue's own. */
-  sequence = 0;
   /** Place in the queue; -1 outside it; -2 - n for place n among the delta notifications. The queue's own. */
   position = -1;
-  /** True inside the action after an immediate notification; the kernel's own. */
-  acting = false;
+  /** Runs whenever the event fires. */
+  readonly action: (() => void) | null;
+  /** The first process declared statically sensitive, if a method and alone; further ones are in `waiters`. */
+  method: MethodProcess | null = null;
   /** Processes sensitive to this event; the kernel's own. */
   waiters: Waiters | null = null;
   /** The process whose time-out this event is; the kernel's own. */
   timeoutOf: Process | null = null;
+  /** The pending instant in two words of 32 bits, the lower one signed; the queue's own. */
+  low = 0;
+  high = 0;
+  /** Neighbours in a list of the queue's. */
+  queueNext: Event | null = null;
+  queuePrevious: Event | null = null;
+  /** Among events of one instant the smaller priority fires first; then the one notified first. */
+  readonly priority: number;
+  /** Order of notification; the queue's own. */
+  sequence = 0;
+  /** True inside the action after an immediate notification; the kernel's own. */
+  acting = false;
+  readonly owner: Module;
+  readonly name: string;
 
   constructor(owner: Module, name: string, action?: () => void, priority = 0) {
     this.owner = owner;
@@ -51,8 +58,12 @@ export class Event implements StatePart {
   get fullName(): string {
     return `${this.owner.fullName}.${this.name}`;
   }
+  /** The pending instant, or NEVER. */
+  get deadline(): Time {
+    return this.position === -1 ? NEVER : this.high * 4294967296 + (this.low >>> 0);
+  }
   get pending(): boolean {
-    return this.deadline !== NEVER;
+    return this.position !== -1;
   }
   /** True while the pending notification is a delta notification. */
   get pendingDelta(): boolean {
@@ -72,7 +83,7 @@ export class Event implements StatePart {
       return;
     }
     const time = simulation.now + delay;
-    if (time < this.deadline) simulation.schedule(this, time);
+    if (this.position === -1 || time < this.deadline) simulation.schedule(this, time);
   }
 
   /**
@@ -90,9 +101,9 @@ export class Event implements StatePart {
 
   /** Makes the sensitive processes runnable; the kernel calls it after the action. Order as in SystemC 2.3.4. */
   trigger(): void {
-    const timeoutOf = this.timeoutOf;
+    const { method, timeoutOf, waiters } = this;
+    if (method !== null) method.triggerStatic();
     if (timeoutOf !== null) timeoutOf.triggerDynamic(this);
-    const waiters = this.waiters;
     if (waiters === null) return;
     const methods = waiters.staticMethods;
     for (let i = methods.length - 1; i >= 0; i--) (methods[i] as MethodProcess).triggerStatic();

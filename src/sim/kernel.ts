@@ -91,15 +91,9 @@ export class Kernel {
         this.unschedule(event);
         return;
       }
+      if (event.position !== -1) this.unschedule(event);
       event.sequence = this.sequence++;
-      if (event.position >= 0) {
-        event.deadline = time;
-        this.queue.moved(event);
-      } else {
-        if (event.position < -1) this.unschedule(event);
-        event.deadline = time;
-        this.queue.insert(event);
-      }
+      this.queue.insert(event, time);
     } else {
       this.scheduleDelta(event);
     }
@@ -115,7 +109,8 @@ export class Kernel {
       if (event.position < -1 && event.action === null) return;
       this.unschedule(event);
     }
-    event.deadline = this.now;
+    event.low = this.now | 0;
+    event.high = Math.floor(this.now / 4294967296);
     this.#work = true;
     if (event.action === null) {
       event.position = -2 - this.deltaEvents;
@@ -133,9 +128,8 @@ export class Kernel {
   /** Queues the event with the sequence number of a snapshot. */
   reschedule(event: Event, time: Time, sequence: number): void {
     this.unschedule(event);
-    event.deadline = time;
     event.sequence = sequence;
-    this.queue.insert(event);
+    this.queue.restore(event, time);
   }
 
   unschedule(event: Event): void {
@@ -147,7 +141,6 @@ export class Kernel {
     if (position === -1) return;
     const at = -2 - position;
     event.position = -1;
-    event.deadline = NEVER;
     if (event.action === null) {
       const last = this.deltas[--this.deltaEvents] as Event;
       if (last !== event) {
@@ -480,7 +473,6 @@ export class Kernel {
       if (!event) continue;
       this.round[this.roundAt - 1] = null;
       event.position = -1;
-      event.deadline = NEVER;
       this.#act(event, event.action as () => void);
       event.trigger();
       if (this.#halted) return false;
@@ -490,7 +482,6 @@ export class Kernel {
     for (let i = this.deltaEvents - 1; i >= 0; i--) {
       const event = deltas[i] as Event;
       event.position = -1;
-      event.deadline = NEVER;
       event.trigger();
     }
     this.deltaEvents = 0;

@@ -66,24 +66,31 @@ type SavedProcess = {
 };
 
 export abstract class Process implements StatePart {
-  readonly owner: Module;
+  // What the kernel touches most comes first: these fields share a cache line.
   readonly simulation: Simulation;
-  readonly name: string;
-  abstract readonly isThread: boolean;
-  readonly dontInitialize: boolean;
-  readonly staticEvents: readonly Event[];
-  /** True when the wait that led to this run ended by its time-out. */
-  timedOut = false;
-  /** Link of the runnable list; the kernel's own, like all that follows. */
+  /** Link of the runnable list; the kernel's own, like all that follows but `timedOut`. */
   next: Process | null = null;
   runnable = false;
   waitKind = STATIC;
+  /** A trigger does more than to make the process runnable: disabled, suspended, or triggers still to be skipped. */
+  held = false;
+  /** A run does more than to run the body: a reset or a kill is due, or resets are declared. */
+  special: boolean;
+  /** A method's body. */
+  readonly body: ((self: MethodProcess) => void) | null;
+  readonly timeout: Event;
+  waitEvent: Event | null = null;
   waitTimed = false;
+  /** True when the wait that led to this run ended by its time-out. */
+  timedOut = false;
   /** Events of an ALL list still to come. */
   waitCount = 0;
-  waitEvent: Event | null = null;
   waitList: EventList | null = null;
-  readonly timeout: Event;
+  abstract readonly isThread: boolean;
+  readonly owner: Module;
+  readonly name: string;
+  readonly dontInitialize: boolean;
+  readonly staticEvents: readonly Event[];
   /** Static triggers still to be skipped: wait(int). */
   skip = 0;
   protected suspended = false;
@@ -91,21 +98,22 @@ export abstract class Process implements StatePart {
   protected ready = false;
   protected ended = false;
   protected unwinding = false;
-  throwing = NO_THROW;
+  protected throwing = NO_THROW;
   protected sticky = false;
   #terminated: Event | null = null;
   #resetEvent: Event | null = null;
   readonly #syncResets: readonly ResetLevel[];
   readonly #asyncResets: readonly ResetLevel[];
-  protected readonly hasResets: boolean;
+  readonly #hasResets: boolean;
 
-  constructor(owner: Module, name: string, options: ProcessOptions) {
-    this.owner = owner;
+  constructor(owner: Module, name: string, options: ProcessOptions, body: ((self: MethodProcess) => void) | null) {
     this.simulation = owner.simulation;
+    this.body = body;
+    this.owner = owner;
     this.name = name;
     this.#syncResets = options.reset ?? [];
     this.#asyncResets = options.asyncReset ?? [];
-    this.hasResets = this.#syncResets.length + this.#asyncResets.length > 0;
+    this.#hasResets = this.special = this.#syncResets.length + this.#asyncResets.length > 0;
     this.dontInitialize = options.dontInitialize ?? false;
     this.staticEvents = [...new Set((options.sensitive ?? []).map(eventOf))];
     this.timeout = new Event(owner, `${name}.timeout`);
@@ -140,23 +148,32 @@ export abstract class Process implements StatePart {
   /** A running body is left, a waiting one unwound, and the process starts anew. */
   protected abstract restart(): void;
   protected abstract dynamicWaiters(event: Event): Process[];
-  protected abstract addStatic(waiters: Waiters): void;
-  protected abstract removeStatic(waiters: Waiters): void;
+  protected abstract addStatic(event: Event): void;
+  protected abstract removeStatic(event: Event): void;
 
   /** Adds the process to its events; the constructors call it last. */
   protected attach(): void {
-    for (const event of this.staticEvents) this.addStatic(waitersOf(event));
+    for (const event of this.staticEvents) this.addStatic(event);
     this.simulation.registerProcess(this);
   }
 
   triggerStatic(): void {
-    if (this.disabled || this.runnable || this.waitKind !== STATIC) return;
-    if (this.simulation.current === this) return;
-    if (this.skip > 0 && this.throwing === NO_THROW) {
-      this.skip--;
-      return;
-    }
-    this.#fulfil();
+    if (this.runnable || this.waitKind !== STATIC || this.simulation.current === this) return;
+    if (this.held) this.#triggerHeld();
+    else this.enqueue();
+  }
+
+  #triggerHeld(): void {
+    if (this.disabled) return;
+    if (this.skip > 0 && this.throwing === NO_THROW) this.skip--;
+    else this.#fulfil();
+    this.derive();
+  }
+
+  /** The summaries that the fast paths look at. */
+  protected derive(): void {
+    this.held = this.disabled || this.suspended || this.skip > 0;
+    this.special = this.#hasResets || this.throwing !== NO_THROW;
   }
 
   /** The event fired; returns true where the process no longer waits for it. */
@@ -164,6 +181,11 @@ export abstract class Process implements StatePart {
     this.timedOut = false;
     if (this.simulation.current === this) return false;
     if (this.runnable) return true;
+    if (this.waitKind === TIME && !this.held) {
+      this.waitKind = STATIC;
+      this.enqueue();
+      return true;
+    }
     const timeout = event === this.timeout;
     if (this.disabled) {
       if (!timeout) return false;
@@ -214,13 +236,15 @@ export abstract class Process implements StatePart {
   protected startWait(on: Wait): void {
     if (typeof on === "number") {
       this.waitKind = TIME;
-      this.timeout.notify(on);
+      const { simulation } = this;
+      simulation.schedule(this.timeout, simulation.now + on);
     } else if (on instanceof Event) {
       this.#waitFor(on);
     } else if (on === undefined) {
       this.waitKind = STATIC;
     } else if (on instanceof Cycles) {
       this.skip = on.count - 1;
+      this.derive();
     } else if (on instanceof TimedWait) {
       this.waitTimed = true;
       this.timeout.notify(on.time);
@@ -249,6 +273,7 @@ export abstract class Process implements StatePart {
       throw new Error(`${this.fullName}: a running thread cannot suspend itself; let it wait for an event`);
     }
     this.suspended = true;
+    this.derive();
     if (this.runnable) {
       this.ready = true;
       this.simulation.removeRunnable(this);
@@ -258,6 +283,7 @@ export abstract class Process implements StatePart {
 
   resume(): void {
     this.suspended = false;
+    this.derive();
     if (!this.ready) return;
     this.ready = false;
     if (this.runnable || this.simulation.current === this) return;
@@ -268,11 +294,13 @@ export abstract class Process implements StatePart {
   /** Ignores triggers until `enable`; a run that is already due takes place. */
   disable(): void {
     this.disabled = true;
+    this.derive();
     if (!this.simulation.initialized) this.simulation.removeRunnable(this);
   }
 
   enable(): void {
     this.disabled = false;
+    this.derive();
   }
   get isDisabled(): boolean {
     return this.disabled;
@@ -290,6 +318,7 @@ export abstract class Process implements StatePart {
     if (this.unwinding || this.ended) return;
     this.throwing = KILL;
     this.skip = 0;
+    this.derive();
     this.clearWait();
     this.simulation.removeRunnable(this);
     if (this.simulation.current === this) throw new Unwind(this, false);
@@ -321,12 +350,14 @@ export abstract class Process implements StatePart {
     if (active && this.simulation.initialized) this.throwReset(async);
     const resetting = this.throwing === SYNC_RESET || this.throwing === ASYNC_RESET;
     if (!active && resetting && this.#activeReset() === NO_THROW) this.throwing = NO_THROW;
+    this.derive();
   }
 
   protected throwReset(async: boolean): void {
     if (this.unwinding || this.ended) return;
     this.throwing = async ? ASYNC_RESET : SYNC_RESET;
     this.skip = 0;
+    this.derive();
     if (!async) return;
     this.ready = false;
     this.clearWait();
@@ -338,6 +369,7 @@ export abstract class Process implements StatePart {
   protected enterFromStart(): void {
     if (this.throwing === SYNC_RESET || this.throwing === ASYNC_RESET) this.#resetEvent?.notify();
     this.throwing = this.#activeReset();
+    this.derive();
   }
 
   /** Runs clean-up code of a waiting body. */
@@ -346,7 +378,7 @@ export abstract class Process implements StatePart {
   protected end(): void {
     if (this.ended) return;
     this.clearWait();
-    for (const event of this.staticEvents) if (event.waiters) this.removeStatic(event.waiters);
+    for (const event of this.staticEvents) this.removeStatic(event);
     for (const { signal } of [...this.#syncResets, ...this.#asyncResets]) signal.removeReset(this);
     this.simulation.removeRunnable(this);
     this.ended = true;
@@ -408,6 +440,7 @@ export abstract class Process implements StatePart {
       this.waitList = new EventList(this.waitKind === ALL, found);
     this.waitCount = numberIn(record, "count", path);
     this.timeout.load(record.timeout ?? null, `${path}.timeout`);
+    this.derive();
   }
 
   hash(hash: StateHash): void {
@@ -440,9 +473,10 @@ export abstract class Process implements StatePart {
     this.timedOut = this.suspended = this.disabled = this.ready = this.sticky = false;
     this.skip = 0;
     this.throwing = NO_THROW;
+    this.derive();
     if (!this.ended) return;
     this.ended = false;
-    for (const event of this.staticEvents) this.addStatic(waitersOf(event));
+    for (const event of this.staticEvents) this.addStatic(event);
     this.#watchResets();
   }
 
@@ -455,12 +489,10 @@ export abstract class Process implements StatePart {
 
 export class MethodProcess extends Process {
   override readonly isThread = false;
-  readonly #body: (self: MethodProcess) => void;
 
   /** `body` runs from start to end whenever the process is triggered. */
   constructor(owner: Module, name: string, body: (self: MethodProcess) => void, options: ProcessOptions = {}) {
-    super(owner, name, options);
-    this.#body = body;
+    super(owner, name, options, body);
     this.attach();
   }
 
@@ -475,9 +507,9 @@ export class MethodProcess extends Process {
   }
 
   override run(): void {
-    if (this.throwing !== NO_THROW || this.hasResets) this.enterFromStart();
+    if (this.special) this.enterFromStart();
     try {
-      this.#body(this);
+      (this.body as (self: MethodProcess) => void)(this);
     } catch (error) {
       this.#caught(error);
     }
@@ -499,14 +531,24 @@ export class MethodProcess extends Process {
   protected override dynamicWaiters(event: Event): Process[] {
     return waitersOf(event).dynamicMethods;
   }
-  protected override addStatic(waiters: Waiters): void {
-    waiters.staticMethods.push(this);
+  protected override addStatic(event: Event): void {
+    const methods = event.waiters?.staticMethods ?? [];
+    if (event.method === null && methods.length === 0) {
+      event.method = this;
+      return;
+    }
+    const list = waitersOf(event).staticMethods;
+    if (event.method !== null) list.push(event.method);
+    event.method = null;
+    list.push(this);
   }
-  protected override removeStatic(waiters: Waiters): void {
-    remove(waiters.staticMethods, this);
+  protected override removeStatic(event: Event): void {
+    if (event.method === this) event.method = null;
+    else if (event.waiters !== null) remove(event.waiters.staticMethods, this);
   }
 }
 
+/** The event's lists of processes, made where it has none. */
 export function waitersOf(event: Event): Waiters {
   event.waiters ??= new Waiters();
   return event.waiters;

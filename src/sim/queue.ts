@@ -1,158 +1,228 @@
 /**
- * The queue of timed notifications: a four-way heap in the order (time, priority, sequence). The times lie in a typed array
- * of their own, so that a comparison touches an event only where two times are equal. Taking the first event leaves a
- * hole at the root that the next insertion fills: a timer that is armed again inside its own action costs one pass.
+ * The queue of timed notifications: a timing wheel of twelve levels with 32 slots each, exact to the tick. An event's level is
+ * that of the highest five-bit digit in which its time differs from the time of the event taken last, its slot that
+ * digit; the earliest event is then in the lowest slot in use of the lowest level in use, and a slot of level 0 holds
+ * events of one instant. Insertion and removal cost the same however many events wait; an event moves down a few levels
+ * before it fires. Events of one instant keep the order of insertion, with the smaller priority first.
  */
 import type { Event } from "./event.ts";
 import { NEVER, type Time } from "./time.ts";
 
-/** Marks the hole: earlier than every instant, so that nothing rises past it. */
-const HOLE = -1;
+const SLOTS = 32;
+/** Levels 0 to 6 are the digits of the low 32 bits of a time, 7 to 11 those of the high bits. */
+const HIGH = 7;
+const LEVELS = 12;
+const TWO_32 = 4294967296;
 
 export class TimedQueue {
-  #times = new Float64Array(64);
-  #events: (Event | null)[] = new Array<Event | null>(64).fill(null);
-  /** Places in use, the hole included. */
-  #size = 0;
-  #hole = false;
+  readonly #heads: (Event | null)[] = new Array<Event | null>(LEVELS * SLOTS).fill(null);
+  readonly #tails: (Event | null)[] = new Array<Event | null>(LEVELS * SLOTS).fill(null);
+  /** Slots in use, a word a level; levels in use. */
+  readonly #used = new Int32Array(LEVELS);
+  #levels = 0;
+  /** The time that levels are relative to, not after any deadline: itself, low word, high word, and the end of times with this high word. */
+  #base: Time = 0;
+  #low = 0;
+  #high = 0;
+  #end = TWO_32;
+  /** The earliest deadline where it is known, else -1. */
+  #first: Time = NEVER;
+  #length = 0;
+  /** Events were put in with sequence numbers of a snapshot, in any order. */
+  #shuffled = false;
 
   get length(): number {
-    return this.#hole ? this.#size - 1 : this.#size;
+    return this.#length;
   }
 
   /** The earliest deadline, or NEVER. */
   get first(): Time {
-    if (this.#hole) this.#closeHole();
-    return this.#size === 0 ? NEVER : (this.#times[0] as number);
+    return this.#first >= 0 ? this.#first : this.#findFirst();
   }
 
   /** Takes the first event out if its deadline is `time` or earlier; null otherwise. Its `position` is -1 afterwards. */
   take(time: Time): Event | null {
-    if (this.#hole) this.#closeHole();
-    if (this.#size === 0 || (this.#times[0] as number) > time) return null;
-    const event = this.#events[0] as Event;
+    const first = this.#first >= 0 ? this.#first : this.#findFirst();
+    if (first > time) return null;
+    if (this.#shuffled) this.#sort();
+    const levels = this.#levels;
+    let at: number;
+    if ((levels & 1) !== 0) {
+      const used = this.#used[0] as number;
+      at = 31 - Math.clz32(used & -used);
+    } else {
+      at = this.#advance(first);
+    }
+    const event = this.#heads[at] as Event;
+    const { queueNext } = event;
+    if (queueNext === null) {
+      this.#heads[at] = this.#tails[at] = null;
+      this.#free(at);
+      this.#first = -1;
+    } else {
+      queueNext.queuePrevious = null;
+      event.queueNext = null;
+      this.#heads[at] = queueNext;
+      // A slot above level 0 has come here with this event alone.
+    }
+    this.#length--;
     event.position = -1;
-    event.deadline = NEVER;
-    this.#times[0] = HOLE;
-    this.#events[0] = null;
-    this.#hole = true;
     return event;
   }
 
-  /** Puts in an event that is not queued; `deadline`, `priority` and `sequence` are set. */
-  insert(event: Event): void {
-    if (this.#hole) {
-      this.#hole = false;
-      this.#down(0, event, event.deadline);
-      return;
-    }
-    const at = this.#size++;
-    if (at === this.#times.length) this.#grow();
-    this.#up(at, event, event.deadline);
+  /** Puts in an event that is not queued. */
+  insert(event: Event, deadline: Time): void {
+    if (deadline < this.#base) this.#rebase(deadline);
+    event.low = deadline | 0;
+    event.high = deadline < this.#end ? this.#high : Math.floor(deadline / TWO_32);
+    this.#length++;
+    if (deadline < this.#first) this.#first = deadline;
+    this.#place(event);
+  }
+
+  /** As `insert`, in the place that the event's sequence number gives it. */
+  restore(event: Event, deadline: Time): void {
+    this.insert(event, deadline);
+    this.#shuffled = true;
   }
 
   remove(event: Event): void {
     const at = event.position;
-    const last = --this.#size;
-    const moved = this.#events[last] as Event;
-    this.#events[last] = null;
+    const { queueNext, queuePrevious } = event;
+    if (queuePrevious !== null) queuePrevious.queueNext = queueNext;
+    else this.#heads[at] = queueNext;
+    if (queueNext !== null) queueNext.queuePrevious = queuePrevious;
+    else this.#tails[at] = queuePrevious;
+    event.queueNext = event.queuePrevious = null;
+    if (this.#heads[at] === null) this.#free(at);
+    if ((event.low | 0) === (this.#first | 0)) this.#first = -1;
+    this.#length--;
     event.position = -1;
-    event.deadline = NEVER;
-    if (at !== last) this.#settle(at, moved);
-  }
-
-  /** The queued event's deadline or sequence has changed. */
-  moved(event: Event): void {
-    this.#settle(event.position, event);
   }
 
   /** All queued events in the order in which they would fire. */
   inOrder(): Event[] {
     const events: Event[] = [];
-    for (let i = this.#hole ? 1 : 0; i < this.#size; i++) events.push(this.#events[i] as Event);
+    for (const head of this.#heads) for (let e = head; e !== null; e = e.queueNext) events.push(e);
     return events.sort((a, b) => a.deadline - b.deadline || a.priority - b.priority || a.sequence - b.sequence);
   }
 
-  #settle(at: number, event: Event): void {
-    const time = event.deadline;
-    if (at > 0) {
-      const parent = (at - 1) >> 2;
-      const parentTime = this.#times[parent] as number;
-      if (time < parentTime || (time === parentTime && sooner(event, this.#events[parent] as Event))) {
-        this.#up(at, event, time);
-        return;
+  #free(at: number): void {
+    const level = at >> 5;
+    const used = (this.#used[level] as number) & ~(1 << (at & 31));
+    this.#used[level] = used;
+    if (used === 0) this.#levels &= ~(1 << level);
+  }
+
+  #findFirst(): Time {
+    const levels = this.#levels;
+    if (levels === 0) {
+      this.#first = NEVER;
+      return NEVER;
+    }
+    let event = this.#heads[this.#lowest()] as Event;
+    let { low, high, queueNext } = event;
+    if ((levels & 1) === 0) {
+      // Events below level 7 have one high word, those above differ in it.
+      for (; queueNext !== null; { queueNext } = event) {
+        event = queueNext;
+        if (event.high === high ? event.low >>> 0 >= low >>> 0 : event.high > high) continue;
+        ({ low, high } = event);
       }
     }
-    this.#down(at, event, time);
+    const earliest = high * TWO_32 + (low >>> 0);
+    this.#first = earliest;
+    return earliest;
   }
 
-  #closeHole(): void {
-    this.#hole = false;
-    const last = --this.#size;
-    if (last === 0) return;
-    const moved = this.#events[last] as Event;
-    this.#events[last] = null;
-    this.#down(0, moved, this.#times[last] as number);
+  /** The lowest slot in use of the lowest level in use. */
+  #lowest(): number {
+    const levels = this.#levels;
+    const level = 31 - Math.clz32(levels & -levels);
+    const used = this.#used[level] as number;
+    return level * SLOTS + 31 - Math.clz32(used & -used);
   }
 
-  #up(at: number, event: Event, time: Time): void {
-    const times = this.#times;
-    const events = this.#events;
-    while (at > 0) {
-      const parent = (at - 1) >> 2;
-      const parentTime = times[parent] as number;
-      if (parentTime < time) break;
-      const other = events[parent] as Event;
-      if (parentTime === time && !sooner(event, other)) break;
-      times[at] = parentTime;
-      events[at] = other;
-      other.position = at;
-      at = parent;
+  /** `time`, the first deadline, becomes the time that levels are relative to. Returns the slot of the first event. */
+  #advance(time: Time): number {
+    const at = this.#lowest();
+    this.#setBase(time);
+    let event = this.#heads[at] as Event | null;
+    if (event !== null && event.queueNext === null) return at;
+    this.#heads[at] = this.#tails[at] = null;
+    this.#free(at);
+    while (event !== null) {
+      const { queueNext } = event as Event;
+      this.#place(event);
+      event = queueNext;
     }
-    times[at] = time;
-    events[at] = event;
-    event.position = at;
+    return this.#low & 31;
   }
 
-  #down(at: number, event: Event, time: Time): void {
-    const times = this.#times;
-    const events = this.#events;
-    const size = this.#size;
-    for (;;) {
-      let child = 4 * at + 1;
-      if (child >= size) break;
-      const end = child + 4 < size ? child + 4 : size;
-      let best = child;
-      let bestTime = times[child] as number;
-      while (++child < end) {
-        const t = times[child] as number;
-        if (t < bestTime || (t === bestTime && sooner(events[child] as Event, events[best] as Event))) {
-          best = child;
-          bestTime = t;
-        }
-      }
-      if (time < bestTime) break;
-      const other = events[best] as Event;
-      if (time === bestTime && sooner(event, other)) break;
-      times[at] = bestTime;
-      events[at] = other;
-      other.position = at;
-      at = best;
+  #setBase(time: Time): void {
+    this.#base = time;
+    this.#low = time | 0;
+    if (time < this.#end && time >= this.#end - TWO_32) return;
+    this.#high = Math.floor(time / TWO_32);
+    this.#end = (this.#high + 1) * TWO_32;
+  }
+
+  #place(event: Event): void {
+    const { low, high } = event;
+    let at: number;
+    if (high === this.#high) {
+      // Five bits a level: n / 5 is n * 13 >> 6 for n below 32.
+      const level = ((31 - Math.clz32((low ^ this.#low) | 1)) * 13) >> 6;
+      at = (level << 5) | ((low >>> (level * 5)) & 31);
+    } else {
+      const level = ((31 - Math.clz32(high ^ this.#high)) * 13) >> 6;
+      at = ((level + HIGH) << 5) | ((high >>> (level * 5)) & 31);
     }
-    times[at] = time;
-    events[at] = event;
     event.position = at;
+    let before = this.#tails[at] as Event | null;
+    if (before === null) {
+      event.queueNext = event.queuePrevious = null;
+      this.#heads[at] = this.#tails[at] = event;
+      const level = at >> 5;
+      (this.#used[level] as number) |= 1 << (at & 31);
+      this.#levels |= 1 << level;
+      return;
+    }
+    if (at < SLOTS && before.priority > event.priority) {
+      while (before !== null && before.priority > event.priority) before = before.queuePrevious;
+      this.#insertAfter(before, event, at);
+      return;
+    }
+    before.queueNext = event;
+    event.queuePrevious = before;
+    event.queueNext = null;
+    this.#tails[at] = event;
   }
 
-  #grow(): void {
-    const times = new Float64Array(this.#times.length * 2);
-    times.set(this.#times);
-    this.#times = times;
-    for (let i = this.#events.length; i < times.length; i++) this.#events.push(null);
+  /** Not at the tail. */
+  #insertAfter(before: Event | null, event: Event, at: number): void {
+    const next = (before === null ? this.#heads[at] : before.queueNext) as Event;
+    event.queuePrevious = before;
+    event.queueNext = next;
+    next.queuePrevious = event;
+    if (before === null) this.#heads[at] = event;
+    else before.queueNext = event;
   }
-}
 
-/** Which of two different events of one instant fires first. */
-function sooner(a: Event, b: Event): boolean {
-  return a.priority !== b.priority ? a.priority < b.priority : a.sequence < b.sequence;
+  /** Takes everything out and puts it in again in order of sequence, relative to a time not after any of them. */
+  #sort(): void {
+    this.#shuffled = false;
+    this.#rebase(this.first);
+  }
+
+  /** Makes every level relative to `time`, which is not after any deadline: needed where time was set back. */
+  #rebase(time: Time): void {
+    const events = this.inOrder();
+    this.#heads.fill(null);
+    this.#tails.fill(null);
+    this.#used.fill(0);
+    this.#levels = 0;
+    this.#setBase(time);
+    for (const event of events) this.#place(event);
+  }
 }

@@ -2,7 +2,7 @@
  * Thread processes: a generator that runs until it yields a wait and goes on where it left off (IEEE 1666-2011 clause
  * 5.2.11). A generator's place cannot be saved, so threads are for test benches and guest programs, not for devices.
  */
-import type { Event, Waiters } from "./event.ts";
+import type { Event } from "./event.ts";
 import type { StateHash } from "./hash.ts";
 import type { Module } from "./module.ts";
 import { KILL, NO_THROW, Process, type ProcessOptions, remove, Unwind, waitersOf } from "./process.ts";
@@ -20,7 +20,7 @@ export class ThreadProcess extends Process {
 
   /** `body` is called once, and again after a reset; the thread ends when the generator does. */
   constructor(owner: Module, name: string, body: (self: ThreadProcess) => Thread, options: ProcessOptions = {}) {
-    super(owner, name, options);
+    super(owner, name, options, null);
     this.#body = body;
     this.attach();
   }
@@ -32,7 +32,7 @@ export class ThreadProcess extends Process {
 
   override run(): void {
     this.#runs++;
-    if (this.#generator === null || this.throwing !== NO_THROW) this.#enter();
+    if (this.#generator === null || (this.special && this.throwing !== NO_THROW)) this.#enter();
     else this.#step(this.#generator);
   }
 
@@ -92,11 +92,11 @@ export class ThreadProcess extends Process {
   protected override dynamicWaiters(event: Event): Process[] {
     return waitersOf(event).dynamicThreads;
   }
-  protected override addStatic(waiters: Waiters): void {
-    waiters.staticThreads.push(this);
+  protected override addStatic(event: Event): void {
+    waitersOf(event).staticThreads.push(this);
   }
-  protected override removeStatic(waiters: Waiters): void {
-    remove(waiters.staticThreads, this);
+  protected override removeStatic(event: Event): void {
+    remove(waitersOf(event).staticThreads, this);
   }
 
   override save(): StateValue {

@@ -78,7 +78,7 @@ describe.runIf(machines.includes(armature))("qtest on Armature, whose clock it s
     expect(await qtest.read("l", SP804 + 0x10)).toBe(0n);
   });
 
-  it("clock_step without a number goes to the next event, clock_set to an instant", async () => {
+  it("clock_set goes to an instant: two and a half seconds are two ticks of the RTC", async () => {
     await using qtest = await Qtest.open(armature, ["-accel", "qtest"]);
     const seconds = await qtest.read("l", RTC);
     expect(await qtest.ask("clock_set 2500000000")).toBe("OK 2500000000");

@@ -359,13 +359,13 @@ describe("state", () => {
   });
 
   it.each([
-    [null, "part.registers: expected a record"],
-    [{ B: new Int32Array(6) }, "part.registers.A: expected 1 words"],
-    [{ A: 0.5, B: new Int32Array(6) }, "part.registers.A: expected 1 words"],
-    [{ A: 1, B: new Int32Array(5) }, "part.registers.B: expected 6 words"],
-    [{ A: 1, B: new Int32Array(6), C: 1 }, "part.registers.C: unknown register"],
-    [{ A: 1, B: new Int32Array(6), D: 1 }, "part.registers.D: unknown register"],
-  ])("a snapshot that does not fit is refused with the place: %j", (saved, message) => {
+    ["no record", null, "part.registers: expected a record"],
+    ["a register missing", { B: new Int32Array(6) }, "part.registers.A: expected 1 words"],
+    ["no whole number", { A: 0.5, B: new Int32Array(6) }, "part.registers.A: expected 1 words"],
+    ["a short array", { A: 1, B: new Int32Array(5) }, "part.registers.B: expected 6 words"],
+    ["a computed register", { A: 1, B: new Int32Array(6), C: 1 }, "part.registers.C: unknown register"],
+    ["an unknown register", { A: 1, B: new Int32Array(6), D: 1 }, "part.registers.D: unknown register"],
+  ])("a snapshot that does not fit is refused with the place: %s", (_, saved, message) => {
     expect(() => build().bank.load(saved, "part.registers")).toThrow(message);
   });
 });

@@ -5,6 +5,7 @@
  * Values are expressions and may be evaluated where they are used: a meaning that writes a register or flag and later uses a value
  * read before pins it with `let`. `load`, `let` and all that returns void take effect in the order of the calls.
  */
+import type { VectorName } from "./vector-names.ts";
 import type { F32, F64, I32, I64, V128, Value, ValueType } from "./wasm.ts";
 
 export type { F32, F64, I32, I64, V128, Value, ValueType };
@@ -12,7 +13,12 @@ export type Int = I32 | I64;
 type IntType = "i32" | "i64";
 
 /** A register operand: one of the four of a decoded operation, or one that the instruction implies. */
-export type Operand = { readonly place: 0 | 1 | 2 | 3 } | { readonly offset: number };
+export type Operand =
+  | {
+      readonly place: 0 | 1 | 2 | 3 /** Vector register so many after the one named, modulo 32. */;
+      readonly plus?: number;
+    }
+  | { readonly offset: number };
 
 /** Condition codes of C1.2.4, `Condition` being the 4-bit field. */
 export type Condition = number;
@@ -22,6 +28,14 @@ export interface LoadKind {
   readonly size: 1 | 2 | 4 | 8;
   /** Sign extension to 32 or 64 bits; zero extension without. */
   readonly signed?: 32 | 64;
+}
+
+/** A source of `mapLanes`: elements of `bytes` bytes from byte `from` on, zero- or sign-extended to 64 bits. */
+export interface LaneSource {
+  readonly v: V128;
+  readonly bytes: number;
+  readonly signed?: boolean;
+  readonly from?: number;
 }
 
 export interface Emitter {
@@ -47,6 +61,33 @@ export interface Emitter {
   /** Its low 64 bits; writing clears the others. */
   d(r: Operand): I64;
   writeD(r: Operand, v: I64): void;
+
+  /** All 128 bits when `q`, else the low 64 with the others cleared. */
+  writeQ(r: Operand, v: V128, q: number): void;
+  /** Element of a register, zero- or sign-extended, at a byte offset. */
+  element(r: Operand, bytes: number, at: number | I32, signed?: boolean): I64;
+  setElement(r: Operand, bytes: number, at: number | I32, v: I64): void;
+
+  // --- vectors
+  /** A vector operation by its WebAssembly name; shifts take an i32 amount. */
+  vector(name: VectorName, ...args: readonly (V128 | I32)[]): V128;
+  /** Truth of v128.any_true and the like. */
+  test(name: VectorName, v: V128): I32;
+  kv(bytes: readonly number[]): V128;
+  shuffle(a: V128, b: V128, lanes: readonly number[]): V128;
+  splat(bytes: number, v: I64): V128;
+  /** Two 64-bit halves. */
+  halves(low: I64, high: I64): V128;
+  half(v: V128, index: 0 | 1): I64;
+  /**
+   * Element by element: `out` bytes of result each, `limit` bytes of result in all (the rest is zero); `f` gets the sources' elements.
+   * With `down`, from the last element to the first.
+   */
+  mapLanes(out: number, limit: number | I32, sources: readonly LaneSource[], f: (...a: I64[]) => I64): V128;
+  /** Folds the elements of `v` with `f`, in order. */
+  foldLanes(v: V128, bytes: number, limit: number, signed: boolean, f: (acc: I64, a: I64) => I64): I64;
+  /** Sets FPSR.QC when the condition holds. */
+  saturated(condition: I32): void;
 
   // --- constants and integer arithmetic; both operands have the same type
   k32(n: number): I32;

@@ -40,7 +40,11 @@ class InterpreterEmitter extends WasmEmitter {
   protected address(r: Operand): { base: I32; offset: number } {
     const { context, pc } = this.frame;
     if ("offset" in r) return { base: context.get, offset: r.offset };
-    return { base: this.add(context.get, w.load("i32", w.LOAD_U16, pc.get, PLACES[r.place])), offset: 0 };
+    const register = w.load("i32", w.LOAD_U16, pc.get, PLACES[r.place]);
+    if (!r.plus) return { base: this.add(context.get, register), offset: 0 };
+    // vector registers lie at V, a multiple of their 512 bytes
+    const later = this.and(this.add(register, this.k32(16 * r.plus)), this.k32(511));
+    return { base: this.add(context.get, later), offset: L.V };
   }
   protected exit(status: I32): Code {
     return this.#exits.status(status);

@@ -68,6 +68,9 @@ export const V = 0x200;
 export const FPCR = 0x400;
 export const FPSR = 0x408;
 
+/** The engines' own: four vectors and a result, while an instruction works on lanes. No state. */
+export const SCRATCH = 0x420;
+
 /** System registers, i64 each, in the order of the table in `sysreg/`: room for 512. */
 export const SYSREG = 0x1000;
 

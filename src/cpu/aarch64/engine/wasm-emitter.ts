@@ -1,6 +1,7 @@
 /** Back end for WebAssembly: expressions are code; operands, control flow and exits are left to the engines that extend it. */
-import type { Emitter, Int, LoadKind, Operand } from "./emitter.ts";
+import type { Emitter, Int, LaneSource, LoadKind, Operand } from "./emitter.ts";
 import * as L from "./layout.ts";
+import { VECTOR_OPCODES, type VectorName } from "./vector-names.ts";
 import type { Code, I32, I64, Local, Node, V128, Value, ValueType } from "./wasm.ts";
 import * as w from "./wasm.ts";
 
@@ -77,6 +78,9 @@ const LOADS: { readonly [key: string]: readonly [opcode: number, extend: readonl
   "2s64": [0x32, [0xc3]],
   "4s64": [0x34, [0xc4]],
 };
+function loadOpcode(bytes: number, signed: boolean): number {
+  return ({ 1: 0x31, 2: 0x33, 4: 0x35, 8: 0x29 }[bytes] as number) - (signed && bytes < 8 ? 1 : 0);
+}
 const STORES = { 1: [0x3c], 2: [0x3d], 4: [0x3e], 8: [0x37] } as const;
 
 export abstract class WasmEmitter implements Emitter {
@@ -155,6 +159,94 @@ export abstract class WasmEmitter implements Emitter {
   writeD(r: Operand, v: I64): void {
     const { base, offset } = this.address(r);
     this.out.push(w.store(w.STORE_I64, base, v, offset), w.store(w.STORE_I64, base, this.k64(0), offset + 8));
+  }
+
+  writeQ(r: Operand, v: V128, q: number): void {
+    if (q) this.writeV(r, v);
+    else this.writeD(r, this.half(v, 0));
+  }
+  #elementAt(r: Operand, at: number | I32): { base: I32; offset: number } {
+    const { base, offset } = this.address(r);
+    return typeof at === "number" ? { base, offset: offset + at } : { base: this.add(base, at), offset };
+  }
+  element(r: Operand, bytes: number, at: number | I32, signed = false): I64 {
+    const { base, offset } = this.#elementAt(r, at);
+    return w.load("i64", [loadOpcode(bytes, signed)], base, offset);
+  }
+  setElement(r: Operand, bytes: number, at: number | I32, v: I64): void {
+    const { base, offset } = this.#elementAt(r, at);
+    this.out.push(w.store(STORES[bytes as 1], base, v, offset));
+  }
+
+  // --- vectors
+  vector(name: VectorName, ...args: readonly (V128 | I32)[]): V128 {
+    return w.value("v128", ...args.map((a) => a.code), w.simd(VECTOR_OPCODES[name]));
+  }
+  test(name: VectorName, v: V128): I32 {
+    return w.value("i32", v.code, w.simd(VECTOR_OPCODES[name]));
+  }
+  kv(bytes: readonly number[]): V128 {
+    return w.value("v128", w.simd(12), bytes);
+  }
+  shuffle(a: V128, b: V128, lanes: readonly number[]): V128 {
+    return w.value("v128", a.code, b.code, w.simd(13), lanes);
+  }
+  splat(bytes: number, v: I64): V128 {
+    const opcode = { 1: 15, 2: 16, 4: 17, 8: 18 }[bytes] as number;
+    return w.value("v128", bytes === 8 ? v.code : this.wrap(v).code, w.simd(opcode));
+  }
+  halves(low: I64, high: I64): V128 {
+    return w.value("v128", low.code, w.simd(18), high.code, w.simd(30), 1);
+  }
+  half(v: V128, index: 0 | 1): I64 {
+    return w.value("i64", v.code, w.simd(29), index);
+  }
+  mapLanes(out: number, limit: number | I32, sources: readonly LaneSource[], f: (...a: I64[]) => I64): V128 {
+    const context = this.frame.context.get;
+    const result = L.SCRATCH + 16 * sources.length;
+    sources.forEach(({ v }, i) => {
+      this.out.push(w.store(w.simd(11), context, v, L.SCRATCH + 16 * i));
+    });
+    this.out.push(w.store(w.simd(11), context, this.kv(new Array<number>(16).fill(0)), result));
+    const end = typeof limit === "number" ? this.k32(limit / out) : this.let(this.shr(limit, this.k32(Math.log2(out))));
+    this.#lanes(end, (at) => {
+      const args = sources.map(({ bytes, signed, from }, i) =>
+        this.let(w.load("i64", [loadOpcode(bytes, signed ?? false)], at(bytes), L.SCRATCH + 16 * i + (from ?? 0))),
+      ) as I64[];
+      const v = this.let(f(...args)) as I64;
+      this.out.push(w.store(STORES[out as 1], at(out), v, result));
+    });
+    return this.let(w.load("v128", w.simd(0), context, result));
+  }
+  foldLanes(v: V128, bytes: number, limit: number, signed: boolean, f: (acc: I64, a: I64) => I64): I64 {
+    const context = this.frame.context.get;
+    const acc = this.temp("i64");
+    const opcode = loadOpcode(bytes, signed);
+    this.out.push(w.store(w.simd(11), context, v, L.SCRATCH));
+    this.out.push(acc.set(w.load("i64", [opcode], context, L.SCRATCH)));
+    if (limit > bytes) {
+      this.#lanes(this.k32(limit / bytes - 1), (at) => {
+        const a = this.let(w.load("i64", [opcode], at(bytes), L.SCRATCH + bytes)) as I64;
+        this.out.push(acc.set(f(acc.get, a)));
+      });
+    }
+    return acc.get;
+  }
+  /** A loop over lane numbers 0 to `end` - 1; `at` gives the context's address plus lane times bytes. */
+  #lanes(end: I32, body: (at: (bytes: number) => I32) => void): void {
+    const index = this.temp("i32");
+    const again = new w.Label("lane");
+    const context = this.frame.context.get;
+    this.out.push(index.set(this.k32(0)));
+    const code = this.arm(() =>
+      body((bytes) => this.add(context, bytes === 1 ? index.get : this.shl(index.get, this.k32(Math.log2(bytes))))),
+    );
+    const next = index.tee(this.add(index.get, this.k32(1)));
+    this.out.push(w.loop(again, [code, w.brIf(this.ltU(next, end), again)]));
+  }
+  saturated(condition: I32): void {
+    const qc = this.shl(condition, this.k32(27));
+    this.setContext(L.FPSR, this.or(this.contextI32(L.FPSR), qc));
   }
 
   // --- arithmetic

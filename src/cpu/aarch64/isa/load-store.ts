@@ -125,18 +125,18 @@ function forms(t: Transfer): Row[] {
 }
 
 /** UXTW, LSL, SXTW; SXTX is as LSL. */
-const registerOption = axis([2, 3, 6], (f: { option: number }) => (f.option === 7 ? 3 : f.option));
+export const registerOption = axis([2, 3, 6], (f: { option: number }) => (f.option === 7 ? 3 : f.option));
 type RegisterForm = {
   readonly n: Operand;
   readonly m: Operand;
   readonly sp: number;
   readonly option: number;
 };
-function registerOffset(e: Emitter, o: RegisterForm): I64 {
+export function registerOffset(e: Emitter, o: RegisterForm): I64 {
   const m = o.option === 3 ? e.x(o.m) : o.option === 2 ? e.extendU(e.w(o.m)) : e.extendS(e.w(o.m));
   return e.add(baseOf(e, o), e.shl(m, e.imm64()));
 }
-function registerText(f: { Rm: number; Rn: number; option: number; S: number }, scale: number): string {
+export function registerText(f: { Rm: number; Rn: number; option: number; S: number }, scale: number): string {
   const m = `${RSP(1, f.Rn)}, ${R(f.option & 1, f.Rm)}`;
   if (f.option === 3) return f.S ? `${m}, lsl #${scale}` : m;
   return `${m}, ${["uxtw", "", "", "", "sxtw", "sxtx"][f.option - 2]}${f.S ? ` #${scale}` : ""}`;

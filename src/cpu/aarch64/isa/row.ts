@@ -68,9 +68,11 @@ export interface RowSpec<B extends string, R extends string, A extends string> {
   /** Encodings of the pattern that are UNDEFINED. */
   readonly undefinedIf?: (f: Fields<FieldNames<B>>) => boolean;
   /** Outside the hot function of the interpreter. */
-  readonly cold?: boolean | ((v: { readonly [name in A]: number }) => boolean);
+  readonly cold?: boolean | ((v: { readonly [name in NoInfer<A>]: number }) => boolean);
   /** Combinations of axes that no encoding selects. */
-  readonly never?: (v: { readonly [name in A]: number }) => boolean;
+  readonly never?: (v: { readonly [name in NoInfer<A>]: number }) => boolean;
+  /** A SIMD or floating-point instruction: traps while those are disabled. */
+  readonly fp?: boolean;
   readonly meaning: (
     e: Emitter,
     o: { readonly [name in R]: Operand } & { readonly [name in A]: number } & { readonly near: number },
@@ -186,10 +188,12 @@ export function row<const B extends string, R extends string = never, A extends 
     variants,
     has: (variant) => !never?.(settings(variant)),
     cold: (variant) => (typeof cold === "function" ? cold(settings(variant)) : (cold ?? false)),
-    meaning: (e, variant) =>
+    meaning: (e, variant) => {
+      if (spec.fp) e.checkFp();
       meaning(e, { ...operands, ...settings(variant) } as { readonly [name in R]: Operand } & {
         readonly [name in A]: number;
-      } & { readonly near: number }),
+      } & { readonly near: number });
+    },
     encode: (word, at, out) => {
       const f = extract(word);
       if (undefinedIf?.(f)) return false;

@@ -5,5 +5,13 @@ import { dataRegister } from "./data-register.ts";
 import { loadStore } from "./load-store.ts";
 import { loadStorePair } from "./load-store-pair.ts";
 import type { Row } from "./row.ts";
+import { simdMemory } from "./simd-memory.ts";
 
-export const TABLE: readonly Row[] = [...dataImmediate, ...branches, ...loadStore, ...loadStorePair, ...dataRegister];
+export const TABLE: readonly Row[] = [
+  ...dataImmediate,
+  ...branches,
+  ...loadStore,
+  ...loadStorePair,
+  ...simdMemory,
+  ...dataRegister,
+];

@@ -194,7 +194,7 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
   sysreg(_context: number, encoding: number, write: number): number {
     this.calls.sysreg++;
     if (write) {
-      if (encoding === FPCR) this.set64(L.FPCR, this.get64(L.MAIL_VALUE) & 0x07f79f00n);
+      if (encoding === FPCR) this.set64(L.FPCR, this.get64(L.MAIL_VALUE) & 0x07c00000n);
       if (encoding === FPSR) this.set64(L.FPSR, this.get64(L.MAIL_VALUE) & 0xf800009fn);
       return L.GO_ON;
     }

@@ -1,0 +1,2 @@
+export { CfiFlash, type CfiFlashOptions } from "./cfi-flash.ts";
+export { cfiQuery, type FlashGeometry } from "./query.ts";

@@ -1,0 +1,2 @@
+export * from "./pl011.ts";
+export * from "./registers.ts";

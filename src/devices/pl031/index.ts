@@ -1,0 +1,2 @@
+export * from "./pl031.ts";
+export * from "./registers.ts";

@@ -1,0 +1,2 @@
+export * from "./pl061.ts";
+export * from "./registers.ts";

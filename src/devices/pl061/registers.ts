@@ -1,0 +1,168 @@
+/** The programmer's model of the PL061 GPIO: Arm DDI 0190B chapters 3 and 4 (test registers). */
+import { defineRegisters, ro, rw, wo } from "../../registers/index.ts";
+
+export const PL061 = defineRegisters({
+  name: "PL061",
+  title: "PrimeCell General Purpose Input/Output (PL061)",
+  manual: "Arm DDI 0190B",
+  size: 0x1000,
+  sizes: [1, 2, 4],
+  registers: {
+    GPIODATA: {
+      at: 0x000,
+      title: "Data register; bits 9:2 of the address are the mask of the pins that an access reaches",
+      clause: "3.3.1",
+      count: 256,
+      computed: true,
+      fields: { GPIODATA: rw([7, 0], "Levels of the input pins, last written values of the output pins") },
+    },
+    GPIODIR: {
+      at: 0x400,
+      title: "Data direction register",
+      clause: "3.3.2",
+      fields: { GPIODIR: rw([7, 0], "1: the pin is an output") },
+    },
+    GPIOIS: {
+      at: 0x404,
+      title: "Interrupt sense register",
+      clause: "3.3.3",
+      fields: { GPIOIS: rw([7, 0], "1: levels are detected, 0: edges") },
+    },
+    GPIOIBE: {
+      at: 0x408,
+      title: "Interrupt both edges register",
+      clause: "3.3.4",
+      fields: { GPIOIBE: rw([7, 0], "1: both edges trigger, 0: GPIOIEV chooses") },
+    },
+    GPIOIEV: {
+      at: 0x40c,
+      title: "Interrupt event register",
+      clause: "3.3.5",
+      fields: { GPIOIEV: rw([7, 0], "1: rising edge or high level, 0: falling edge or low level") },
+    },
+    GPIOIE: {
+      at: 0x410,
+      title: "Interrupt mask register",
+      clause: "3.3.6",
+      fields: { GPIOIE: rw([7, 0], "1: the pin's interrupt is not masked") },
+    },
+    GPIORIS: {
+      at: 0x414,
+      title: "Raw interrupt status register",
+      clause: "3.3.7",
+      computed: true,
+      fields: { GPIORIS: ro([7, 0], "Interrupt conditions detected, before masking") },
+    },
+    GPIOMIS: {
+      at: 0x418,
+      title: "Masked interrupt status register",
+      clause: "3.3.8",
+      computed: true,
+      fields: { GPIOMIS: ro([7, 0], "Interrupt conditions after masking") },
+    },
+    GPIOIC: {
+      at: 0x41c,
+      title: "Interrupt clear register",
+      clause: "3.3.9",
+      computed: true,
+      fields: { GPIOIC: wo([7, 0], "Writing 1 clears the pin's detected edge") },
+    },
+    GPIOAFSEL: {
+      at: 0x420,
+      title: "Mode control select register",
+      clause: "3.3.10",
+      fields: { GPIOAFSEL: rw([7, 0], "1: hardware control of the pin (GPAFOUT and nGPAFEN)") },
+    },
+    GPIOITCR: {
+      at: 0x600,
+      title: "Integration test control register",
+      clause: "4.3",
+      fields: { ITEN: rw(0, "Integration test enable") },
+    },
+    GPIOITIP1: {
+      at: 0x604,
+      title: "Integration test input register 1",
+      clause: "4.3",
+      fields: { GPAFOUT: rw([7, 0], "Drives GPAFOUT in integration test mode") },
+    },
+    GPIOITIP2: {
+      at: 0x608,
+      title: "Integration test input register 2",
+      clause: "4.3",
+      fields: { nGPAFEN: rw([7, 0], "Drives nGPAFEN in integration test mode") },
+    },
+    GPIOITOP1: {
+      at: 0x60c,
+      title: "Integration test output register 1",
+      clause: "4.3",
+      fields: { GPIOMIS: wo([7, 0], "Drives GPIOMIS in integration test mode; read back in GPIOMIS") },
+    },
+    GPIOITOP2: {
+      at: 0x610,
+      title: "Integration test output register 2",
+      clause: "4.3",
+      computed: true,
+      fields: { GPIOINTR: ro(0, "Level of GPIOINTR") },
+    },
+    GPIOITOP3: {
+      at: 0x614,
+      title: "Integration test output register 3",
+      clause: "4.3",
+      fields: { GPAFIN: rw([7, 0], "Drives GPAFIN in integration test mode") },
+    },
+    GPIOPeriphID0: {
+      at: 0xfe0,
+      title: "Peripheral identification 0",
+      clause: "3.3.11",
+      fields: { PartNumber0: ro([7, 0], "Part number [7:0]", { reset: 0x61 }) },
+    },
+    GPIOPeriphID1: {
+      at: 0xfe4,
+      title: "Peripheral identification 1",
+      clause: "3.3.11",
+      fields: {
+        Designer0: ro([7, 4], "Designer [3:0]", { reset: 0x1 }),
+        PartNumber1: ro([3, 0], "Part number [11:8]", { reset: 0x0 }),
+      },
+    },
+    GPIOPeriphID2: {
+      at: 0xfe8,
+      title: "Peripheral identification 2",
+      clause: "3.3.11",
+      fields: {
+        Revision: ro([7, 4], "Revision", { reset: 0x0 }),
+        Designer1: ro([3, 0], "Designer [7:4]", { reset: 0x4 }),
+      },
+    },
+    GPIOPeriphID3: {
+      at: 0xfec,
+      title: "Peripheral identification 3",
+      clause: "3.3.11",
+      fields: { Configuration: ro([7, 0], "Configuration", { reset: 0x00 }) },
+    },
+    GPIOPCellID0: {
+      at: 0xff0,
+      title: "PrimeCell identification 0",
+      clause: "3.3.12",
+      fields: { GPIOPCellID0: ro([7, 0], "0x0D", { reset: 0x0d }) },
+    },
+    GPIOPCellID1: {
+      at: 0xff4,
+      title: "PrimeCell identification 1",
+      clause: "3.3.12",
+      fields: { GPIOPCellID1: ro([7, 0], "0xF0", { reset: 0xf0 }) },
+    },
+    GPIOPCellID2: {
+      at: 0xff8,
+      title: "PrimeCell identification 2",
+      clause: "3.3.12",
+      fields: { GPIOPCellID2: ro([7, 0], "0x05", { reset: 0x05 }) },
+    },
+    GPIOPCellID3: {
+      at: 0xffc,
+      title: "PrimeCell identification 3",
+      clause: "3.3.12",
+      fields: { GPIOPCellID3: ro([7, 0], "0xB1", { reset: 0xb1 }) },
+    },
+  },
+});

@@ -1,0 +1,2 @@
+export * from "./registers.ts";
+export * from "./sp804.ts";

@@ -1,0 +1,58 @@
+/** What the host needs of a machine: the board's own object behind it (`virt.ts`), a small stand-in in tests. */
+import type { Target } from "../bus/index.ts";
+import type { CpuAction, Declarations, QtestDevice, StopReason, TargetRegister, WatchKind } from "../observe/index.ts";
+import type { Simulation } from "../sim/index.ts";
+
+/** A serial port's far end. */
+export interface SerialPort {
+  onTransmit: ((byte: number) => void) | null;
+  /** Characters that can be received now without an overrun. */
+  readonly receiveSpace: number;
+  receive(byte: number): void;
+  sendBreak(): void;
+}
+
+/** The debugger's way to the CPUs. Calls come while the machine stands still. */
+export interface DebugPort {
+  readonly cpus: number;
+  readonly registers: readonly TargetRegister[];
+  readRegister(cpu: number, index: number): Uint8Array | null;
+  writeRegister(cpu: number, index: number, value: Uint8Array): boolean;
+  readMemory(cpu: number, address: bigint, length: number): Uint8Array;
+  writeMemory(cpu: number, address: bigint, data: Uint8Array): boolean;
+  readPhysical(address: bigint, length: number): Uint8Array;
+  writePhysical(address: bigint, data: Uint8Array): boolean;
+  setBreakpoint(address: bigint, hardware: boolean): boolean;
+  clearBreakpoint(address: bigint, hardware: boolean): boolean;
+  setWatchpoint(address: bigint, length: number, kind: WatchKind): boolean;
+  clearWatchpoint(address: bigint, length: number, kind: WatchKind): boolean;
+  clearAll(): void;
+  describe(cpu: number): string;
+  /** What each CPU does when the simulation goes on: run, stop after one instruction, or stand still. */
+  arm(actions: readonly CpuAction[]): void;
+  /** Why the simulation paused, if it was for the debugger; asking takes it. */
+  takeStop(): StopReason | null;
+}
+
+export type PowerRequest = "off" | "reset";
+
+export interface HostMachine {
+  readonly simulation: Simulation;
+  readonly bus: Target;
+  readonly serial: SerialPort | null;
+  readonly debug: DebugPort | null;
+  readonly declarations: Declarations;
+  readonly deviceTree: Uint8Array;
+  /** No CPU has an instruction to execute before the next event. */
+  readonly idle: boolean;
+  /** The guest asks for power-off or reset; called inside a run, the machine stands still afterwards. */
+  onPower: ((request: PowerRequest) => void) | null;
+  /** Power-on reset with all images in place again. */
+  reset(): void;
+  pressPowerKey(): void;
+  /** Lines of the address map. */
+  memoryMap(): readonly string[];
+  qtestDevice(path: string): QtestDevice | null;
+  /** Called when the run has ended: contents of flash go back to their files. */
+  finish(): void;
+}

@@ -1,0 +1,379 @@
+/**
+ * Runs a machine beside Node's event loop: simulation in slices of a few milliseconds of host time, sockets and terminal between them.
+ *
+ * Simulated time advances on a fixed grid, and what comes from outside reaches the guest at points of that grid only; so a script that is
+ * driven by the guest's output gives the same run every time, however fast the host is. Somebody at a terminal gets a guest whose idle
+ * time is real time; a run without anybody goes as fast as it can.
+ */
+import { performance } from "node:perf_hooks";
+import type { ControlEvent, MachineControl, MachineDescription, RunState } from "../observe/index.ts";
+import { NEVER, TICKS_PER_SECOND, type Time, US } from "../sim/index.ts";
+import { writeOutput } from "./files.ts";
+import type { HostMachine, PowerRequest } from "./machine.ts";
+import type { ResetAction, ShutdownAction } from "./options/run-options.ts";
+import type { Script } from "./script.ts";
+
+/** Grid of simulated time on which input arrives. */
+const GRID: Time = 250 * US;
+/** Host milliseconds of simulation between looks at the event loop. */
+const SLICE = 8;
+/** A guest this far behind host time (ms) is not made to catch up. */
+const MAX_LAG = 50;
+const TICKS_PER_MS = TICKS_PER_SECOND / 1000;
+
+export const EXIT_OK = 0;
+export const EXIT_FAILED = 1;
+export const EXIT_USER_ERROR = 2;
+
+export interface Outcome {
+  readonly code: number;
+  /** Said on standard error. */
+  readonly message?: string;
+}
+
+export interface RunnerOptions {
+  readonly description: MachineDescription;
+  readonly startPaused: boolean;
+  /** No CPU runs and time stands still unless a protocol moves it. */
+  readonly clockOwned: boolean;
+  readonly onReset: ResetAction;
+  readonly onShutdown: ShutdownAction;
+  /** Simulated time at which the run ends. */
+  readonly maxTime: Time;
+  /** Host milliseconds after which the run fails. */
+  readonly timeout: number;
+  /** While idle, wait for host time. */
+  readonly throttle: () => boolean;
+  /** Something may still come from outside. */
+  readonly attended: () => boolean;
+  readonly script: Script | null;
+}
+
+/** What a debugger puts between the runner and the machine. */
+export interface DebugHook {
+  /** The simulation has paused; true where it was for the debugger, who has been told. */
+  paused(): boolean;
+  ended(code: number): void;
+}
+
+export class Runner implements MachineControl {
+  readonly description: MachineDescription;
+  readonly #machine: HostMachine;
+  readonly #options: RunnerOptions;
+  readonly #listeners = new Set<(event: ControlEvent) => void>();
+  #state: RunState;
+  #outcome: Outcome | null = null;
+  #power: PowerRequest | null = null;
+  /** Bytes on their way to the serial port. */
+  #input: number[] = [];
+  #inputAt = 0;
+  #wake: (() => void) | null = null;
+  /** Host time and simulated time that belong together, for throttling. */
+  #anchorHost = 0;
+  #anchorTime: Time = 0;
+  #flush: (() => void) | null = null;
+  debugHook: DebugHook | null = null;
+
+  constructor(machine: HostMachine, options: RunnerOptions) {
+    this.#machine = machine;
+    this.#options = options;
+    this.description = options.description;
+    this.#state = options.startPaused ? "prelaunch" : "running";
+    machine.onPower = (request) => {
+      this.#power = request;
+      machine.simulation.pause();
+    };
+  }
+
+  get machine(): HostMachine {
+    return this.#machine;
+  }
+  get state(): RunState {
+    return this.#state;
+  }
+  get outcome(): Outcome | null {
+    return this.#outcome;
+  }
+
+  // MachineControl
+
+  stop(): void {
+    this.halt("paused");
+  }
+
+  /** Stops with a state of one's own: the debugger's is "debug". */
+  halt(state: RunState): void {
+    if (this.#state !== "running") return;
+    this.#state = state;
+    this.#machine.simulation.pause();
+    this.#emit({ name: "STOP" });
+  }
+
+  cont(): void {
+    if (this.#state === "running") return;
+    if (this.#state === "shutdown") this.#machine.reset();
+    this.#state = "running";
+    this.#anchor();
+    this.#emit({ name: "RESUME" });
+    this.wake();
+  }
+
+  reset(): void {
+    this.#doReset(false, "host-qmp-system-reset");
+  }
+
+  powerdown(): void {
+    this.#emit({ name: "POWERDOWN" });
+    this.#machine.pressPowerKey();
+    this.wake();
+  }
+
+  quit(): void {
+    this.#end({ code: EXIT_OK }, { guest: false, reason: "host-qmp-quit" });
+  }
+
+  /** The user leaves from the terminal, or a signal says so. */
+  leave(reason: "host-ui" | "host-signal", message?: string): void {
+    const unfinished = this.#options.script !== null && !this.#options.script.done;
+    const code = unfinished ? EXIT_FAILED : EXIT_OK;
+    this.#end(message === undefined ? { code } : { code, message }, { guest: false, reason });
+  }
+
+  observe(listener: (event: ControlEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  saveFile(path: string, bytes: Uint8Array): void {
+    writeOutput("file", path, bytes);
+  }
+
+  // Serial input
+
+  /** Bytes typed by somebody. */
+  type(data: Uint8Array): void {
+    for (const byte of data) this.#input.push(byte);
+    this.wake();
+  }
+  get pendingInput(): number {
+    return this.#input.length - this.#inputAt;
+  }
+
+  /** `flush` is called whenever the host is about to look elsewhere: output that was gathered goes out. */
+  set onFlush(flush: () => void) {
+    this.#flush = flush;
+  }
+
+  wake(): void {
+    this.#wake?.();
+  }
+
+  // The loop
+
+  /** Runs until something ends it. */
+  async run(): Promise<Outcome> {
+    const started = performance.now();
+    this.#anchor();
+    this.#options.script?.start();
+    while (this.#outcome === null) {
+      const deadline = Math.min(
+        started + this.#options.timeout,
+        this.#options.script?.deadline ?? Number.POSITIVE_INFINITY,
+      );
+      if (performance.now() >= deadline) {
+        this.#timedOut();
+        break;
+      }
+      if (this.#state !== "running" || this.#options.clockOwned) await this.#sleep(deadline - performance.now());
+      else {
+        const pause = this.#slice();
+        if (this.#outcome !== null) break;
+        if (pause > 0) await this.#sleep(Math.min(pause, deadline - performance.now()));
+        else await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+    }
+    this.#flush?.();
+    return this.#outcome as Outcome;
+  }
+
+  /** Simulates for a few milliseconds. Returns for how many milliseconds of host time there is nothing to do. */
+  #slice(): number {
+    const { simulation } = this.#machine;
+    const begin = performance.now();
+    const throttle = this.#options.throttle();
+    let pause = 0;
+    do {
+      this.#deliver();
+      const idle = this.#machine.idle && this.pendingInput === 0;
+      const target = this.#target(idle, throttle);
+      if (target === null) {
+        pause = this.#idlePause(throttle);
+        break;
+      }
+      simulation.run(target);
+      this.#settle();
+    } while (this.#outcome === null && this.#state === "running" && performance.now() - begin < SLICE);
+    if (throttle && this.#ahead() < -MAX_LAG) this.#anchor();
+    this.#flush?.();
+    return pause;
+  }
+
+  /** The point of the grid up to which to run now; null where the guest waits for what is not there yet. */
+  #target(idle: boolean, throttle: boolean): Time | null {
+    const { simulation } = this.#machine;
+    const next = simulation.nextEventTime;
+    const { maxTime } = this.#options;
+    let target = gridAfter(simulation.now);
+    if (idle) {
+      if (next === NEVER && maxTime === NEVER && !throttle) {
+        if (!this.#options.attended()) this.#starved();
+        return null;
+      }
+      // Nothing happens before the next event: one step takes us to the grid point behind it.
+      if (next > target) target = next === NEVER ? maxTime : gridAtOrAfter(next);
+      if (throttle) {
+        const due = this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
+        if (target > due) {
+          target = gridAtOrAfter(due) - GRID;
+          if (target <= simulation.now) return null;
+        }
+      }
+    }
+    return Math.min(target, maxTime);
+  }
+
+  /** Milliseconds until host time has reached the next event. */
+  #idlePause(throttle: boolean): number {
+    if (!throttle) return LONG_SLEEP;
+    const next = this.#machine.simulation.nextEventTime;
+    if (next === NEVER) return LONG_SLEEP;
+    const due = this.#anchorHost + (next - this.#anchorTime) / TICKS_PER_MS;
+    return Math.max(1, Math.min(due - performance.now(), LONG_SLEEP));
+  }
+
+  /** Milliseconds by which simulated time is ahead of host time. */
+  #ahead(): number {
+    const simulated = (this.#machine.simulation.now - this.#anchorTime) / TICKS_PER_MS;
+    return simulated - (performance.now() - this.#anchorHost);
+  }
+
+  #anchor(): void {
+    this.#anchorHost = performance.now();
+    this.#anchorTime = this.#machine.simulation.now;
+  }
+
+  /** Gives the serial port what it has room for, at points of the grid: a debugger that stops between them changes nothing. */
+  #deliver(): void {
+    const { serial, simulation } = this.#machine;
+    if (serial === null || this.pendingInput === 0 || simulation.now % GRID !== 0) return;
+    for (let room = serial.receiveSpace; room > 0 && this.pendingInput > 0; room--) {
+      serial.receive(this.#input[this.#inputAt++] as number);
+    }
+    if (this.#inputAt === this.#input.length) {
+      this.#input = [];
+      this.#inputAt = 0;
+    }
+  }
+
+  /** After a run: what the guest asked for, what the debugger wanted, whether the script is through. */
+  #settle(): void {
+    const { simulation } = this.#machine;
+    if (this.#power !== null) {
+      const request = this.#power;
+      this.#power = null;
+      if (request === "reset") this.#doReset(true, "guest-reset");
+      else this.#guestOff();
+      return;
+    }
+    if (this.debugHook?.paused() === true) return;
+    const { script, maxTime } = this.#options;
+    if (script !== null && script.done && this.pendingInput === 0) this.#end({ code: EXIT_OK });
+    else if (simulation.now >= maxTime) {
+      if (script === null) this.#end({ code: EXIT_OK });
+      else this.#end({ code: EXIT_FAILED, message: `simulated time is up, still waiting for ${script.waitingFor}` });
+    }
+  }
+
+  #doReset(guest: boolean, reason: string): void {
+    if (this.#options.onReset === "shutdown") {
+      this.#end({ code: this.#scriptCode() }, { guest, reason });
+      return;
+    }
+    this.#machine.reset();
+    this.#emit({ name: "RESET", data: { guest, reason } });
+    this.wake();
+  }
+
+  #guestOff(): void {
+    const data = { guest: true, reason: "guest-shutdown" };
+    if (this.#options.onShutdown === "pause") {
+      this.#emit({ name: "SHUTDOWN", data });
+      this.#state = "shutdown";
+      this.#emit({ name: "STOP" });
+      return;
+    }
+    const { script } = this.#options;
+    if (script === null || script.done) this.#end({ code: EXIT_OK }, data);
+    else
+      this.#end({ code: EXIT_FAILED, message: `the guest powered off before it printed ${script.waitingFor}` }, data);
+  }
+
+  #scriptCode(): number {
+    const { script } = this.#options;
+    return script === null || script.done ? EXIT_OK : EXIT_FAILED;
+  }
+
+  #timedOut(): void {
+    const { script } = this.#options;
+    const what =
+      script === null || script.empty
+        ? "time is up: the guest has not ended by itself"
+        : `time is up waiting for ${script.waitingFor}; the guest's last output was ${JSON.stringify(script.lastOutput)}`;
+    this.#end({ code: EXIT_FAILED, message: what });
+  }
+
+  #starved(): void {
+    const { script } = this.#options;
+    const waiting = script === null || script.done ? "" : `, while waiting for ${script.waitingFor}`;
+    this.#end({
+      code: EXIT_FAILED,
+      message: `the guest sleeps and nothing is left that could wake it${waiting}`,
+    });
+  }
+
+  #end(outcome: Outcome, data?: { readonly guest: boolean; readonly reason: string }): void {
+    if (this.#outcome !== null) return;
+    this.#outcome = outcome;
+    if (data !== undefined) this.#emit({ name: "SHUTDOWN", data });
+    this.debugHook?.ended(outcome.code);
+    this.#machine.simulation.pause();
+    this.wake();
+  }
+
+  #emit(event: ControlEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+  }
+
+  /** Waits until woken, at most `ms`. */
+  #sleep(ms: number): Promise<void> {
+    this.#flush?.();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#wake?.(), Math.max(0, Math.min(ms, LONG_SLEEP)));
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+    });
+  }
+}
+
+/** Longest wait without a look round, in milliseconds. */
+const LONG_SLEEP = 60_000;
+
+function gridAfter(time: Time): Time {
+  return (Math.floor(time / GRID) + 1) * GRID;
+}
+function gridAtOrAfter(time: Time): Time {
+  return Math.ceil(time / GRID) * GRID;
+}
