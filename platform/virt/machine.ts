@@ -1,5 +1,5 @@
 /** The `virt` machine: the board's parts as modules on one bus, wired by the board's data, with images put in place at every reset. */
-import { Arena, type DecodeErrorPolicy, Memory, Port, Router, type Target } from "../../src/bus/index.ts";
+import { Arena, type DecodeErrorPolicy, Memory, Port, Router, type Target, Transaction } from "../../src/bus/index.ts";
 import { Cluster } from "../../src/cpu/aarch64/cluster.ts";
 import type { Cpu } from "../../src/cpu/aarch64/cpu.ts";
 import type { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
@@ -9,7 +9,7 @@ import { FwCfg } from "../../src/devices/fw-cfg/index.ts";
 import { Gicv2 } from "../../src/devices/gicv2/index.ts";
 import { Gicv2m } from "../../src/devices/gicv2m/index.ts";
 import { PcieEcam } from "../../src/devices/pcie-ecam/index.ts";
-import { Pl011 } from "../../src/devices/pl011/index.ts";
+import { PL011, Pl011 } from "../../src/devices/pl011/index.ts";
 import { Pl031 } from "../../src/devices/pl031/index.ts";
 import { Pl061 } from "../../src/devices/pl061/index.ts";
 import { Sp804 } from "../../src/devices/sp804/index.ts";
@@ -217,6 +217,7 @@ export class VirtMachine {
         this.#put(blob.address + blob.data.length + done, new Uint8Array(Math.min(MIB, blob.zeros - done)));
       }
     }
+    if (this.options.kernel && !firmware) this.#setUpConsole();
     this.#start(0, this.boot.entry, this.boot.x0);
     for (const { cpu, entry } of this.boot.starts) this.#start(cpu, entry, 0);
   }
@@ -228,6 +229,20 @@ export class VirtMachine {
 
   get deviceTree(): Uint8Array {
     return this.boot.deviceTree;
+  }
+
+  /**
+   * What firmware leaves behind where none runs: the console at 115,200 baud, 8N1, enabled. Linux restores UARTCR as it found it and
+   * its early console then waits for a transmitter that would be off.
+   */
+  #setUpConsole(): void {
+    const tx = new Transaction();
+    const divisor = Math.round((clockOf("uart0") * 4) / 115_200);
+    const offsets = PL011.registers;
+    this.uart.registers.write(offsets.UARTIBRD.at, 4, divisor >> 6, tx);
+    this.uart.registers.write(offsets.UARTFBRD.at, 4, divisor & 63, tx);
+    this.uart.registers.write(offsets.UARTLCR_H.at, 4, 0x70, tx);
+    this.uart.registers.write(offsets.UARTCR.at, 4, 0x301, tx);
   }
 
   #start(index: number, entry: number, x0: number): void {
