@@ -30,6 +30,10 @@ const MAX_PADDING = 0x100_0000;
 export interface FwCfgOptions {
   /** Where DMA goes; without it the device has no DMA interface. */
   readonly port?: Port;
+  /** Number of CPUs to tell; 1 unless given. */
+  readonly cpus?: number;
+  /** 16 bytes; zero unless given. */
+  readonly uuid?: Uint8Array;
 }
 
 export interface LinuxBoot {
@@ -73,7 +77,14 @@ export class FwCfg extends Module {
       }),
     );
     this.items.add(KEY.SIGNATURE, ascii("QEMU"));
-    this.items.add(KEY.ID, littleEndian(this.#port === null ? 1 : 3, 4));
+    this.addNumber(KEY.ID, this.#port === null ? 1 : 3, 4);
+    // What QEMU's `virt` always has, save the tables of ACPI and SMBIOS.
+    this.add(KEY.UUID, options.uuid ?? new Uint8Array(16));
+    this.addNumber(KEY.NOGRAPHIC, 0, 2);
+    this.addNumber(KEY.NB_CPUS, options.cpus ?? 1, 2);
+    this.addNumber(KEY.BOOT_MENU, 0, 2);
+    this.addFile("bootorder", new Uint8Array(0));
+    this.addFile("etc/boot-fail-wait", littleEndian(0xffff_ffff, 4));
   }
 
   /** Adds an item under a key with a fixed meaning. Throws where the key is taken or no key. */
@@ -89,18 +100,8 @@ export class FwCfg extends Module {
     this.items.addFile(name, data, options);
   }
 
-  /** The items and files that QEMU's `virt` always has and that do not depend on tables of ACPI or SMBIOS. */
-  addMachine(machine: { readonly cpus: number; readonly uuid?: Uint8Array }): void {
-    this.add(KEY.UUID, machine.uuid ?? new Uint8Array(16));
-    this.addNumber(KEY.NOGRAPHIC, 0, 2);
-    this.addNumber(KEY.NB_CPUS, machine.cpus, 2);
-    this.addNumber(KEY.BOOT_MENU, 0, 2);
-    this.addFile("bootorder", new Uint8Array(0));
-    this.addFile("etc/boot-fail-wait", littleEndian(0xffff_ffff, 4));
-  }
-
   /** Kernel, initrd and command line for firmware to start: what `-kernel` with firmware gives. */
-  addLinuxBoot(boot: LinuxBoot): void {
+  setBoot(boot: LinuxBoot): void {
     if (boot.kernel) {
       this.addNumber(KEY.KERNEL_SIZE, boot.kernel.length, 4);
       this.add(KEY.KERNEL_DATA, boot.kernel);

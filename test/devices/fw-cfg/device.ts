@@ -13,10 +13,9 @@ export function fwCfgOnBus(simulation: Simulation) {
   const bus = new Router(simulation, "bus");
   const ram = new Memory(simulation, "ram", arena, { size: RAM_SIZE });
   const port = new Port(bus, arena);
-  const fwCfg = new FwCfg(simulation, "fwcfg", { port });
+  const fwCfg = new FwCfg(simulation, "fwcfg", { port, cpus: 4 });
   bus.map({ name: "ram", base: RAM_BASE, size: RAM_SIZE, target: ram });
   bus.map({ name: "fwcfg", base: FW_CFG_BASE, size: 0x18, target: fwCfg.registers });
-  fwCfg.addMachine({ cpus: 4 });
   fwCfg.addFile("opt/writable", new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]), { writable: true });
   return { arena, bus, ram, fwCfg };
 }

@@ -155,7 +155,7 @@ describe("fw_cfg: files", () => {
   it("-kernel with firmware: sizes at 0x08, 0x0b, 0x14, contents at 0x11, 0x12, 0x15, the command line with its NUL", () => {
     const guest = new Guest();
     const boot = { kernel: new Uint8Array([7, 8, 9]), initrd: new Uint8Array([1, 2]), commandLine: "hello" };
-    guest.fwCfg.addLinuxBoot(boot);
+    guest.fwCfg.setBoot(boot);
     expect([0x08, 0x0b, 0x14].map((key) => guest.select(key).data(4))).toEqual([3, 2, 6]);
     expect([guest.select(0x11).bytes(3), guest.select(0x12).bytes(2)]).toEqual([
       [7, 8, 9],
