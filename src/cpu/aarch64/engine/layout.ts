@@ -59,6 +59,9 @@ export const FP_ENABLED = 0x1a0;
 /** i32 each, the system side's: why the last import left `run` (LEAVE), and room for its own use. */
 export const LEAVE_REASON = 0x1a4;
 
+/** i32: address of the TLB set of LDTR and STTR at EL1: that of EL0. */
+export const TLB_USER = 0x1a8;
+
 /** V0 to V31, 16 bytes each. */
 export const V = 0x200;
 /** i64 each: FPCR and FPSR. */
@@ -72,8 +75,8 @@ export const SCRATCH = 0x420;
 export const SYSREG = 0x1000;
 
 /**
- * TLB sets, one a translation context (0: EL0, 1: EL1, 2: EL2): read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. The set of EL0
- * must be right at EL1 too: LDTR and STTR look there.
+ * TLB sets: read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. Which set serves which level is the system side's choice (`mmu/tlb.ts`):
+ * TLB holds the address of the current one, TLB_USER that of EL0 as long as the level is EL1.
  */
 export const TLB_SETS = 0x2000;
 export const TLB_ENTRIES = 512;
@@ -82,7 +85,7 @@ export const TLB_READ = 0;
 export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_FETCH = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_SET_BYTES = 3 * TLB_ENTRIES * TLB_ENTRY_BYTES;
-export const TLB_CONTEXTS = 3;
+export const TLB_CONTEXTS = 5;
 /** Offsets in an entry. */
 export const TLB_TAG = 0;
 export const TLB_ADDEND = 8;

@@ -442,10 +442,10 @@ export abstract class WasmEmitter implements Emitter {
   /** The address of the TLB entry for the page of `address`. */
   #entry(address: I64, access = 0): I32 {
     const index = this.and(this.wrap(this.shr(address, this.k64(8))), this.k32((L.TLB_ENTRIES - 1) << 4));
-    const { tlb, context } = this.frame;
+    const { tlb } = this.frame;
     if (!(access & L.ACCESS_UNPRIVILEGED)) return this.add(tlb.get, index);
     // at EL1 as if at EL0; elsewhere as it is
-    const el0 = this.add(context.get, this.k32(L.TLB_SETS));
+    const el0 = this.contextI32(L.TLB_USER);
     return this.add(this.select(this.eq(this.contextI32(L.EL), this.k32(1)), el0, tlb.get), index);
   }
   #hit(entry: I32, address: I64, size: number, table: number): I32 {

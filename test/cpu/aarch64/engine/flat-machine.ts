@@ -45,6 +45,7 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
     const tlb = this.context + L.TLB_SETS;
     words.fill(-1, tlb >>> 2, (tlb + L.TLB_CONTEXTS * L.TLB_SET_BYTES) >>> 2);
     this.set32(L.TLB, tlb + L.TLB_SET_BYTES);
+    this.set32(L.TLB_USER, tlb);
     this.set32(L.EL, 1);
     this.set32(L.SPSEL, 1);
     this.set32(L.FP_ENABLED, 1);

@@ -1,0 +1,349 @@
+/**
+ * Loads and stores that the engine does not do itself: TLB misses, Device memory, page crossings, checked alignment, exclusive
+ * stores, pages with decoded code, watchpoints. One instruction's access is complete or has not happened, but for a
+ * bus error in its middle.
+ */
+import { type Arena, PAGE_HAS_CODE, RESPONSE_OK, RESPONSE_TARGET_ERROR } from "../../../bus/index.ts";
+import type { Context } from "../context.ts";
+import type { Cpu } from "../cpu.ts";
+import * as L from "../engine/layout.ts";
+import { ENTRY_ALIGNED, ENTRY_CODE, ENTRY_IO, ENTRY_WATCHED, type TlbSet } from "./tlb.ts";
+import { NO_FAULT, READ, WRITE } from "./walk.ts";
+
+/** Data cache line of DC ZVA, bytes: DCZID_EL0.BS = 4. */
+const ZERO_BLOCK = 64;
+
+export class DataPath {
+  readonly #cpu: Cpu;
+  readonly #context: Context;
+  readonly #arena: Arena;
+  readonly #bytes = new Uint8Array(16);
+  /** Status of the exception that a failed preparation took. */
+  #status = L.GO_ON;
+
+  constructor(cpu: Cpu, arena: Arena) {
+    this.#cpu = cpu;
+    this.#context = cpu.context;
+    this.#arena = arena;
+  }
+
+  load(size: number): number {
+    const context = this.#context;
+    const low = context.low(L.MAIL_ADDRESS);
+    const high = context.high(L.MAIL_ADDRESS);
+    const flags = context.low(L.MAIL_ACCESS);
+    const el = this.#level(flags);
+    const entry = this.#prepare(READ, high, low, size, flags, el);
+    if (entry < 0) return entry === -2 ? this.#crossing(READ, high, low, size, flags, el) : this.#status;
+    const set = this.#cpu.mmu.set(el);
+    const kind = set.kind(entry);
+    if ((kind & ENTRY_IO) !== 0) return this.#busRead(set.page(entry) + (low & 0xfff), size, high, low, flags);
+    const at = (set.addend(entry) + low) >>> 0;
+    const { view, bytes } = this.#arena;
+    if (size === 8) context.set(L.MAIL_VALUE, view.getInt32(at, true), view.getInt32(at + 4, true));
+    else if (size === 4) context.set(L.MAIL_VALUE, view.getInt32(at, true), 0);
+    else if (size === 1) context.set(L.MAIL_VALUE, bytes[at] as number, 0);
+    else if (size === 2) context.set(L.MAIL_VALUE, view.getUint16(at, true), 0);
+    else {
+      context.set(L.MAIL_VALUE, view.getInt32(at, true), view.getInt32(at + 4, true));
+      context.set(L.MAIL_VALUE_HIGH, view.getInt32(at + 8, true), view.getInt32(at + 12, true));
+    }
+    return L.GO_ON;
+  }
+
+  store(size: number): number {
+    const context = this.#context;
+    const low = context.low(L.MAIL_ADDRESS);
+    const high = context.high(L.MAIL_ADDRESS);
+    const flags = context.low(L.MAIL_ACCESS);
+    const el = this.#level(flags);
+    const exclusive = (flags & L.ACCESS_EXCLUSIVE) !== 0;
+    if (exclusive && !this.#monitorMatches(high, low, size)) {
+      context.setLow(L.MAIL_WORD, 1);
+      return L.GO_ON;
+    }
+    const entry = this.#prepare(WRITE, high, low, size, flags, el);
+    if (entry < 0) return entry === -2 ? this.#crossing(WRITE, high, low, size, flags, el) : this.#status;
+    const set = this.#cpu.mmu.set(el);
+    const kind = set.kind(entry);
+    if ((kind & ENTRY_IO) !== 0) {
+      if (exclusive) context.setLow(L.MAIL_WORD, 0);
+      return this.#busWrite(set.page(entry) + (low & 0xfff), size, high, low, flags);
+    }
+    const at = (set.addend(entry) + low) >>> 0;
+    if (exclusive) {
+      const good = this.#unchanged(at, size);
+      context.setLow(L.MAIL_WORD, good ? 0 : 1);
+      if (!good) return L.GO_ON;
+    }
+    const { view, bytes } = this.#arena;
+    if (size === 1) bytes[at] = context.low(L.MAIL_VALUE);
+    else if (size === 2) view.setInt16(at, context.low(L.MAIL_VALUE), true);
+    else {
+      view.setInt32(at, context.low(L.MAIL_VALUE), true);
+      if (size >= 8) view.setInt32(at + 4, context.high(L.MAIL_VALUE), true);
+      if (size === 16) {
+        view.setInt32(at + 8, context.low(L.MAIL_VALUE_HIGH), true);
+        view.setInt32(at + 12, context.high(L.MAIL_VALUE_HIGH), true);
+      }
+    }
+    if ((kind & ENTRY_CODE) !== 0) this.#cpu.cluster.codeWritten(at, size);
+    return L.GO_ON;
+  }
+
+  /** DC ZVA: zeroes the block around an address. */
+  zero(high: number, address: number): number {
+    const low = address & -ZERO_BLOCK;
+    const el = this.#context.el;
+    const mmu = this.#cpu.mmu;
+    const set = mmu.set(el);
+    let entry = set.find(WRITE, high, low);
+    if (entry < 0) entry = this.#fill(set, WRITE, high, low, 0, el, false);
+    if (entry < 0) return this.#status;
+    const kind = set.kind(entry);
+    // DC ZVA to Device memory is an alignment fault (DDI 0487J.a D7.5.8); without it an I/O page is ROM or a refused write
+    if ((kind & ENTRY_ALIGNED) !== 0 && (!mmu.one[el as 0 | 1 | 2].alignmentChecked || this.#isDevice(high, low, el))) {
+      return mmu.alignmentFault(WRITE, 0, high, address);
+    }
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK))
+      return this.#cpu.takeStatus();
+    if ((kind & ENTRY_IO) !== 0) {
+      const page = set.page(entry) + (low & 0xfff);
+      const context = this.#context;
+      context.set(L.MAIL_VALUE, 0, 0);
+      for (let i = 0; i < ZERO_BLOCK; i += 8) {
+        const status = this.#busWrite(page + i, 8, high, low + i, 0);
+        if (status !== L.GO_ON) return status;
+      }
+      return L.GO_ON;
+    }
+    const at = (set.addend(entry) + low) >>> 0;
+    this.#arena.bytes.fill(0, at, at + ZERO_BLOCK);
+    if ((kind & ENTRY_CODE) !== 0) this.#cpu.cluster.codeWritten(at, ZERO_BLOCK);
+    return L.GO_ON;
+  }
+
+  /** Translation faults of a cache operation by address; there is no cache to do anything with. */
+  touch(access: number, high: number, low: number, el: number): number {
+    const t = this.#cpu.mmu.translate(high, low, el, access);
+    if (t.fault === NO_FAULT && t.permission === NO_FAULT) return L.GO_ON;
+    // cache maintenance reports WnR 1 and CM 1
+    return this.#cpu.mmu.abort(t, WRITE, 1 << 8, high, low);
+  }
+
+  #isDevice(high: number, low: number, el: number): boolean {
+    return this.#cpu.mmu.translate(high, low, el, WRITE).device;
+  }
+
+  /** Whose rights an access has: LDTR and STTR at EL1 have those of EL0. */
+  #level(flags: number): number {
+    const el = this.#context.el;
+    return (flags & L.ACCESS_UNPRIVILEGED) !== 0 && el === 1 ? 0 : el;
+  }
+
+  /** The entry to use; -1 when an exception was taken or the access has to wait, -2 when it crosses a page. */
+  #prepare(access: number, high: number, low: number, size: number, flags: number, el: number): number {
+    const mmu = this.#cpu.mmu;
+    const aligned = (low & (alignment(size, flags) - 1)) === 0;
+    if (!aligned) {
+      const strict = (flags & (L.ACCESS_EXCLUSIVE | L.ACCESS_ORDERED)) !== 0;
+      if (strict || mmu.one[el as 0 | 1 | 2].alignmentChecked) {
+        this.#status = mmu.alignmentFault(access, syndrome(flags, size), high, low);
+        return -1;
+      }
+    }
+    if ((low & 0xfff) + size > 4096) return -2;
+    return this.#entry(access, high, low, size, flags, el, aligned);
+  }
+
+  /** The entry for bytes within one page, all checks done. */
+  #entry(access: number, high: number, low: number, size: number, flags: number, el: number, aligned: boolean): number {
+    const mmu = this.#cpu.mmu;
+    const set = mmu.set(el);
+    let entry = set.find(access, high, low);
+    if (entry < 0) {
+      entry = this.#fill(set, access, high, low, syndrome(flags, size), el, aligned);
+      if (entry < 0) return -1;
+    }
+    const kind = set.kind(entry);
+    if (!aligned && (kind & ENTRY_ALIGNED) !== 0) {
+      this.#status = mmu.alignmentFault(access, syndrome(flags, size), high, low);
+      return -1;
+    }
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(access, high, low, size)) {
+      this.#status = this.#cpu.takeStatus();
+      return -1;
+    }
+    return entry;
+  }
+
+  #fill(set: TlbSet, access: number, high: number, low: number, iss: number, el: number, aligned: boolean): number {
+    const { mmu, cluster } = this.#cpu;
+    const t = mmu.translate(high, low, el, access);
+    if (t.fault !== NO_FAULT || t.permission !== NO_FAULT) {
+      const misaligned = t.fault === NO_FAULT && t.device && !aligned;
+      this.#status = misaligned ? mmu.alignmentFault(access, iss, high, low) : mmu.abort(t, access, iss, high, low);
+      return -1;
+    }
+    const page = t.pa - (t.pa % 4096);
+    let kind = t.device || mmu.one[el as 0 | 1 | 2].alignmentChecked ? ENTRY_ALIGNED : 0;
+    let addend = 0;
+    let code = 0;
+    const region = cluster.bus.direct?.(page, access === WRITE);
+    if (region && region.start <= page && page + 4096 <= region.end && (access !== WRITE || region.writable)) {
+      const at = region.arenaAt + (page - region.start);
+      addend = (at - (low & -4096)) | 0;
+      if (access === WRITE && ((this.#arena.pageFlags[at / 4096] as number) & PAGE_HAS_CODE) !== 0) {
+        kind |= ENTRY_CODE;
+        if (kind === ENTRY_CODE) code = cluster.decodedPage(at);
+      }
+    } else kind |= ENTRY_IO;
+    if (this.#cpu.debug.watches(high, low)) {
+      kind |= ENTRY_WATCHED;
+      code = 0;
+    }
+    return set.fill(access, high, low, page, t.size, kind, addend, code);
+  }
+
+  /** An access to two pages: both are prepared before either is touched, then it goes byte by byte. */
+  #crossing(access: number, high: number, low: number, size: number, flags: number, el: number): number {
+    const context = this.#context;
+    const aligned = (low & (alignment(size, flags) - 1)) === 0;
+    const nextLow = (low | 0xfff) + 1;
+    const nextHigh = nextLow === 0 ? (high + 1) | 0 : high;
+    const first = (nextLow - low) | 0;
+    const one = this.#entry(access, high, low, first, flags, el, aligned);
+    if (one < 0) return this.#status;
+    const two = this.#entry(access, nextHigh, nextLow, size - first, flags, el, aligned);
+    if (two < 0) return this.#status;
+    const set = this.#cpu.mmu.set(el);
+    if (access === WRITE) this.#unpack();
+    const io = ((set.kind(one) | set.kind(two)) & ENTRY_IO) !== 0;
+    if (io && !this.#cpu.beginAccess()) return this.#cpu.takeStatus();
+    const exclusive = access === WRITE && (flags & L.ACCESS_EXCLUSIVE) !== 0;
+    if (exclusive) context.setLow(L.MAIL_WORD, 0); // cannot happen: exclusives are aligned
+    let failed = -1;
+    for (let i = 0; i < size && failed < 0; i++) {
+      const entry = i < first ? one : two;
+      const byteLow = (low + i) | 0;
+      if ((set.kind(entry) & ENTRY_IO) === 0) {
+        const at = (set.addend(entry) + byteLow) >>> 0;
+        if (access === READ) this.#bytes[i] = this.#arena.bytes[at] as number;
+        else {
+          this.#arena.bytes[at] = this.#bytes[i] as number;
+          if ((set.kind(entry) & ENTRY_CODE) !== 0) this.#cpu.cluster.codeWritten(at, 1);
+        }
+      } else {
+        const tx = this.#cpu.transaction;
+        tx.response = RESPONSE_OK;
+        const pa = set.page(entry) + (byteLow & 0xfff);
+        if (access === READ) this.#bytes[i] = this.#cpu.cluster.bus.read(pa, 1, tx);
+        else this.#cpu.cluster.bus.write(pa, 1, this.#bytes[i] as number, tx);
+        if (tx.response !== RESPONSE_OK) failed = i;
+      }
+    }
+    if (io) this.#cpu.endAccess();
+    if (failed >= 0) return this.#external(access, high, low, flags, size);
+    if (access === READ) this.#pack(size);
+    return L.GO_ON;
+  }
+
+  #busRead(pa: number, size: number, high: number, low: number, flags: number): number {
+    const cpu = this.#cpu;
+    const context = this.#context;
+    const { bus } = cpu.cluster;
+    const tx = cpu.transaction;
+    if (!cpu.beginAccess()) return cpu.takeStatus();
+    tx.response = RESPONSE_OK;
+    tx.exclusive = (flags & L.ACCESS_EXCLUSIVE) !== 0;
+    tx.exceptionLevel = (flags & L.ACCESS_UNPRIVILEGED) !== 0 ? 0 : context.el;
+    const element = (flags & L.ACCESS_PAIR) !== 0 ? size >> 1 : Math.min(size, 8);
+    if ((pa & (element - 1)) === 0) {
+      // a pair of words is two accesses, low address first
+      for (let i = 0; i < size && tx.response === RESPONSE_OK; i += element) {
+        const value = bus.read(pa + i, element, tx);
+        const at = (i >> 3) * 8;
+        if (element === 8) context.set(L.MAIL_VALUE + at, value | 0, tx.high | 0);
+        else if (i === 0) context.set(L.MAIL_VALUE, value | 0, 0);
+        else context.words[(L.MAIL_VALUE + i) >> 2] = value | 0;
+      }
+    } else {
+      for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) this.#bytes[i] = bus.read(pa + i, 1, tx);
+      this.#pack(size);
+    }
+    cpu.endAccess();
+    return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(READ, high, low, flags, size);
+  }
+
+  #busWrite(pa: number, size: number, high: number, low: number, flags: number): number {
+    const cpu = this.#cpu;
+    const context = this.#context;
+    const { bus } = cpu.cluster;
+    const tx = cpu.transaction;
+    if (!cpu.beginAccess()) return cpu.takeStatus();
+    tx.response = RESPONSE_OK;
+    tx.exclusive = (flags & L.ACCESS_EXCLUSIVE) !== 0;
+    tx.exceptionLevel = (flags & L.ACCESS_UNPRIVILEGED) !== 0 ? 0 : context.el;
+    const element = (flags & L.ACCESS_PAIR) !== 0 ? size >> 1 : Math.min(size, 8);
+    if ((pa & (element - 1)) === 0) {
+      for (let i = 0; i < size && tx.response === RESPONSE_OK; i += element) {
+        const word = (context.words[(L.MAIL_VALUE + i) >> 2] as number) >>> 0;
+        if (element === 8) tx.high = (context.words[((L.MAIL_VALUE + i) >> 2) + 1] as number) >>> 0;
+        bus.write(pa + i, element, element === 1 ? word & 0xff : element === 2 ? word & 0xffff : word, tx);
+      }
+    } else {
+      this.#unpack();
+      for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) bus.write(pa + i, 1, this.#bytes[i] as number, tx);
+    }
+    cpu.endAccess();
+    return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low, flags, size);
+  }
+
+  #external(access: number, high: number, low: number, flags: number, size: number): number {
+    const slave = this.#cpu.transaction.response === RESPONSE_TARGET_ERROR;
+    return this.#cpu.mmu.externalAbort(access, syndrome(flags, size), slave, high, low);
+  }
+
+  #monitorMatches(high: number, low: number, size: number): boolean {
+    const context = this.#context;
+    return (
+      context.low(L.EXCLUSIVE_ADDRESS) === low &&
+      context.high(L.EXCLUSIVE_ADDRESS) === high &&
+      context.low(L.EXCLUSIVE_SIZE) === size
+    );
+  }
+
+  /** Memory still holds what the exclusive load saw. */
+  #unchanged(at: number, size: number): boolean {
+    const offset = L.EXCLUSIVE_VALUE;
+    for (let i = 0; i < size; i++) {
+      if (this.#context.bytes[offset + i] !== this.#arena.bytes[at + i]) return false;
+    }
+    return true;
+  }
+
+  #pack(size: number): void {
+    const b = this.#bytes;
+    b.fill(0, size);
+    for (let i = 0; i < 16; i++) this.#context.bytes[L.MAIL_VALUE + i] = b[i] as number;
+  }
+  #unpack(): void {
+    for (let i = 0; i < 16; i++) this.#bytes[i] = this.#context.bytes[L.MAIL_VALUE + i] as number;
+  }
+}
+
+/** Alignment that the access needs where alignment is asked for, in bytes. */
+function alignment(size: number, flags: number): number {
+  return (flags & (L.ACCESS_PAIR | L.ACCESS_EXCLUSIVE)) === L.ACCESS_PAIR ? size >> 1 : size;
+}
+
+/** ISS[24:14] for a stage 2 abort, from the engine's description of the access. */
+function syndrome(flags: number, size: number): number {
+  if ((flags & L.ACCESS_ISV) === 0) return 0;
+  const sas = size === 1 ? 0 : size === 2 ? 1 : size === 4 ? 2 : 3;
+  const srt = (flags >> 8) & 31;
+  const sf = (flags >> 13) & 1;
+  const sse = (flags >> 14) & 1;
+  const ar = (flags & L.ACCESS_ORDERED) !== 0 ? 1 : 0;
+  return (1 << 24) | (sas << 22) | (sse << 21) | (srt << 16) | (sf << 15) | (ar << 14);
+}

@@ -1,0 +1,248 @@
+/**
+ * One CPU's memory management: regimes, the choice of TLB set, translation with the faults it raises, TLB maintenance, address
+ * translation instructions and translation for debuggers.
+ */
+import type { Context } from "../context.ts";
+import type { Cpu } from "../cpu.ts";
+import * as L from "../engine/layout.ts";
+import { EC_DATA_ABORT, EC_INSTRUCTION_ABORT } from "../exceptions.ts";
+import { offsetOf } from "../sysreg/table.ts";
+import { physicalAddressSize, StageOne, StageTwo } from "./regime.ts";
+import { TlbSet } from "./tlb.ts";
+import {
+  type DescriptorReader,
+  FAULT_ALIGNMENT,
+  FAULT_EXTERNAL,
+  FETCH,
+  NO_FAULT,
+  type Translation,
+  Walker,
+  WRITE,
+} from "./walk.ts";
+
+const EL1_KEY = [
+  "SCTLR_EL1",
+  "TCR_EL1",
+  "TTBR0_EL1",
+  "TTBR1_EL1",
+  "MAIR_EL1",
+  "HCR_EL2",
+  "VTCR_EL2",
+  "VTTBR_EL2",
+] as const;
+const EL2_KEY = ["SCTLR_EL2", "TCR_EL2", "TTBR0_EL2", "MAIR_EL2"] as const;
+/** Offsets of the words that make up a key; reserved high halves are left out. */
+const KEYS = [keyOffsets(EL1_KEY), keyOffsets(EL1_KEY), keyOffsets(EL2_KEY)] as const;
+/** HCR_EL2 bits that steer translation: VM, PTW, DC, TGE. Others (VI...) change often. */
+const HCR_KEY = 0x0800_1005;
+const HCR_EL2 = offsetOf("HCR_EL2");
+const PAR_EL1 = offsetOf("PAR_EL1");
+
+/** Which sets serve which level. */
+const POOLS = [[0, 1], [2, 3], [4]] as const;
+
+export class Mmu {
+  readonly #cpu: Cpu;
+  readonly #context: Context;
+  readonly one = [new StageOne(1), new StageOne(1), new StageOne(2)] as const;
+  readonly two = new StageTwo();
+  readonly sets: readonly TlbSet[];
+  readonly physicalLimit: number;
+  readonly #physicalSize: number;
+  readonly #granules: number;
+  readonly #walker: Walker;
+  readonly #debugWalker: Walker;
+  /** The set in use at each level, valid while `#epochs` matches. */
+  readonly #current: TlbSet[];
+  readonly #epochs = [0, 0, 0];
+  #epoch = 1;
+  #uses = 0;
+  readonly #key = new Int32Array(16);
+
+  constructor(cpu: Cpu, reader: DescriptorReader, debugReader: DescriptorReader) {
+    this.#cpu = cpu;
+    this.#context = cpu.context;
+    this.one = [this.one[1], this.one[1], this.one[2]]; // EL0 and EL1 share a regime
+    this.sets = [0, 1, 2, 3, 4].map((i) => new TlbSet(cpu.context, i));
+    this.#current = POOLS.map((pool) => this.sets[pool[0]] as TlbSet);
+    this.#walker = new Walker(reader);
+    this.#debugWalker = new Walker(debugReader);
+    const mmfr0 = cpu.model.values["ID_AA64MMFR0_EL1"] ?? 0;
+    this.#physicalSize = physicalAddressSize(mmfr0 & 15);
+    this.physicalLimit = 2 ** this.#physicalSize;
+    // ID_AA64MMFR0_EL1: TGran4 and TGran64 count from 0 (there), TGran16 from 1
+    this.#granules =
+      (((mmfr0 >>> 28) & 15) === 0 ? 1 << 12 : 0) |
+      (((mmfr0 >>> 20) & 15) === 1 ? 1 << 14 : 0) |
+      (((mmfr0 >>> 24) & 15) === 0 ? 1 << 16 : 0);
+  }
+
+  /** A register that steers translation was written. */
+  changed(): void {
+    const context = this.#context;
+    this.one[1].update(context, this.#physicalSize, this.#granules);
+    this.one[2].update(context, this.#physicalSize, this.#granules);
+    this.two.update(context, this.#physicalSize, this.#granules);
+    this.#epoch++;
+    this.enter();
+  }
+
+  /** Points the engine at the TLB set of the current level. */
+  enter(): void {
+    const el = this.#context.el;
+    this.#context.setLow(L.TLB, this.#context.base + this.set(el).offset);
+    if (el === 1) this.#context.setLow(L.TLB_USER, this.#context.base + this.set(0).offset);
+  }
+
+  /** The TLB set for accesses with the rights of `el`. */
+  set(el: number): TlbSet {
+    if (this.#epochs[el] !== this.#epoch) this.#select(el);
+    return this.#current[el] as TlbSet;
+  }
+
+  #select(el: number): void {
+    const context = this.#context;
+    const offsets = KEYS[el] as readonly number[];
+    const key = this.#key;
+    for (let i = 0; i < offsets.length; i++) {
+      const offset = offsets[i] as number;
+      const value = context.low(offset);
+      key[i] = offset === HCR_EL2 ? value & HCR_KEY : value;
+    }
+    this.#epochs[el] = this.#epoch;
+    let oldest = this.#current[el] as TlbSet;
+    for (const index of POOLS[el] as readonly number[]) {
+      const set = this.sets[index] as TlbSet;
+      if (offsets.every((_, i) => set.key[i] === key[i])) {
+        set.used = ++this.#uses;
+        this.#current[el] = set;
+        return;
+      }
+      if (set.used < oldest.used) oldest = set;
+    }
+    oldest.flush();
+    for (let i = 0; i < offsets.length; i++) oldest.key[i] = key[i] as number;
+    oldest.used = ++this.#uses;
+    this.#current[el] = oldest;
+  }
+
+  /** Walks the tables for an access with the rights of `el`. */
+  translate(high: number, low: number, el: number, access: number): Translation {
+    return this.#walk(this.#walker, high, low, el, access);
+  }
+
+  /** The same without side effects, for debuggers: level and registers as they are now. */
+  translateForDebug(high: number, low: number, access: number): Translation {
+    return this.#walk(this.#debugWalker, high, low, this.#context.el, access);
+  }
+
+  #walk(walker: Walker, high: number, low: number, el: number, access: number): Translation {
+    const one = this.one[el] as StageOne;
+    const two = el === 2 || !this.#cpu.el2 ? null : this.two;
+    return walker.translate(one, two, high, low, el, access, this.physicalLimit);
+  }
+
+  /** Takes the abort that `t` (a fault, or a missing right) calls for. `iss` has what depends on the access. */
+  abort(t: Translation, access: number, iss: number, high: number, low: number): number {
+    const missing = t.fault === NO_FAULT;
+    return this.fault(
+      missing ? t.permission : t.fault,
+      missing ? t.permissionStage2 : t.stage2,
+      !missing && t.onWalk,
+      t.ipa,
+      access,
+      iss,
+      high,
+      low,
+    );
+  }
+
+  /** Takes an instruction or data abort with fault status `code`. */
+  fault(
+    code: number,
+    stage2: boolean,
+    onWalk: boolean,
+    ipa: number,
+    access: number,
+    iss: number,
+    high: number,
+    low: number,
+  ): number {
+    const { exceptions } = this.#cpu;
+    let syndrome = code | (onWalk ? 1 << 7 : 0);
+    if (access !== FETCH) {
+      if (access === WRITE) syndrome |= 1 << 6;
+      // the instruction syndrome is given for stage 2 faults alone (DDI 0487J.a D17.2.37, ISV)
+      syndrome |= iss & (stage2 && !onWalk ? 0x1ff_c300 : 0x300);
+    }
+    const target = stage2 ? 2 : exceptions.defaultTarget;
+    if (stage2) exceptions.setIntermediateAddress(ipa);
+    return exceptions.abort(access === FETCH ? EC_INSTRUCTION_ABORT : EC_DATA_ABORT, syndrome, target, low, high);
+  }
+
+  alignmentFault(access: number, iss: number, high: number, low: number): number {
+    return this.fault(FAULT_ALIGNMENT, false, false, 0, access, iss, high, low);
+  }
+
+  /** Synchronous external abort; `slave` tells an error of the target from one of decoding (ESR_ELx.EA, a choice). */
+  externalAbort(access: number, iss: number, slave: boolean, high: number, low: number): number {
+    return this.fault(FAULT_EXTERNAL, false, false, 0, access, iss | (slave ? 1 << 9 : 0), high, low);
+  }
+
+  /** Drops all entries of the EL1&0 (1) or EL2 (2) regime. */
+  flush(level: number): void {
+    if (level === 2) this.sets[4]?.flush();
+    else for (let i = 0; i < 4; i++) this.sets[i]?.flush();
+  }
+
+  /** Drops what the page at an address touches, of the EL1&0 (1) or EL2 (2) regime. */
+  flushAddress(level: number, high: number, low: number): void {
+    if (level === 2) this.sets[4]?.flushAddress(high, low);
+    else for (let i = 0; i < 4; i++) this.sets[i]?.flushAddress(high, low);
+  }
+
+  flushAll(): void {
+    for (const set of this.sets) set.flush();
+  }
+
+  /** AT: translates and leaves the outcome in PAR_EL1 (DDI 0487J.a D8.12, D17.2.105). */
+  addressTranslate(high: number, low: number, el: number, access: number, withStage2: boolean): number {
+    const walker = this.#walker;
+    const two = withStage2 && el < 2 && this.#cpu.el2 ? this.two : null;
+    // S1 operations leave out stage 2 of the result, not that of the walk
+    const one = this.one[el] as StageOne;
+    const twoForWalk = el < 2 && this.#cpu.el2 ? this.two : null;
+    const t =
+      two !== null
+        ? this.#walk(walker, high, low, el, access)
+        : walker.stageOneOnly(one, twoForWalk, high, low, el, access, this.physicalLimit);
+    const missing = t.fault === NO_FAULT ? t.permission : t.fault;
+    const context = this.#context;
+    if (missing !== NO_FAULT) {
+      const stage2 = t.fault === NO_FAULT ? t.permissionStage2 : t.stage2;
+      // a stage 2 fault of an AT executed at EL1 is taken to EL2 as a data abort
+      if (stage2 && context.el === 1) return this.abort(t, access, 1 << 8, high, low);
+      context.set(PAR_EL1, 1 | (missing << 1) | (t.onWalk ? 1 << 8 : 0) | (stage2 ? 1 << 9 : 0) | (1 << 11), 0);
+      return L.GO_ON;
+    }
+    // NS is 1 and bit 11 RES1
+    const page = t.pa - (t.pa % 4096);
+    context.set(
+      PAR_EL1,
+      (page % 4294967296) | 0 | (1 << 11) | (1 << 9) | (t.shareability << 7),
+      (Math.floor(page / 4294967296) & 0xffff) | (t.attributes << 24),
+    );
+    return L.GO_ON;
+  }
+}
+
+function keyOffsets(names: readonly ((typeof EL1_KEY)[number] | (typeof EL2_KEY)[number])[]): number[] {
+  const out: number[] = [];
+  for (const name of names) {
+    const offset = offsetOf(name);
+    out.push(offset);
+    if (!name.startsWith("SCTLR") && name !== "HCR_EL2" && name !== "VTCR_EL2" && name !== "TCR_EL2")
+      out.push(offset + 4);
+  }
+  return out;
+}
