@@ -1,0 +1,1 @@
+export { PcieEcam } from "./pcie-ecam.ts";
