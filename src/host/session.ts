@@ -105,11 +105,13 @@ class Session {
       const outcome = await this.#runner.run();
       this.#flushSerial();
       this.#machine.finish();
+      // The terminal is the user's again before anything is said.
+      await this.#devices.close();
       return this.#report(outcome.code, outcome.message);
     } finally {
       for (const s of signals) process.off(s, onSignal);
-      this.#devices.close();
-      this.#gdbServer?.close();
+      await this.#devices.close();
+      await this.#gdbServer?.close();
       this.#log.close();
       if (run.pidFile !== undefined) removePidFile(run.pidFile);
     }
@@ -117,8 +119,6 @@ class Session {
 
   #report(code: number, message: string | undefined): number {
     const say = (text: string) => process.stderr.write(`${this.#options.program}: ${text}\n`);
-    // The guest's last line may have had no end.
-    this.#devices.close();
     if (message !== undefined) say(message);
     const run = this.#run;
     const { reporter } = this.#machine.simulation;
@@ -306,7 +306,7 @@ class Session {
 
   /** The monitor's `gdbserver`. */
   #startGdb(device: string): string {
-    this.#gdbServer?.close();
+    void this.#gdbServer?.close();
     this.#gdbServer = null;
     if (device === "none") return "Disabled gdbserver";
     const target = this.#debugger;

@@ -2,7 +2,7 @@
  * The queue of timed notifications: a timing wheel of twelve levels with 32 slots each, exact to the tick. An event's level is
  * that of the highest five-bit digit in which its time differs from the time of the event taken last, its slot that
  * digit; the earliest event is then in the lowest slot in use of the lowest level in use, and a slot of level 0 holds
- * events of one instant. Insertion and removal cost the same however many events wait; an event moves down a few levels
+ * events of one instant. Insertion and removal cost the same however many events wait; an event moves down a level or two
  * before it fires. Events of one instant keep the order of insertion, with the smaller priority first.
  */
 import type { Event } from "./event.ts";
@@ -12,6 +12,8 @@ const SLOTS = 32;
 /** Levels 0 to 6 are the digits of the low 32 bits of a time, 7 to 11 those of the high bits. */
 const HIGH = 7;
 const LEVELS = 12;
+/** With more events than this in its slot, the first one's move down: fewer are found by looking at each. */
+const CROWD = 2;
 const TWO_32 = 4294967296;
 
 export class TimedQueue {
@@ -25,8 +27,10 @@ export class TimedQueue {
   #low = 0;
   #high = 0;
   #end = TWO_32;
-  /** The earliest deadline where it is known, else -1. */
-  #first: Time = NEVER;
+  /** The first event, its deadline, and how many share its slot, where they are known. */
+  #first: Event | null = null;
+  #firstTime: Time = NEVER;
+  #crowd = 0;
   #length = 0;
   /** Events were put in with sequence numbers of a snapshot, in any order. */
   #shuffled = false;
@@ -37,36 +41,15 @@ export class TimedQueue {
 
   /** The earliest deadline, or NEVER. */
   get first(): Time {
-    return this.#first >= 0 ? this.#first : this.#findFirst();
+    return this.#first !== null || this.#find() ? this.#firstTime : NEVER;
   }
 
   /** Takes the first event out if its deadline is `time` or earlier; null otherwise. Its `position` is -1 afterwards. */
   take(time: Time): Event | null {
-    const first = this.#first >= 0 ? this.#first : this.#findFirst();
-    if (first > time) return null;
-    if (this.#shuffled) this.#sort();
-    const levels = this.#levels;
-    let at: number;
-    if ((levels & 1) !== 0) {
-      const used = this.#used[0] as number;
-      at = 31 - Math.clz32(used & -used);
-    } else {
-      at = this.#advance(first);
-    }
-    const event = this.#heads[at] as Event;
-    const { queueNext } = event;
-    if (queueNext === null) {
-      this.#heads[at] = this.#tails[at] = null;
-      this.#free(at);
-      this.#first = -1;
-    } else {
-      queueNext.queuePrevious = null;
-      event.queueNext = null;
-      this.#heads[at] = queueNext;
-      // A slot above level 0 has come here with this event alone.
-    }
-    this.#length--;
-    event.position = -1;
+    if ((this.#first === null && !this.#find()) || this.#firstTime > time) return null;
+    if (this.#shuffled || this.#crowd > CROWD) this.#spread();
+    const event = this.#first as Event;
+    this.remove(event);
     return event;
   }
 
@@ -76,8 +59,11 @@ export class TimedQueue {
     event.low = deadline | 0;
     event.high = deadline < this.#end ? this.#high : Math.floor(deadline / TWO_32);
     this.#length++;
-    if (deadline < this.#first) this.#first = deadline;
     this.#place(event);
+    if (this.#first === null || deadline > this.#firstTime) return;
+    if (deadline === this.#firstTime && event.priority >= this.#first.priority) return;
+    this.#first = event;
+    this.#firstTime = deadline;
   }
 
   /** As `insert`, in the place that the event's sequence number gives it. */
@@ -95,7 +81,7 @@ export class TimedQueue {
     else this.#tails[at] = queuePrevious;
     event.queueNext = event.queuePrevious = null;
     if (this.#heads[at] === null) this.#free(at);
-    if ((event.low | 0) === (this.#first | 0)) this.#first = -1;
+    if (event === this.#first) this.#first = null;
     this.#length--;
     event.position = -1;
   }
@@ -114,49 +100,47 @@ export class TimedQueue {
     if (used === 0) this.#levels &= ~(1 << level);
   }
 
-  #findFirst(): Time {
+  /** Finds the first event: false where there is none. Nothing moves, for time may not have come so far yet. */
+  #find(): boolean {
     const levels = this.#levels;
-    if (levels === 0) {
-      this.#first = NEVER;
-      return NEVER;
-    }
-    let event = this.#heads[this.#lowest()] as Event;
-    let { low, high, queueNext } = event;
-    if ((levels & 1) === 0) {
-      // Events below level 7 have one high word, those above differ in it.
-      for (; queueNext !== null; { queueNext } = event) {
-        event = queueNext;
-        if (event.high === high ? event.low >>> 0 >= low >>> 0 : event.high > high) continue;
-        ({ low, high } = event);
-      }
-    }
-    const earliest = high * TWO_32 + (low >>> 0);
-    this.#first = earliest;
-    return earliest;
-  }
-
-  /** The lowest slot in use of the lowest level in use. */
-  #lowest(): number {
-    const levels = this.#levels;
+    if (levels === 0) return false;
     const level = 31 - Math.clz32(levels & -levels);
     const used = this.#used[level] as number;
-    return level * SLOTS + 31 - Math.clz32(used & -used);
+    let event = this.#heads[level * SLOTS + 31 - Math.clz32(used & -used)] as Event;
+    let first = event;
+    let crowd = 1;
+    if (level > 0) {
+      for (let next = event.queueNext; next !== null; next = event.queueNext) {
+        event = next;
+        crowd++;
+        if (sooner(event, first)) first = event;
+      }
+    }
+    this.#first = first;
+    this.#firstTime = first.high * TWO_32 + (first.low >>> 0);
+    this.#crowd = crowd;
+    return true;
   }
 
-  /** `time`, the first deadline, becomes the time that levels are relative to. Returns the slot of the first event. */
-  #advance(time: Time): number {
-    const at = this.#lowest();
-    this.#setBase(time);
-    let event = this.#heads[at] as Event | null;
-    if (event !== null && event.queueNext === null) return at;
-    this.#heads[at] = this.#tails[at] = null;
-    this.#free(at);
-    while (event !== null) {
-      const { queueNext } = event as Event;
-      this.#place(event);
-      event = queueNext;
+  /** Makes levels relative to the first event's time, whose slot's events move down. Another may be first after `restore`. */
+  #spread(): void {
+    const time = this.#firstTime;
+    if (this.#shuffled) {
+      this.#shuffled = false;
+      this.#rebase(time);
+    } else {
+      const at = (this.#first as Event).position;
+      let event = this.#heads[at] as Event | null;
+      this.#heads[at] = this.#tails[at] = null;
+      this.#free(at);
+      this.#setBase(time);
+      while (event !== null) {
+        const { queueNext } = event as Event;
+        this.#place(event);
+        event = queueNext;
+      }
     }
-    return this.#low & 31;
+    this.#find();
   }
 
   #setBase(time: Time): void {
@@ -209,12 +193,6 @@ export class TimedQueue {
     else before.queueNext = event;
   }
 
-  /** Takes everything out and puts it in again in order of sequence, relative to a time not after any of them. */
-  #sort(): void {
-    this.#shuffled = false;
-    this.#rebase(this.first);
-  }
-
   /** Makes every level relative to `time`, which is not after any deadline: needed where time was set back. */
   #rebase(time: Time): void {
     const events = this.inOrder();
@@ -224,5 +202,13 @@ export class TimedQueue {
     this.#levels = 0;
     this.#setBase(time);
     for (const event of events) this.#place(event);
+    this.#first = null;
   }
+}
+
+/** Whether `a`, which comes later in its list, is to fire before `b`. */
+function sooner(a: Event, b: Event): boolean {
+  if (a.high !== b.high) return a.high < b.high;
+  if (a.low !== b.low) return a.low >>> 0 < b.low >>> 0;
+  return a.priority < b.priority;
 }

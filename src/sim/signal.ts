@@ -11,8 +11,11 @@ import { hashState, SnapshotError, type StatePart, type StateValue } from "./sta
 
 export type SignalValue = number | boolean | string;
 
-/** `one`: a second process that writes is a mistake of the model; `many`: the last write of an evaluation phase counts. */
-export type WriterPolicy = "one" | "many";
+/**
+ * Which processes may write: `one` process for good; `many`, but one in an evaluation phase; or any, `unchecked`, the last
+ * write of an evaluation phase being the one that counts. A write that is not allowed is a mistake of the model.
+ */
+export type WriterPolicy = "one" | "many" | "unchecked";
 
 interface ResetTarget {
   readonly process: Process;
@@ -50,21 +53,24 @@ export class Signal<T extends SignalValue> implements StatePart, Updatable {
     return this.#value;
   }
 
-  /** Asks for a new value in the update phase. Throws where the policy `one` meets a second writing process. */
+  /** Asks for a new value in the update phase. Throws where the policy forbids the writing process. */
   write(value: T): void {
     const { simulation } = this.owner;
-    if (this.writers === "one" && simulation.current !== null && simulation.current !== this.#writer) {
-      if (this.#writer !== null && !this.#writer.terminated) {
-        const second = simulation.current.fullName;
-        throw new Error(`signal ${this.fullName}: driven by ${this.#writer.fullName}, then by ${second}`);
-      }
-      this.#writer = simulation.current;
-    }
-    if (value === this.#next) return;
+    if (this.writers !== "unchecked") this.#check(simulation.current);
+    if (value === this.#next && this.writers !== "many") return;
     this.#next = value;
     if (this.#requested) return;
     this.#requested = true;
     simulation.requestUpdate(this);
+  }
+
+  #check(writer: Process | null): void {
+    if (writer === null || writer === this.#writer) return;
+    const first = this.#writer;
+    if (first !== null && !first.terminated) {
+      throw new Error(`signal ${this.fullName}: driven by ${first.fullName}, then by ${writer.fullName}`);
+    }
+    this.#writer = writer;
   }
 
   /** True in the delta cycle that follows a change. */
@@ -96,6 +102,7 @@ export class Signal<T extends SignalValue> implements StatePart, Updatable {
   /** The update phase; called by the kernel. */
   update(): void {
     this.#requested = false;
+    if (this.writers === "many") this.#writer = null;
     if (this.#next === this.#value) return;
     this.#value = this.#next;
     this.#stamp = this.owner.simulation.changeStamp;

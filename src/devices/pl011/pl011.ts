@@ -122,7 +122,12 @@ export class Pl011 extends Module {
         UARTIBRD: { onWrite: (_written, _mask, before) => this.#checkDisabled("UARTIBRD", before) },
         UARTFBRD: { onWrite: (_written, _mask, before) => this.#checkDisabled("UARTFBRD", before) },
         UARTLCR_H: { onWrite: (_written, _mask, before) => this.#writeLineControl(before) },
-        UARTCR: { onWrite: () => this.#writeControl() },
+        UARTCR: {
+          onWrite: () => {
+            s.controlWritten = true;
+            this.#update();
+          },
+        },
         UARTIFLS: { onWrite: () => this.#writeLevels() },
         UARTIMSC: { onWrite: () => this.#update() },
         UARTRIS: { get: () => s.raw },
@@ -180,6 +185,8 @@ export class Pl011 extends Module {
   receive(byte: number, flags = 0): boolean {
     if (!this.#receiving || this.#loopback) return false;
     const taken = this.#arrive(byte, flags);
+    // A sender within the same instant has to see the flow control before its next character, also inside an update.
+    this.#driveRequestToSend();
     this.#update();
     return taken;
   }
@@ -249,7 +256,6 @@ export class Pl011 extends Module {
       this.#remark("UARTDR", "sequence", "3.3.1", false, "read of an empty receive FIFO");
       return;
     }
-    const full = s.rxCount >= this.#depth;
     const level = this.#receiveLevel;
     s.rsr = (s.rsr & F.RSR_OE) | (((s.rx[s.rxHead] as number) >> 8) & F.RSR_ERRORS);
     s.rxHead = (s.rxHead + 1) % F.FIFO_DEPTH;
@@ -260,7 +266,6 @@ export class Pl011 extends Module {
       this.#receiveTimeout.cancel();
     }
     this.#update();
-    if (full && this.receiveSpace > 0) this.onReceiveSpace?.();
   }
 
   #writeData(byte: number): void {
@@ -294,14 +299,6 @@ export class Pl011 extends Module {
       this.#receiveTimeout.cancel();
     }
     this.#update();
-    if (((before ^ line) & F.LCR_FEN) !== 0 && this.receiveSpace > 0) this.onReceiveSpace?.();
-  }
-
-  #writeControl(): void {
-    const before = this.receiveSpace;
-    this.#state.controlWritten = true;
-    this.#update();
-    if (before === 0 && this.receiveSpace > 0) this.onReceiveSpace?.();
   }
 
   #writeLevels(): void {
@@ -397,6 +394,7 @@ export class Pl011 extends Module {
         const byte = this.#popTransmit();
         s.raw |= F.INT_TX;
         this.#leave(byte);
+        this.#updateModem();
       } else if (this.#divisor === 0) {
         this.#remarkDivisor();
         return;
@@ -490,6 +488,12 @@ export class Pl011 extends Module {
     return intraChipOutputs(this.#state, values[this.#slot.UARTIMSC] as number, values[this.#slot.UARTDMACR] as number);
   }
 
+  #driveRequestToSend(): void {
+    const s = this.#state;
+    const asserted = this.#testing ? (s.testOutputs & 0x08) === 0 : requestToSend(s, this.#control, this.#receiveLevel);
+    this.nUARTRTS.set(!asserted);
+  }
+
   /** After any change: goes on sending, then brings derived state and output lines up to date. */
   #update(): void {
     this.#again = true;
@@ -516,7 +520,7 @@ export class Pl011 extends Module {
     const out = testing ? s.testOutputs : this.#outputs();
     this.nUARTOut2.set(testing ? (out & 0x20) !== 0 : (control & F.CR_Out2) === 0);
     this.nUARTOut1.set(testing ? (out & 0x10) !== 0 : (control & F.CR_Out1) === 0);
-    this.nUARTRTS.set(testing ? (out & 0x08) !== 0 : !requestToSend(s, control, this.#receiveLevel));
+    this.#driveRequestToSend();
     this.nUARTDTR.set(testing ? (out & 0x04) !== 0 : (control & F.CR_DTR) === 0);
     this.UARTTXDMASREQ.set((out & 0x8000) !== 0);
     this.UARTTXDMABREQ.set((out & 0x4000) !== 0);
@@ -528,6 +532,10 @@ export class Pl011 extends Module {
     this.UARTRTINTR.set((out & 0x0100) !== 0);
     this.UARTEINTR.set((out & 0x0080) !== 0);
     this.interrupt.set((out & 0x0040) !== 0);
+    const space = this.receiveSpace > 0;
+    if (space === s.space) return;
+    s.space = space;
+    if (space) this.onReceiveSpace?.();
   }
 
   #remark(

@@ -15,6 +15,8 @@ export function powerOnState() {
     rxCount: 0,
     /** An overrun that the next received character carries into the FIFO (2.4.3). */
     overrun: false as boolean,
+    /** There was room to receive when last looked at. */
+    space: false as boolean,
     tx: new Uint8Array(FIFO_DEPTH),
     txHead: 0,
     txCount: 0,

@@ -34,7 +34,7 @@ export abstract class CharacterDevice {
   protected abstract transmit(data: Buffer): void;
   /** Stops and resumes taking data from the other side. */
   hold(_held: boolean): void {}
-  close(): void {
+  close(): void | Promise<void> {
     if (this.#log !== null) closeSync(this.#log);
   }
 

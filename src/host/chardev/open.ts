@@ -100,10 +100,10 @@ export class CharacterDevices {
   }
 
   /** May be called again. */
-  close(): void {
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const { device } of this.#opened.values()) device.close();
+    await Promise.all([...this.#opened.values()].map(({ device }) => device.close()));
   }
 
   #resolve(label: string, spec: CharacterSpec): CharacterSpec {

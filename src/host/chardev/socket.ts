@@ -6,6 +6,9 @@ import { systemReason } from "../files.ts";
 import type { CharacterSpec, SocketAddress } from "../options/chardev-spec.ts";
 import { CharacterDevice } from "./device.ts";
 
+/** Milliseconds that the end waits for the other side. */
+const LINGER = 300;
+
 export class SocketDevice extends CharacterDevice {
   readonly #spec: CharacterSpec & { kind: "socket" };
   #server: Server | null = null;
@@ -123,12 +126,21 @@ export class SocketDevice extends CharacterDevice {
     this.#socket?.end();
   }
 
-  override close(): void {
+  override async close(): Promise<void> {
     this.#closed = true;
     this.#server?.close();
-    // What was written before the end still goes out.
-    this.#socket?.end();
-    this.#socket?.unref();
+    const socket = this.#socket;
+    if (socket !== null) {
+      // What was written before the end still goes out, if the other side takes it.
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LINGER);
+        socket.end(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+      socket.destroy();
+    }
     super.close();
   }
 }

@@ -141,6 +141,20 @@ export const controlCases: Record<string, Case> = {
     b.startAll();
   },
 
+  kill_before_the_first_run(b) {
+    let t: ThreadProcess | undefined;
+    b.method("driver", () => {
+      b.say("kill");
+      t?.kill();
+    });
+    t = b.thread("t", function* () {
+      b.say("runs all the same");
+      yield wait(1);
+      b.say("and goes on");
+    });
+    b.startAll();
+  },
+
   reset_by_call(b) {
     const e = b.event();
     const t = b.thread("t", function* (self) {

@@ -215,6 +215,13 @@ CASE(kill) {
   sc_start();
 }
 
+CASE(kill_before_the_first_run) {
+  sc_process_handle t;
+  method("driver", [&] { say("kill"); t.kill(); });
+  t = thread("t", [&] { say("runs all the same"); wait(T(1)); say("and goes on"); });
+  sc_start();
+}
+
 CASE(reset_by_call) {
   sc_event e;
   sc_process_handle t = thread("t", [&] {

@@ -1,0 +1,282 @@
+/** The `virt` machine: the board's parts as modules on one bus, wired by the board's data, with images put in place at every reset. */
+import { Arena, type DecodeErrorPolicy, Memory, Port, Router, type Target } from "../../src/bus/index.ts";
+import { Cluster } from "../../src/cpu/aarch64/cluster.ts";
+import type { Cpu } from "../../src/cpu/aarch64/cpu.ts";
+import type { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
+import { X } from "../../src/cpu/aarch64/engine/layout.ts";
+import { CfiFlash } from "../../src/devices/cfi-flash/index.ts";
+import { FwCfg } from "../../src/devices/fw-cfg/index.ts";
+import { Gicv2 } from "../../src/devices/gicv2/index.ts";
+import { Gicv2m } from "../../src/devices/gicv2m/index.ts";
+import { PcieEcam } from "../../src/devices/pcie-ecam/index.ts";
+import { Pl011 } from "../../src/devices/pl011/index.ts";
+import { Pl031 } from "../../src/devices/pl031/index.ts";
+import { Pl061 } from "../../src/devices/pl061/index.ts";
+import { Sp804 } from "../../src/devices/sp804/index.ts";
+import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
+import { InputError } from "../../src/formats/index.ts";
+import { type Declaration, RegisterBank } from "../../src/registers/index.ts";
+import { Line, Module, MS, Simulation } from "../../src/sim/index.ts";
+import {
+  type BoardPart,
+  FLASH_SECTOR_SIZE,
+  GENERIC_TIMER_FREQUENCY,
+  GIC_SPI_COUNT,
+  GICV2M_BASE_SPI,
+  GICV2M_SPI_COUNT,
+  type PartKind,
+  POWER_KEY_PIN,
+  PPI,
+  RAM_BASE,
+  VIRT_PARTS,
+  virtPart,
+} from "./board.ts";
+import { type BootOptions, type BootPlan, planBoot } from "./boot.ts";
+
+export interface VirtOptions extends BootOptions {
+  /** 1 to 8; 1 unless given. */
+  readonly cpus?: number;
+  /** "cortex-a57" unless given. */
+  readonly cpu?: string;
+  /** The compiled interpreter, to share between machines. */
+  readonly code?: InterpreterCode;
+  /** Bytes of RAM, a multiple of 1 MiB; 128 MiB unless given. */
+  readonly memory?: number;
+  /** The CPUs have EL2 and start there. */
+  readonly virtualization?: boolean;
+  readonly seed?: number;
+  /** Seconds since 1970 at which the real-time clock starts; 0 unless given. */
+  readonly rtcBase?: number;
+  /** What accesses to addresses without a target do; "abort" unless given. */
+  readonly decodeErrors?: DecodeErrorPolicy;
+  /** Contents of flash bank 1. */
+  readonly flash1?: { readonly name: string; readonly data: Uint8Array };
+}
+
+export const DEFAULT_MEMORY = 128 * 2 ** 20;
+export const MAX_MEMORY = 255 * 2 ** 30;
+export const MAX_CPUS = 8;
+const MIB = 2 ** 20;
+
+/** Long enough for a driver that debounces. */
+const KEY_PRESS = 100 * MS;
+
+class PowerKey extends Module {
+  readonly #gpio: Pl061;
+  readonly #release = this.event("release", () => this.#gpio.setPin(POWER_KEY_PIN, false));
+
+  constructor(simulation: Simulation, gpio: Pl061) {
+    super(simulation, "powerKey");
+    this.#gpio = gpio;
+  }
+  press(): void {
+    this.#gpio.setPin(POWER_KEY_PIN, true);
+    this.#release.scheduleAt(this.simulation.now + KEY_PRESS);
+  }
+}
+
+/** "reset-requested": the guest asked for a reset; whoever runs the machine calls `reset` or ends the run. */
+export type PowerState = "running" | "off" | "reset-requested";
+
+export class VirtMachine {
+  readonly name = "virt";
+  readonly options: VirtOptions;
+  readonly simulation: Simulation;
+  readonly arena = new Arena();
+  readonly bus: Router;
+  readonly ram: Memory;
+  readonly gic: Gicv2;
+  readonly uart: Pl011;
+  readonly rtc: Pl031;
+  readonly gpio: Pl061;
+  readonly timer: Sp804;
+  readonly fwCfg: FwCfg;
+  readonly flash: readonly [CfiFlash, CfiFlash];
+  readonly virtio: readonly VirtioMmio[];
+  readonly cpus: Cluster;
+  /** Parts by their name on the board. */
+  readonly devices = new Map<string, Module>();
+  /** Declarations of all register banks, by the full name of the module that owns them. */
+  readonly declarations = new Map<string, Declaration>();
+  readonly boot: BootPlan;
+  readonly #powerKey: PowerKey;
+  powerState: PowerState = "running";
+  /** Called when the guest turns itself off or asks for a reset. */
+  onPower: ((state: "off" | "reset-requested") => void) | null = null;
+
+  /** Builds and resets the machine. Throws InputError where an option or image does not fit. */
+  constructor(options: VirtOptions = {}) {
+    this.options = options;
+    const { cpus = 1, cpu = "cortex-a57", memory = DEFAULT_MEMORY, virtualization = false, seed = 1 } = options;
+    check(Number.isInteger(cpus) && cpus >= 1 && cpus <= MAX_CPUS, `${cpus} CPUs: expected 1 to ${MAX_CPUS}`);
+    check(
+      memory >= MIB && memory <= MAX_MEMORY && memory % MIB === 0,
+      `${memory} bytes of RAM: expected a multiple of 1 MiB from 1 MiB to 255 GiB`,
+    );
+    const simulation = new Simulation({ seed });
+    this.simulation = simulation;
+    this.bus = new Router(simulation, "bus", options.decodeErrors ?? "abort");
+    const { arena, bus } = this;
+
+    const build = <M extends Module>(name: string, module: M): M => {
+      this.devices.set(name, module);
+      return module;
+    };
+    this.ram = build("ram", new Memory(simulation, "ram", arena, { size: memory }));
+    this.gic = build("gic", new Gicv2(simulation, "gic", { cpus, spis: GIC_SPI_COUNT }));
+    const msi = build("gicv2m", new Gicv2m(simulation, "gicv2m", { baseSpi: GICV2M_BASE_SPI, spis: GICV2M_SPI_COUNT }));
+    const flash = (name: string) =>
+      build(name, new CfiFlash(simulation, name, arena, { sectorSize: FLASH_SECTOR_SIZE, size: virtPart(name).size }));
+    this.flash = [flash("flash0"), flash("flash1")];
+    // Software made for QEMU's machine writes to the UART without setting it up; each first use is reported.
+    this.uart = build(
+      "uart0",
+      new Pl011(simulation, "uart0", { uartclk: clockOf("uart0"), pacing: "immediate", unconfigured: "enabled" }),
+    );
+    this.rtc = build("rtc", new Pl031(simulation, "rtc", { base: options.rtcBase ?? 0 }));
+    this.gpio = build("gpio", new Pl061(simulation, "gpio"));
+    this.#powerKey = new PowerKey(simulation, this.gpio);
+    this.fwCfg = build("fwcfg", new FwCfg(simulation, "fwcfg", { port: new Port(bus, arena), cpus }));
+    this.timer = build("timer0", new Sp804(simulation, "timer0", { timclk: clockOf("timer0") }));
+    this.virtio = partsOf("virtio-mmio").map((p) => build(p.name, new VirtioMmio(simulation, p.name)));
+    const ecam = build("pcie", new PcieEcam(simulation, "pcie", { size: virtPart("pcie").size }));
+
+    const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
+      ram: () => this.ram,
+      "gicv2-distributor": () => this.gic.distributor,
+      "gicv2-cpu-interface": () => this.gic.cpuInterface,
+      gicv2m: () => msi.registers,
+      "cfi-flash": (p) => this.devices.get(p.name) as CfiFlash,
+      pl011: () => this.uart.registers,
+      pl031: () => this.rtc.registers,
+      pl061: () => this.gpio.registers,
+      sp804: () => this.timer.registers,
+      "fw-cfg": () => this.fwCfg,
+      "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
+      "pcie-ecam": () => ecam,
+    };
+    for (const p of VIRT_PARTS) {
+      const target = targets[p.kind]?.(p);
+      if (!target) continue;
+      const size = p.kind === "ram" ? memory : p.size;
+      this.bus.map({ name: p.name, base: p.base, size, target });
+      this.#connect(p);
+      if (target instanceof RegisterBank)
+        this.declarations.set(this.devices.get(p.name)?.fullName ?? this.gic.fullName, target.declaration);
+    }
+    msi.spi.forEach((line, n) => {
+      line.connect(this.gic.spi(GICV2M_BASE_SPI + n));
+    });
+
+    this.cpus = new Cluster(simulation, "cpus", {
+      bus,
+      arena,
+      cpus,
+      model: cpu,
+      el2: virtualization,
+      psci: virtualization ? "smc" : "hvc",
+      counterFrequency: GENERIC_TIMER_FREQUENCY,
+      ...(options.code ? { code: options.code } : {}),
+    });
+    this.cpus.cpus.forEach((c, n) => {
+      (this.gic.irq[n] as Line).connect(c.irq);
+      (this.gic.fiq[n] as Line).connect(c.fiq);
+      c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
+      c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
+      c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));
+    });
+    this.cpus.onPowerRequest = (request) => {
+      this.powerState = request === "off" ? "off" : "reset-requested";
+      simulation.pause();
+      this.onPower?.(this.powerState);
+    };
+
+    const random = simulation.random(this.ram, "deviceTreeSeeds");
+    this.boot = planBoot(options, {
+      cpus,
+      cpuCompatible: cpu === "max" ? "arm,cortex-a57" : `arm,${cpu}`,
+      memory,
+      virtualization,
+      gicVirtualization: false,
+      random: Array.from({ length: 10 }, () => random.uint32()),
+    });
+    this.#offerToFirmware();
+    this.reset();
+  }
+
+  /** Power-on reset: every module, then the images are put in place anew. RAM keeps its other contents. */
+  reset(): void {
+    this.powerState = "running";
+    this.simulation.reset();
+    const { firmware, flash1 } = this.options;
+    if (firmware) this.flash[0].contents.fill(0, firmware.data);
+    if (flash1) this.flash[1].contents.fill(0, flash1.data);
+    for (const blob of this.boot.blobs) {
+      this.#put(blob.address, blob.data);
+      for (let done = 0; done < blob.zeros; done += MIB) {
+        this.#put(blob.address + blob.data.length + done, new Uint8Array(Math.min(MIB, blob.zeros - done)));
+      }
+    }
+    this.#start(0, this.boot.entry, this.boot.x0);
+    for (const { cpu, entry } of this.boot.starts) this.#start(cpu, entry, 0);
+  }
+
+  /** Presses the power key, the GPIO pin that the device tree calls "GPIO Key Poweroff", for 100 ms. */
+  pressPowerKey(): void {
+    this.#powerKey.press();
+  }
+
+  get deviceTree(): Uint8Array {
+    return this.boot.deviceTree;
+  }
+
+  #start(index: number, entry: number, x0: number): void {
+    const cpu = this.cpus.cpus[index] as Cpu;
+    cpu.context.setNumber(X, x0);
+    cpu.start(entry | 0, Math.floor(entry / 2 ** 32));
+  }
+
+  #put(address: number, data: Uint8Array): void {
+    if (address >= RAM_BASE) this.ram.fill(address - RAM_BASE, data);
+    else {
+      const bank = address < virtPart("flash1").base ? 0 : 1;
+      this.flash[bank].contents.fill(address - virtPart(`flash${bank}`).base, data);
+    }
+  }
+
+  /** Connects the lines that the board's data names to the GIC. */
+  #connect(p: BoardPart): void {
+    const module = this.devices.get(p.name);
+    for (const i of p.interrupts) {
+      const line = (module as unknown as { readonly [name: string]: unknown } | undefined)?.[i.line];
+      if (!(line instanceof Line)) throw new Error(`${p.name} has no line "${i.line}"`);
+      line.connect(this.gic.spi(i.number));
+    }
+  }
+
+  /** Where firmware boots, kernel, initrd and command line are its to load, by fw_cfg. */
+  #offerToFirmware(): void {
+    const { firmware, kernel, initrd, append } = this.options;
+    if (!firmware) return;
+    this.fwCfg.setBoot({
+      ...(kernel ? { kernel: kernel.data } : {}),
+      ...(initrd ? { initrd: initrd.data } : {}),
+      ...(append === undefined ? {} : { commandLine: append }),
+    });
+  }
+}
+
+function check(good: boolean, message: string): void {
+  if (!good) throw new InputError(message);
+}
+
+function partsOf(kind: PartKind): BoardPart[] {
+  return VIRT_PARTS.filter((p) => p.kind === kind);
+}
+function clockOf(name: string): number {
+  return virtPart(name).clock ?? 0;
+}
+
+export function createVirtMachine(options: VirtOptions = {}): VirtMachine {
+  return new VirtMachine(options);
+}
