@@ -79,11 +79,22 @@ export class Probe extends Module implements Target {
     return 0;
   }
   poke(): void {}
+  forget(): void {
+    this.log.length = 0;
+    this.fired.length = 0;
+    this.values = [];
+    this.valueHigh = 0;
+    this.response = 0;
+    this.onEvent = () => {};
+  }
   #record(write: boolean, offset: number, size: number, value: number, tx: Transaction): void {
     const { now } = this.simulation;
     this.log.push({ write, offset, size, value, high: tx.high, time: now, cpu: tx.cpu, el: tx.exceptionLevel });
   }
 }
+
+export type MachineOptions = Partial<ClusterOptions> & { readonly ramBytes?: number };
+const pool = new Map<string, Machine>();
 
 export class Machine {
   readonly simulation = new Simulation();
@@ -96,7 +107,7 @@ export class Machine {
   readonly errors: GuestError[] = [];
   power = "";
 
-  constructor(options: Partial<ClusterOptions> & { readonly ramBytes?: number } = {}) {
+  constructor(options: MachineOptions = {}) {
     this.bus = new Router(this.simulation, "bus");
     const size = options.ramBytes ?? 0x1000_0000;
     this.ram = new Memory(this.simulation, "ram", this.arena, { size });
@@ -118,6 +129,25 @@ export class Machine {
     };
     this.simulation.reporter.observe({ guestError: (e) => this.errors.push(e) });
     this.simulation.reset();
+  }
+
+  /** A machine after reset with empty RAM; those with the same options are used again, which is faster than building. */
+  static fresh(options: MachineOptions = {}): Machine {
+    const key = JSON.stringify(options);
+    const known = pool.get(key);
+    if (known === undefined) {
+      const made = new Machine(options);
+      pool.set(key, made);
+      return made;
+    }
+    known.ram.clear();
+    known.cluster.debugger.detach();
+    known.simulation.reset();
+    known.errors.length = 0;
+    known.probe.forget();
+    known.uart.text = "";
+    known.power = "";
+    return known;
   }
 
   get cpu(): Cpu {
@@ -165,6 +195,18 @@ export class Machine {
     cpu.registers.poke(register);
   }
 
+  /** Puts CPU 0 at a level, with PSTATE.SP and DAIF (bits of PSTATE[9:6]) as given, at an address. */
+  enter(el: number, pc: bigint, spsel = 1, daif = 15, cpu: Cpu = this.cpu): void {
+    cpu.exceptions.setLevel(el, spsel);
+    cpu.context.setLow(L.DAIF, daif);
+    this.set(L.PC, pc, cpu);
+    cpu.derive();
+  }
+  /** PSTATE as SPSR_ELx shows it. */
+  get pstate(): number {
+    return this.cpu.context.pstate >>> 0;
+  }
+
   /** Runs `n` instructions of CPU 0, one by one. */
   step(n = 1): void {
     for (let i = 0; i < n; i++) {
@@ -176,4 +218,19 @@ export class Machine {
     this.cluster.debugger.resume();
     return this.simulation.run(ticks === NEVER ? NEVER : this.simulation.now + ticks);
   }
+}
+
+/** MRS Xt, S<op0>_<op1>_C<n>_C<m>_<op2>: DDI 0487J.a C6.2.193. */
+export function mrs(rt: number, name: string): number {
+  return (0xd520_0000 | (encode(name) << 5) | rt) >>> 0;
+}
+/** MSR; also SYS for S1 names. */
+export function msr(name: string, rt: number): number {
+  return (0xd500_0000 | (encode(name) << 5) | rt) >>> 0;
+}
+function encode(name: string): number {
+  const m = /^S(\d)_(\d)_C(\d+)_C(\d+)_(\d)$/.exec(name);
+  if (!m) throw new Error(name);
+  const [op0, op1, crn, crm, op2] = m.slice(1).map(Number) as [number, number, number, number, number];
+  return (op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2;
 }
