@@ -52,6 +52,8 @@ export class Kernel {
   protected actions: (Event | null)[] = [];
   protected actionCount = 0;
   #mixed = false;
+  /** Those of them, and of the round under way, that have not been cancelled. */
+  #actionsPending = 0;
   /** The notification phase under way: the actions taken, and the place of the next. */
   protected round: (Event | null)[] = [];
   protected roundAt = 0;
@@ -86,7 +88,7 @@ export class Kernel {
   /** Puts the event at `time`, replacing a pending notification. Called by `Event`. */
   schedule(event: Event, time: Time): void {
     if (time < this.now) time = this.now;
-    if (time > this.#instant) {
+    if (time > (this.#running ? this.#instant : this.now)) {
       if (time >= NEVER) {
         this.unschedule(event);
         return;
@@ -118,6 +120,7 @@ export class Kernel {
       return;
     }
     event.sequence = this.sequence++;
+    this.#actionsPending++;
     event.position = -2 - this.actionCount;
     if (this.actionCount > 0 && (this.actions[this.actionCount - 1]?.priority ?? NEVER) !== event.priority) {
       this.#mixed = true;
@@ -147,17 +150,17 @@ export class Kernel {
         this.deltas[at] = last;
         last.position = position;
       }
-    } else if (this.actions[at] === event) {
-      this.actions[at] = null;
     } else {
-      this.round[at] = null;
+      this.#actionsPending--;
+      if (this.actions[at] === event) this.actions[at] = null;
+      else this.round[at] = null;
     }
   }
 
   /** Immediate notification; see `Event.notify`. */
   notifyImmediately(event: Event): void {
     this.unschedule(event);
-    if (event.waiters !== null && !this.initialized) {
+    if ((event.method ?? event.waiters) !== null && !this.initialized) {
       throw new Error(`${event.fullName}: immediate notification before the simulation has started`);
     }
     if (event.action !== null) {
@@ -184,8 +187,7 @@ export class Kernel {
       this.#methodsDue !== null ||
       this.#threadsDue !== null ||
       this.deltaEvents > 0 ||
-      this.actionCount > 0 ||
-      this.roundAt < this.roundCount ||
+      this.#actionsPending > 0 ||
       this.updates.length > 0
     );
   }
@@ -473,6 +475,7 @@ export class Kernel {
       if (!event) continue;
       this.round[this.roundAt - 1] = null;
       event.position = -1;
+      this.#actionsPending--;
       this.#act(event, event.action as () => void);
       event.trigger();
       if (this.#halted) return false;

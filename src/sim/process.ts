@@ -8,7 +8,7 @@ import type { StateHash } from "./hash.ts";
 import type { Module } from "./module.ts";
 import type { Signal } from "./signal.ts";
 import type { Simulation } from "./simulation.ts";
-import { hashState, SnapshotError, type StatePart, type StateValue } from "./state.ts";
+import { SnapshotError, type StatePart, type StateValue } from "./state.ts";
 import { type Changing, Cycles, EventList, eventOf, TimedWait, type Wait } from "./wait.ts";
 
 /** A reset of a process: active while `signal` has the value `level`. */
@@ -443,17 +443,12 @@ export abstract class Process implements StatePart {
     this.derive();
   }
 
+  /** The time-out is hashed with the queue. */
   hash(hash: StateHash): void {
-    hash
-      .text(this.flags())
-      .word(this.waitKind)
-      .word(this.waitTimed ? 1 : 0)
-      .word(this.waitCount);
-    hash.word(this.skip).word(this.throwing);
-    hashState(
-      hash,
-      this.#waitingFor().map((e) => e.fullName),
-    );
+    hash.text(this.flags()).word(this.skip).word(this.throwing).word(this.waitKind);
+    if (this.waitKind === STATIC) return;
+    hash.word(this.waitTimed ? 1 : 0).word(this.waitKind === ALL ? this.waitCount : 0);
+    for (const event of this.#waitingFor()) hash.text(event.fullName);
   }
 
   protected flags(): string {
