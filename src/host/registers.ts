@@ -1,10 +1,11 @@
 /** `armature regs`: the exporters of register declarations, by part and format. */
+import { DECLARATIONS } from "../devices/registry.ts";
 import { InputError } from "../formats/index.ts";
-
-export function deviceNames(): string {
-  throw new InputError("regs: not there yet");
-}
-
-export function describeDevice(_device: string, _format: string): string {
-  throw new InputError("regs: not there yet");
-}
+import type { Declaration } from "../registers/index.ts";
+import {
+  registersHeader,
+  registersHeaderTest,
+  registersMarkdown,
+  registersSvd,
+  registersText,
+} from "../registers/export/index.ts";
