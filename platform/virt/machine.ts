@@ -139,7 +139,7 @@ export class VirtMachine {
     this.fwCfg = build("fwcfg", new FwCfg(simulation, "fwcfg", { port: new Port(bus, arena), cpus }));
     this.timer = build("timer0", new Sp804(simulation, "timer0", { timclk: clockOf("timer0") }));
     this.virtio = partsOf("virtio-mmio").map((p) => build(p.name, new VirtioMmio(simulation, p.name)));
-    const ecam = build("pcie", new PcieEcam(simulation, "pcie", { size: virtPart("pcie").size }));
+    const ecam = build("pcie", new PcieEcam(simulation, "pcie"));
 
     const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
       ram: () => this.ram,
@@ -151,7 +151,7 @@ export class VirtMachine {
       pl031: () => this.rtc.registers,
       pl061: () => this.gpio.registers,
       sp804: () => this.timer.registers,
-      "fw-cfg": () => this.fwCfg,
+      "fw-cfg": () => this.fwCfg.registers,
       "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
       "pcie-ecam": () => ecam,
     };
