@@ -13,6 +13,7 @@ import { PL011, Pl011 } from "../../src/devices/pl011/index.ts";
 import { Pl031 } from "../../src/devices/pl031/index.ts";
 import { Pl061 } from "../../src/devices/pl061/index.ts";
 import { Sp804 } from "../../src/devices/sp804/index.ts";
+import type { VirtioDevice } from "../../src/devices/virtio/index.ts";
 import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
 import { InputError } from "../../src/formats/index.ts";
 import { type Declaration, RegisterBank } from "../../src/registers/index.ts";
@@ -29,6 +30,7 @@ import {
   PPI,
   RAM_BASE,
   VIRT_PARTS,
+  VIRTIO_MMIO_COUNT,
   virtPart,
 } from "./board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "./boot.ts";
@@ -49,8 +51,20 @@ export interface VirtOptions extends BootOptions {
   readonly rtcBase?: number;
   /** What accesses to addresses without a target do; "abort" unless given. */
   readonly decodeErrors?: DecodeErrorPolicy;
+  /** Devices behind the virtio-mmio slots. */
+  readonly virtio?: readonly VirtioSlot[];
+  /** Version 1 of the virtio-mmio register layout; true unless given, as in QEMU. */
+  readonly virtioLegacy?: boolean;
   /** Contents of flash bank 1. */
   readonly flash1?: { readonly name: string; readonly data: Uint8Array };
+}
+
+export interface VirtioSlot {
+  /** Name of the device's module. */
+  readonly name: string;
+  /** 0 to 31; unless given the highest that is free, as QEMU gives them out. */
+  readonly slot?: number;
+  readonly make: (simulation: Simulation, name: string, port: Port) => VirtioDevice;
 }
 
 export const DEFAULT_MEMORY = 128 * 2 ** 20;
@@ -138,7 +152,13 @@ export class VirtMachine {
     this.#powerKey = new PowerKey(simulation, this.gpio);
     this.fwCfg = build("fwcfg", new FwCfg(simulation, "fwcfg", { port: new Port(bus, arena), cpus }));
     this.timer = build("timer0", new Sp804(simulation, "timer0", { timclk: clockOf("timer0") }));
-    this.virtio = partsOf("virtio-mmio").map((p) => build(p.name, new VirtioMmio(simulation, p.name)));
+    const behind = this.#virtioDevices(options.virtio ?? []);
+    this.virtio = partsOf("virtio-mmio").map((p, n) =>
+      build(
+        p.name,
+        new VirtioMmio(simulation, p.name, { legacy: options.virtioLegacy ?? true, device: behind[n] ?? null }),
+      ),
+    );
     const ecam = build("pcie", new PcieEcam(simulation, "pcie"));
 
     const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
@@ -249,6 +269,22 @@ export class VirtMachine {
     const cpu = this.cpus.cpus[index] as Cpu;
     cpu.context.setNumber(X, x0);
     cpu.start(entry | 0, Math.floor(entry / 2 ** 32));
+  }
+
+  /** The devices by slot. */
+  #virtioDevices(wanted: readonly VirtioSlot[]): (VirtioDevice | undefined)[] {
+    const slots: (VirtioDevice | undefined)[] = Array.from({ length: VIRTIO_MMIO_COUNT });
+    for (const { name, slot, make } of wanted) {
+      const at = slot ?? slots.lastIndexOf(undefined);
+      check(
+        at >= 0 && at < VIRTIO_MMIO_COUNT,
+        `${name}: the board has ${VIRTIO_MMIO_COUNT} virtio-mmio slots, all are taken`,
+      );
+      check(slots[at] === undefined, `${name}: virtio-mmio slot ${at} is taken`);
+      slots[at] = make(this.simulation, name, new Port(this.bus, this.arena));
+      this.devices.set(name, slots[at]);
+    }
+    return slots;
   }
 
   #put(address: number, data: Uint8Array): void {
