@@ -1,1 +1,1 @@
-export { PcieEcam } from "./pcie-ecam.ts";
+export { PcieEcam, type PcieEcamOptions } from "./pcie-ecam.ts";

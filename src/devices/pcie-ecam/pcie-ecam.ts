@@ -8,10 +8,21 @@
  * Open in the manual: how the root complex answers a read that ends with Unsupported Request; all ones is what software expects.
  */
 import { SIZES_UP_TO_64, type Target, type Transaction } from "../../bus/index.ts";
-import { Module } from "../../sim/index.ts";
+import { Module, type Simulation } from "../../sim/index.ts";
+
+export interface PcieEcamOptions {
+  /** Bytes: 1 MiB a bus; 256 MiB, all 256 buses, unless given. */
+  readonly size?: number;
+}
 
 export class PcieEcam extends Module implements Target {
   readonly accessSizes = SIZES_UP_TO_64;
+  readonly size: number;
+
+  constructor(parent: Module | Simulation, name: string, options: PcieEcamOptions = {}) {
+    super(parent, name);
+    this.size = options.size ?? 0x1000_0000;
+  }
 
   read(_offset: number, size: number, tx: Transaction): number {
     if (size === 8) tx.high = 0xffff_ffff;
