@@ -6,6 +6,9 @@ import { loadStore } from "./load-store.ts";
 import { loadStorePair } from "./load-store-pair.ts";
 import type { Row } from "./row.ts";
 import { simdMemory } from "./simd-memory.ts";
+import { simdMove } from "./simd-move.ts";
+import { simdThree } from "./simd-three.ts";
+import { simdTwo } from "./simd-two.ts";
 
 export const TABLE: readonly Row[] = [
   ...dataImmediate,
@@ -14,4 +17,7 @@ export const TABLE: readonly Row[] = [
   ...loadStorePair,
   ...simdMemory,
   ...dataRegister,
+  ...simdMove,
+  ...simdThree,
+  ...simdTwo,
 ];
