@@ -3,8 +3,10 @@
  * be saved and restored. Notification follows IEEE 1666-2011 clause 5.10: at most one notification is pending, and the
  * earliest wins. An event may carry an action, the cheap primitive of device models; processes may be sensitive to it.
  */
+
+import type { MethodProcess } from "./method.ts";
 import type { Module } from "./module.ts";
-import type { MethodProcess, Process } from "./process.ts";
+import type { Process } from "./process.ts";
 import type { Simulation } from "./simulation.ts";
 import { SnapshotError, type StatePart, type StateValue } from "./state.ts";
 import type { ThreadProcess } from "./thread.ts";

@@ -9,8 +9,10 @@
  *    notified first); then 2 again, until nothing is left to do at this instant.
  */
 import type { Event } from "./event.ts";
-import type { MethodProcess, Process } from "./process.ts";
+import type { MethodProcess } from "./method.ts";
+import type { Process } from "./process.ts";
 import { TimedQueue } from "./queue.ts";
+import { Runnable } from "./runnable.ts";
 import type { ThreadProcess } from "./thread.ts";
 import { NEVER, type Time } from "./time.ts";
 
@@ -64,12 +66,8 @@ export class Kernel {
   protected deltaEvents = 0;
   protected updates: Updatable[] = [];
   #spareUpdates: Updatable[] = [];
-  #methods: Process | null = null;
-  #lastMethod: Process | null = null;
-  #methodsDue: Process | null = null;
-  #threads: Process | null = null;
-  #lastThread: Process | null = null;
-  #threadsDue: Process | null = null;
+  protected readonly methods = new Runnable<MethodProcess>();
+  protected readonly threads = new Runnable<ThreadProcess>();
   /** Something to do at this instant was added since it was last found idle. */
   #work = false;
   #horizon: Time = NEVER;
@@ -182,10 +180,8 @@ export class Kernel {
 
   #pendingNow(): boolean {
     return (
-      this.#methods !== null ||
-      this.#threads !== null ||
-      this.#methodsDue !== null ||
-      this.#threadsDue !== null ||
+      !this.methods.empty ||
+      !this.threads.empty ||
       this.deltaEvents > 0 ||
       this.#actionsPending > 0 ||
       this.updates.length > 0
@@ -211,20 +207,12 @@ export class Kernel {
   }
 
   enqueueMethod(method: MethodProcess): void {
-    method.runnable = true;
-    method.next = null;
-    if (this.#lastMethod === null || this.#methods === null) this.#methods = method;
-    else this.#lastMethod.next = method;
-    this.#lastMethod = method;
+    this.methods.push(method);
     this.#work = true;
   }
 
   enqueueThread(thread: ThreadProcess): void {
-    thread.runnable = true;
-    thread.next = null;
-    if (this.#lastThread === null || this.#threads === null) this.#threads = thread;
-    else this.#lastThread.next = thread;
-    this.#lastThread = thread;
+    this.threads.push(thread);
     this.#work = true;
   }
 
@@ -235,9 +223,7 @@ export class Kernel {
 
   /** The thread runs as the next thread of this or the coming evaluation phase. */
   enqueueNext(thread: ThreadProcess): void {
-    thread.runnable = true;
-    thread.next = this.#threadsDue;
-    this.#threadsDue = thread;
+    this.threads.pushNext(thread);
     this.#work = true;
   }
 
@@ -253,23 +239,8 @@ export class Kernel {
   }
 
   removeRunnable(target: Process): void {
-    if (!target.runnable) return;
-    target.runnable = false;
-    for (const head of [this.#methods, this.#methodsDue, this.#threads, this.#threadsDue]) {
-      let before: Process | null = null;
-      for (let p = head; p !== null; before = p, p = p.next) {
-        if (p !== target) continue;
-        if (before !== null) before.next = p.next;
-        else if (head === this.#methodsDue) this.#methodsDue = p.next;
-        else if (head === this.#threadsDue) this.#threadsDue = p.next;
-        else if (head === this.#methods) this.#methods = p.next;
-        else this.#threads = p.next;
-        if (p === this.#lastMethod) this.#lastMethod = before;
-        if (p === this.#lastThread) this.#lastThread = before;
-        p.next = null;
-        return;
-      }
-    }
+    if (target.isThread) this.threads.remove(target as ThreadProcess);
+    else this.methods.remove(target as MethodProcess);
   }
 
   requestUpdate(channel: Updatable): void {
@@ -277,18 +248,9 @@ export class Kernel {
     this.#work = true;
   }
 
-  /** The runnable processes in the order in which they would run. */
-  protected runnableProcesses(threads: boolean): Process[] {
-    const list: Process[] = [];
-    const [due, queued] = threads ? [this.#threadsDue, this.#threads] : [this.#methodsDue, this.#methods];
-    for (let p = due; p !== null; p = p.next) list.push(p);
-    for (let p = queued; p !== null; p = p.next) list.push(p);
-    return list;
-  }
-
   /** Empties every list of this instant, for a restore. */
   protected clearInstant(): void {
-    for (const p of [...this.runnableProcesses(false), ...this.runnableProcesses(true)]) this.removeRunnable(p);
+    for (const p of [...this.methods.inOrder(), ...this.threads.inOrder()]) this.removeRunnable(p);
     while (this.deltaEvents > 0) this.unschedule(this.deltas[0] as Event);
     for (const event of [
       ...this.actions.slice(0, this.actionCount),
@@ -417,7 +379,7 @@ export class Kernel {
   /** Evaluation, update, delta notification. Returns false when the run is over. */
   #deltaCycle(): boolean {
     let ran = false;
-    if (this.#methods !== null || this.#threads !== null || this.#methodsDue !== null || this.#threadsDue !== null) {
+    if (!this.methods.empty || !this.threads.empty) {
       ran = true;
       this.#horizon = UNASKED;
       this.#evaluate();
@@ -431,29 +393,20 @@ export class Kernel {
   }
 
   #evaluate(): void {
+    const { methods, threads } = this;
     this.evaluating = true;
     do {
-      if (this.#methodsDue === null) {
-        this.#methodsDue = this.#methods;
-        this.#methods = null;
-      }
-      for (let p = this.#methodsDue; p !== null; p = this.#methodsDue) {
-        this.#methodsDue = p.next;
-        p.runnable = false;
+      methods.begin();
+      for (let p = methods.take(); p !== null; p = methods.take()) {
         this.current = p;
-        (p as MethodProcess).run();
+        p.run();
       }
-      if (this.#threadsDue === null) {
-        this.#threadsDue = this.#threads;
-        this.#threads = null;
-      }
-      for (let p = this.#threadsDue; p !== null; p = this.#threadsDue) {
-        this.#threadsDue = p.next;
-        p.runnable = false;
+      threads.begin();
+      for (let p = threads.take(); p !== null; p = threads.take()) {
         this.current = p;
-        (p as ThreadProcess).run();
+        p.run();
       }
-    } while (this.#methods !== null || this.#threads !== null);
+    } while (!methods.empty || !threads.empty);
     this.current = null;
     this.evaluating = false;
   }

@@ -5,7 +5,8 @@
 import { Event } from "./event.ts";
 import type { StateHash } from "./hash.ts";
 import { Line } from "./line.ts";
-import { MethodProcess, type ProcessOptions } from "./process.ts";
+import { MethodProcess } from "./method.ts";
+import type { ProcessOptions } from "./process.ts";
 import type { GuestError } from "./report.ts";
 import { Signal, type SignalValue, type WriterPolicy } from "./signal.ts";
 import type { Simulation } from "./simulation.ts";

@@ -1,10 +1,10 @@
 /**
- * Processes (IEEE 1666-2011 clause 5.2): what method and thread processes share, and method processes. A process is a
- * part of its module. It runs when an event of its static sensitivity fires or, after `nextTrigger` or a thread's wait,
+ * Processes (IEEE 1666-2011 clause 5.2): what method and thread processes share. A process is a part of its module. It runs when an event of its static sensitivity fires or, after `nextTrigger` or a thread's wait,
  * when the dynamic one is met. The rules and the order are those of SystemC 2.3.4; `docs/sim.md` lists them.
  */
 import { Event, Waiters } from "./event.ts";
 import type { StateHash } from "./hash.ts";
+import type { MethodProcess } from "./method.ts";
 import type { Module } from "./module.ts";
 import type { Signal } from "./signal.ts";
 import type { Simulation } from "./simulation.ts";
@@ -479,67 +479,6 @@ export abstract class Process implements StatePart {
   reset(): void {
     this.initialState();
     if (this.simulation.initialized && !this.dontInitialize) this.enqueue();
-  }
-}
-
-export class MethodProcess extends Process {
-  override readonly isThread = false;
-
-  /** `body` runs from start to end whenever the process is triggered. */
-  constructor(owner: Module, name: string, body: (self: MethodProcess) => void, options: ProcessOptions = {}) {
-    super(owner, name, options, body);
-    this.attach();
-  }
-
-  /**
-   * Within its own run: triggers the process next by this instead of its static sensitivity, once; the last call counts.
-   * Without arguments the static sensitivity counts again.
-   */
-  nextTrigger(on?: Wait): void {
-    if (this.simulation.current !== this) throw new Error(`${this.fullName}: nextTrigger outside its own run`);
-    this.clearWait();
-    this.startWait(on);
-  }
-
-  override run(): void {
-    if (this.special) this.enterFromStart();
-    try {
-      (this.body as (self: MethodProcess) => void)(this);
-    } catch (error) {
-      this.#caught(error);
-    }
-  }
-
-  #caught(error: unknown): void {
-    if (!(error instanceof Unwind) || error.target !== this) throw error;
-    if (error.isReset) this.run();
-    else this.end();
-  }
-
-  protected override enqueue(): void {
-    this.simulation.enqueueMethod(this);
-  }
-  protected override restart(): void {
-    this.simulation.removeRunnable(this);
-    this.simulation.runNow(this);
-  }
-  protected override dynamicWaiters(event: Event): Process[] {
-    return waitersOf(event).dynamicMethods;
-  }
-  protected override addStatic(event: Event): void {
-    const methods = event.waiters?.staticMethods ?? [];
-    if (event.method === null && methods.length === 0) {
-      event.method = this;
-      return;
-    }
-    const list = waitersOf(event).staticMethods;
-    if (event.method !== null) list.push(event.method);
-    event.method = null;
-    list.push(this);
-  }
-  protected override removeStatic(event: Event): void {
-    if (event.method === this) event.method = null;
-    else if (event.waiters !== null) remove(event.waiters.staticMethods, this);
   }
 }
 
