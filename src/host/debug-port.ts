@@ -45,7 +45,8 @@ export function debugPort(cluster: Cluster): DebugPort {
       breakpoints.delete(address);
       return target.clearBreakpoint(high(address), low(address));
     },
-    setWatchpoint: (address, length, kind: WatchKind) => target.setWatchpoint(high(address), low(address), length, kind),
+    setWatchpoint: (address, length, kind: WatchKind) =>
+      target.setWatchpoint(high(address), low(address), length, kind),
     clearWatchpoint: (address, length, kind: WatchKind) =>
       target.clearWatchpoint(high(address), low(address), length, kind),
     clearAll: () => {

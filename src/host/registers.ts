@@ -1,7 +1,6 @@
 /** `armature regs`: the exporters of register declarations, by part and format. */
 import { DECLARATIONS } from "../devices/registry.ts";
 import { InputError } from "../formats/index.ts";
-import type { Declaration } from "../registers/index.ts";
 import {
   registersHeader,
   registersHeaderTest,
@@ -9,3 +8,4 @@ import {
   registersSvd,
   registersText,
 } from "../registers/export/index.ts";
+import type { Declaration } from "../registers/index.ts";

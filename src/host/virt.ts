@@ -111,6 +111,7 @@ class VirtHost implements HostMachine {
   readonly debug;
   onPower: ((request: PowerRequest) => void) | null = null;
   readonly #writeBack: (() => void)[] = [];
+  readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
   constructor(machine: VirtMachine, run: RunOptions) {
     this.#machine = machine;
@@ -255,6 +256,7 @@ class VirtHost implements HostMachine {
     const { gic, cpus, devices } = this.#machine;
     return {
       watchInputs: (sink) => {
+        this.#gicWatchers.push(sink);
         for (const part of VIRT_PARTS) {
           const module = devices.get(part.name);
           for (const i of part.interrupts) {
@@ -273,10 +275,11 @@ class VirtHost implements HostMachine {
       watchOutputs: () => false,
       setInput: (list, pin, level) => {
         if (list !== null || !Number.isInteger(pin) || pin < 0 || pin >= SPIS + 32 * cpus.cpus.length) return false;
+        if (pin >= SPIS && (pin - SPIS) % 32 < 16) return false;
+        for (const watcher of this.#gicWatchers) watcher(pin, level !== 0);
         if (pin < SPIS) gic.spi(pin)(level !== 0);
         else {
           const intid = (pin - SPIS) % 32;
-          if (intid < 16) return false;
           gic.ppi(Math.floor((pin - SPIS) / 32), intid)(level !== 0);
         }
         return true;
