@@ -1,5 +1,6 @@
 /** All parts with declared registers, by the name that command line, documentation and test folders share. */
 import type { Declaration } from "../registers/index.ts";
+import { FW_CFG } from "./fw-cfg/index.ts";
 import { GICC, GICD } from "./gicv2/index.ts";
 import { GICV2M } from "./gicv2m/index.ts";
 import { PL011 } from "./pl011/index.ts";
@@ -16,6 +17,7 @@ export interface RegisteredPart {
 }
 
 export const PARTS: readonly RegisteredPart[] = [
+  { name: "fw-cfg", declarations: [FW_CFG] },
   { name: "gicv2", declarations: [GICD, GICC] },
   { name: "gicv2m", declarations: [GICV2M] },
   { name: "pl011", declarations: [PL011] },
