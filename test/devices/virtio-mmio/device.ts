@@ -29,8 +29,8 @@ export const buildLegacy = slot(true, entropy);
 export const buildModern = slot(false, entropy);
 export const buildNetwork = slot(false, network);
 export const devices = {
-  "virtio-mmio, empty": buildEmpty,
-  "virtio-mmio, legacy": buildLegacy,
+  "virtio-mmio-empty": buildEmpty,
+  "virtio-mmio-legacy": buildLegacy,
   "virtio-mmio": buildModern,
-  "virtio-mmio, network": buildNetwork,
+  "virtio-mmio-network": buildNetwork,
 };

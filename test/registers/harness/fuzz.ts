@@ -8,6 +8,8 @@ import { Random, StateHash, type StateValue } from "../../../src/sim/index.ts";
 import { declaredOffsets, describeStep, perform, randomStep, type Step } from "./access.ts";
 import { Bench, type DeviceFactory } from "./bench.ts";
 
+export type { DeviceFactory } from "./bench.ts";
+
 export interface FuzzOptions {
   /** 100,000 unless given. */
   readonly accesses?: number;
