@@ -91,7 +91,7 @@ describe("register trace", () => {
     bank.write(8, 4, 1, tx);
     expect(lines).toEqual([
       "[0 s] soc.part0.STATUS <= 0x00000001  DONE=1->0 BUSY=1",
-      "[0 s] soc.part0.GO <= 0x00000001  START=0->1",
+      "[0 s] soc.part0.GO <= 0x00000001  START=1",
     ]);
   });
   it("elements of an array and halves of a 64-bit register have their names", () => {

@@ -39,6 +39,11 @@ export interface ClusterOptions {
   readonly counterFrequency?: number;
   /** Ticks of 100 ps an instruction takes; default 10 (1 GHz). */
   readonly ticksPerInstruction?: number;
+  /**
+   * Ticks that reading a counter or timer register takes beyond its instruction; default 500 (50 ns). Real cores take about that long, and loops
+   * that wait by polling a counter reach their end in as many fewer instructions.
+   */
+  readonly counterLatency?: number;
   /** Longest slice in ticks; default 100 us for one CPU, 10 us for more. */
   readonly quantum?: number;
   /** Decoded pages kept; default 2048. */
@@ -62,6 +67,7 @@ export class Cluster extends Module {
   readonly resetAddress: number;
   readonly counterFrequency: number;
   readonly ticksPerInstruction: number;
+  readonly counterLatency: number;
   readonly quantum: number;
   readonly cpus: readonly Cpu[];
   readonly psci: Psci;
@@ -95,6 +101,7 @@ export class Cluster extends Module {
     this.resetAddress = options.resetAddress ?? 0;
     this.counterFrequency = options.counterFrequency ?? 62_500_000;
     this.ticksPerInstruction = options.ticksPerInstruction ?? 10;
+    this.counterLatency = options.counterLatency ?? 500;
     this.quantum = options.quantum ?? (count === 1 ? 100 * US : 10 * US);
     this.#cells = this.state<ClusterCells>({
       /** A slice is under way (only while paused inside one): its end, and the CPU whose turn it is. */
@@ -186,6 +193,9 @@ export class Cluster extends Module {
   /** An access at local time `time` takes place at this instant: not before what another CPU has seen. */
   accessTime(time: number): number {
     return Math.max(time, this.#cells.observed);
+  }
+  get sliceEnd(): number {
+    return this.#cells.end;
   }
   observed(time: number): void {
     this.#cells.observed = time;

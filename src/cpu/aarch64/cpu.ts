@@ -259,17 +259,28 @@ export class Cpu extends Module {
     return true;
   }
   endAccess(): void {
-    if (this.transaction.delay !== 0) {
-      this.#cells.time += this.transaction.delay;
+    const { delay } = this.transaction;
+    if (delay !== 0) {
       this.transaction.delay = 0;
+      this.#spend(delay);
     }
     this.cluster.accessDone();
   }
-  /** Local time for a counter that is read. */
-  observeTime(): number {
-    const time = this.cluster.accessTime(this.localTime);
-    this.cluster.observed(time);
+  /** Local time for a counter that is read; reading takes some. */
+  readCounter(): number {
+    const { cluster } = this;
+    const time = cluster.accessTime(this.localTime);
+    cluster.observed(time);
+    this.#spend(cluster.counterLatency);
     return time;
+  }
+  /** Lets time pass without instructions; the limit of the run under way comes closer by as much. */
+  #spend(ticks: number): void {
+    const { context } = this;
+    this.#cells.time += ticks;
+    const limit = context.low(L.LIMIT);
+    const left = Math.ceil((this.cluster.sliceEnd - this.#cells.time) / this.#ticks) * 16;
+    if (left < limit) context.setLow(L.LIMIT, Math.max(left, AT_ONCE));
   }
 
   /** The status that something inside an access has left; GO_ON unless it has. */
@@ -309,6 +320,11 @@ export class Cpu extends Module {
 
   floatingPointTrap(): number {
     return this.system.floatingPointTrap();
+  }
+
+  /** The instruction that called out; inside the engine's imports only. */
+  get instructionWord(): number {
+    return this.cluster.engine.wordAt(this.context.base);
   }
 
   /** The engine's import `fetch`. */

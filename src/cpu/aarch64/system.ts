@@ -48,16 +48,15 @@ export class SystemInstructions {
   execute(kind: number): number {
     const cpu = this.#cpu;
     const { context, exceptions } = cpu;
-    const immediate = (context.low(L.MAIL_WORD) >>> 5) & 0xffff;
     switch (kind) {
       case L.SYSTEM_SVC:
-        return exceptions.synchronous(EC_SVC, immediate, exceptions.defaultTarget, 4);
+        return exceptions.synchronous(EC_SVC, immediate(cpu), exceptions.defaultTarget, 4);
       case L.SYSTEM_HVC:
-        return this.#hvc(immediate);
+        return this.#hvc();
       case L.SYSTEM_SMC:
-        return this.#smc(immediate);
+        return this.#smc();
       case L.SYSTEM_BRK:
-        return exceptions.debug(EC_BRK, immediate);
+        return exceptions.debug(EC_BRK, immediate(cpu));
       case L.SYSTEM_ERET:
         return exceptions.return();
       case L.SYSTEM_WFI:
@@ -87,19 +86,20 @@ export class SystemInstructions {
     }
   }
 
-  #hvc(immediate: number): number {
+  #hvc(): number {
     const cpu = this.#cpu;
     const { exceptions, context } = cpu;
     if (cpu.cluster.conduit === "hvc" && context.el > 0) return cpu.cluster.psci.call(cpu);
     if (!cpu.el2 || context.el === 0 || (exceptions.hcr & HCR_HCD) !== 0) return exceptions.undefined();
-    return exceptions.synchronous(EC_HVC, immediate, 2, 4);
+    return exceptions.synchronous(EC_HVC, immediate(cpu), 2, 4);
   }
 
-  #smc(immediate: number): number {
+  #smc(): number {
     const cpu = this.#cpu;
     const { exceptions, context } = cpu;
     if (context.el === 0) return exceptions.undefined();
-    if (context.el === 1 && (exceptions.hcr & HCR_TSC) !== 0) return exceptions.synchronous(EC_SMC, immediate, 2, 0);
+    if (context.el === 1 && (exceptions.hcr & HCR_TSC) !== 0)
+      return exceptions.synchronous(EC_SMC, immediate(cpu), 2, 0);
     if (cpu.cluster.conduit === "smc") return cpu.cluster.psci.call(cpu);
     return exceptions.undefined(); // EL3 is not implemented
   }
@@ -127,7 +127,7 @@ export class SystemInstructions {
   #msrImmediate(): number {
     const cpu = this.#cpu;
     const { context, exceptions } = cpu;
-    const word = context.low(L.MAIL_WORD);
+    const word = this.#cpu.instructionWord;
     const op1 = (word >>> 16) & 7;
     const op2 = (word >>> 5) & 7;
     const crm = (word >>> 8) & 15;
@@ -182,7 +182,7 @@ export class SystemInstructions {
   #sys(): number {
     const cpu = this.#cpu;
     const { context, exceptions } = cpu;
-    const word = context.low(L.MAIL_WORD);
+    const word = this.#cpu.instructionWord;
     const encoding = (word >>> 5) & 0xffff;
     const el = context.el;
     const operation = this.#operations.get(encoding);
@@ -232,4 +232,9 @@ export class SystemInstructions {
     }
     return exceptions.undefined();
   }
+}
+
+/** The 16-bit immediate of an exception generating instruction. */
+function immediate(cpu: Cpu): number {
+  return (cpu.instructionWord >>> 5) & 0xffff;
 }

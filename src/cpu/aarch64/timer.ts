@@ -3,7 +3,7 @@
  * DDI 0487J.a D12. Counts are computed from virtual time; a timer is one event at the instant its condition becomes true. The output
  * lines are levels, as the GIC's PPIs expect.
  */
-import { type Event, Frequency, type Line } from "../../sim/index.ts";
+import { type Event, Frequency, type Line, TICKS_PER_SECOND } from "../../sim/index.ts";
 import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
 import { offsetOf, type Register, type SysregName } from "./sysreg/table.ts";
@@ -34,6 +34,8 @@ export class GenericTimer {
   readonly physicalLine: Line;
   readonly virtualLine: Line;
   readonly hypervisorLine: Line;
+  /** Ticks a count, 0 where that is no whole number. */
+  readonly #period: number;
   readonly #cpu: Cpu;
   readonly #timers: readonly Timer[];
   readonly #stream: Event;
@@ -44,6 +46,7 @@ export class GenericTimer {
   constructor(cpu: Cpu, hz: number) {
     this.#cpu = cpu;
     this.frequency = new Frequency(hz);
+    this.#period = TICKS_PER_SECOND % hz === 0 ? TICKS_PER_SECOND / hz : 0;
     this.physicalLine = cpu.line("CNTPNSIRQ");
     this.virtualLine = cpu.line("CNTVIRQ");
     this.hypervisorLine = cpu.line("CNTHPIRQ");
@@ -150,7 +153,7 @@ export class GenericTimer {
   }
 
   #count(time: number, virtual: boolean): void {
-    const count = this.frequency.cyclesAt(time);
+    const count = this.#period === 0 ? this.frequency.cyclesAt(time) : Math.floor(time / this.#period);
     const low = count | 0;
     const high = Math.floor(count / 4294967296) | 0;
     if (!virtual) {

@@ -147,6 +147,15 @@ describe("PL031 counting, DDI 0224C 2.1 to 2.3 and 3.3", () => {
     expect([c.read(0x000), c.read(0x00c)]).toEqual([1000, 1]);
   });
 
+  it("with base such a write does nothing unless option restart says so: drivers that set the bit keep the time of day", () => {
+    const kept = buildClock({ base: 1_700_000_000 });
+    kept.write(0x00c, 1);
+    expect([kept.read(0x000), kept.read(0x00c)]).toEqual([1_700_000_000, 1]);
+    const lost = buildClock({ base: 1_700_000_000, restart: "reset" });
+    lost.write(0x00c, 1);
+    expect(lost.read(0x000)).toBe(0);
+  });
+
   it("3.3.4: a zero written before the start starts nothing", () => {
     const c = buildClock();
     c.write(0x00c, 0);

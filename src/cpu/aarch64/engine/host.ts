@@ -16,7 +16,7 @@ export interface InterpreterHost {
   store(context: number, size: number): number;
   /**
    * MRS (`write` 0: result in MAIL_VALUE) or MSR (`write` 1: value in MAIL_VALUE). `encoding` is op0:op1:CRn:CRm:op2, bits 20 to 5 of the
-   * instruction, 16 bits; MAIL_WORD holds the instruction.
+   * instruction, 16 bits.
    */
   sysreg(context: number, encoding: number, write: number): number;
   /** System and exception generating instructions, `kind` being one of SYSTEM_*. */

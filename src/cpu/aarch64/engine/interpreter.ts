@@ -7,7 +7,7 @@ import { Decoder } from "./decode.ts";
 import type { Handlers } from "./handlers.ts";
 import type { InterpreterHost } from "./host.ts";
 import { buildInterpreter } from "./interpreter-module.ts";
-import { MAIL_WORD, SLOT } from "./layout.ts";
+import { SLOT } from "./layout.ts";
 
 /** The compiled modules; the one that steps is made when first asked for. */
 export class InterpreterCode {
@@ -31,6 +31,7 @@ type Run = (context: number) => number;
 export class Interpreter {
   readonly codeCache: CodeCache;
   readonly #code: InterpreterCode;
+  readonly #words: Int32Array;
   readonly #imports: WebAssembly.Imports;
   /**
    * Runs the CPU at arena address `context` from its PC until COUNT reaches LIMIT at a block end (RUN_LIMIT), a planted breakpoint
@@ -46,10 +47,7 @@ export class Interpreter {
     options: CodeCacheOptions = {},
   ) {
     const cache = new CodeCache(arena, new Decoder(code.handlers), options);
-    const { words } = arena;
-    const putWord = (context: number) => {
-      words[(context + MAIL_WORD) >>> 2] = cache.wordOf(words[(context + SLOT) >>> 2] as number);
-    };
+    this.#words = arena.words;
     this.codeCache = cache;
     this.#code = code;
     this.#imports = {
@@ -59,17 +57,16 @@ export class Interpreter {
         decode: (_context: number, slot: number) => cache.decode(slot >>> 0),
         load: (context: number, size: number) => host.load(context >>> 0, size),
         store: (context: number, size: number) => host.store(context >>> 0, size),
-        sysreg: (context: number, encoding: number, write: number) => {
-          putWord(context >>> 0);
-          return host.sysreg(context >>> 0, encoding, write);
-        },
-        system: (context: number, kind: number) => {
-          putWord(context >>> 0);
-          return host.system(context >>> 0, kind);
-        },
+        sysreg: (context: number, encoding: number, write: number) => host.sysreg(context >>> 0, encoding, write),
+        system: (context: number, kind: number) => host.system(context >>> 0, kind),
       },
     };
     this.run = this.#instantiate(code.module);
+  }
+
+  /** The instruction word that called out; only inside a call of the host. */
+  wordAt(context: number): number {
+    return this.codeCache.wordOf(this.#words[(context + SLOT) >>> 2] as number);
   }
 
   /** As `run`, but the limit is checked after each instruction. BLOCK_END says whether the last one ended a block. */

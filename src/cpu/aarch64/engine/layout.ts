@@ -122,7 +122,7 @@ export const RUN_LIMIT = 0;
 /** `run` returns this, before the operation, at a planted breakpoint. */
 export const RUN_BREAKPOINT = 0x100;
 
-/** Kinds of `system(ctx, kind)`. MAIL_WORD holds the instruction word. */
+/** Kinds of `system(ctx, kind)`. `Interpreter.wordAt` gives the instruction word. */
 export const SYSTEM_UNDEFINED = 0;
 export const SYSTEM_SVC = 1;
 export const SYSTEM_HVC = 2;

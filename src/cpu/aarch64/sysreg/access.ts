@@ -5,7 +5,6 @@ import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
 import { EC_SYSTEM_REGISTER } from "../exceptions.ts";
 import type { Effect } from "./declaration.ts";
-import { readHook, writeHook } from "./hooks.ts";
 import type { CompiledTrap, Register, RegisterTable } from "./table.ts";
 
 export class SystemRegisters {
@@ -27,7 +26,7 @@ export class SystemRegisters {
     const { context } = cpu;
     const register = this.table.find(encoding);
     const el = context.el;
-    if (register === undefined) return this.#unknown(encoding);
+    if (register === undefined) return this.#unknown(encoding, write);
     if (el < (write ? register.writeLevel : register.readLevel)) return cpu.exceptions.undefined();
     if (register.hook === "SP_EL0" && context.low(L.SPSEL) === 0) return cpu.exceptions.undefined();
     const target = this.trapped(register.traps, el, write);
@@ -53,9 +52,7 @@ export class SystemRegisters {
   /** The value now, without traps or effects: for debuggers. Result in MAIL_VALUE. */
   peek(register: Register): void {
     const { context } = this.#cpu;
-    if (register.hook === undefined || !readHook(this.#cpu, register, true)) {
-      context.copy(L.MAIL_VALUE, register.offset);
-    }
+    if (!register.read?.(this.#cpu, register, true)) context.copy(L.MAIL_VALUE, register.offset);
   }
 
   /** Stores MAIL_VALUE without traps, with the effects: for debuggers. */
@@ -67,7 +64,7 @@ export class SystemRegisters {
 
   #read(register: Register): number {
     const { context } = this.#cpu;
-    if (register.hook !== undefined && readHook(this.#cpu, register, false)) return this.#cpu.takeStatus();
+    if (register.read?.(this.#cpu, register, false)) return this.#cpu.takeStatus();
     context.copy(L.MAIL_VALUE, register.offset);
     return L.GO_ON;
   }
@@ -86,7 +83,7 @@ export class SystemRegisters {
   #store(register: Register): boolean {
     const cpu = this.#cpu;
     const { context } = cpu;
-    if (register.hook !== undefined && writeHook(cpu, register)) return false;
+    if (register.write?.(cpu, register)) return false;
     const { maskLow, maskHigh, offset } = register;
     context.set(
       offset,
@@ -117,20 +114,19 @@ export class SystemRegisters {
   }
 
   /** An encoding without a row: HCR_EL2.TIDCP traps what is set aside for IMPLEMENTATION DEFINED use, the rest is UNDEFINED. */
-  #unknown(encoding: number): number {
+  #unknown(encoding: number, write: boolean): number {
     const cpu = this.#cpu;
     const crn = (encoding >> 7) & 15;
     if (encoding >> 14 === 3 && (crn === 11 || crn === 15) && cpu.context.el < 2) {
       if ((cpu.exceptions.hcr & (1 << 20)) !== 0) {
-        const read = (cpu.context.low(L.MAIL_WORD) & (1 << 21)) !== 0;
-        return cpu.exceptions.trap(EC_SYSTEM_REGISTER, this.#syndrome(encoding, !read), 2);
+        return cpu.exceptions.trap(EC_SYSTEM_REGISTER, this.#syndrome(encoding, write), 2);
       }
     }
     return cpu.exceptions.undefined();
   }
 
   #syndrome(encoding: number, write: boolean): number {
-    return systemSyndrome(encoding, this.#cpu.context.low(L.MAIL_WORD) & 31, !write);
+    return systemSyndrome(encoding, this.#cpu.instructionWord & 31, !write);
   }
 }
 

@@ -1,123 +1,102 @@
 /** Registers whose value is computed, or whose write does more than store. Values travel in MAIL_VALUE. */
 import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
+import type { Hook } from "./declaration.ts";
 import { offsetOf, type Register } from "./table.ts";
 
-const VPIDR_EL2 = offsetOf("VPIDR_EL2");
-const VMPIDR_EL2 = offsetOf("VMPIDR_EL2");
-const CSSELR_EL1 = offsetOf("CSSELR_EL1");
-const SCTLR_EL1 = offsetOf("SCTLR_EL1");
-const OSLSR_EL1 = offsetOf("OSLSR_EL1");
-const CLAIM = offsetOf("DBGCLAIMCLR_EL1");
-
 /** Puts the value into MAIL_VALUE; false where the stored value is the value. `peek`: for a debugger, without side effects. */
-export function readHook(cpu: Cpu, register: Register, peek: boolean): boolean {
-  const { context } = cpu;
-  switch (register.hook) {
-    case "NZCV":
-      context.set(L.MAIL_VALUE, context.nzcv, 0);
-      return true;
-    case "DAIF":
-      context.set(L.MAIL_VALUE, context.daif << 6, 0);
-      return true;
-    case "CurrentEL":
-      context.set(L.MAIL_VALUE, context.el << 2, 0);
-      return true;
-    case "SPSel":
-      context.set(L.MAIL_VALUE, context.low(L.SPSEL), 0);
-      return true;
-    case "FPCR":
-      context.copy(L.MAIL_VALUE, L.FPCR);
-      return true;
-    case "FPSR":
-      context.copy(L.MAIL_VALUE, L.FPSR);
-      return true;
-    case "SP_EL0":
-      if (!cpu.exceptions.isCurrentStack(0)) return false;
-      context.copy(L.MAIL_VALUE, L.SP);
-      return true;
-    case "MIDR":
-      if (!cpu.el2 || context.el !== 1) return false;
-      context.copy(L.MAIL_VALUE, VPIDR_EL2);
-      return true;
-    case "MPIDR":
-      if (!cpu.el2 || context.el !== 1) return false;
-      context.copy(L.MAIL_VALUE, VMPIDR_EL2);
-      return true;
-    case "CCSIDR":
-      context.set(L.MAIL_VALUE, cacheSize(cpu, context.low(CSSELR_EL1)), 0);
-      return true;
-    case "ISR":
-      context.set(L.MAIL_VALUE, cpu.exceptions.status(), 0);
-      return true;
-    case "DCZID":
-      context.set(L.MAIL_VALUE, register.resetLow | (zeroProhibited(cpu) ? 16 : 0), 0);
-      return true;
-    case "claimSet":
-      context.set(L.MAIL_VALUE, 0xff, 0); // the eight claim tags that exist
-      return true;
-    case "claimClear":
-      return false;
-    case "L2CTLR":
-      context.set(L.MAIL_VALUE, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24, 0);
-      return true;
-    case "physicalCount":
-    case "virtualCount":
-    case "timerValue":
-    case "timerControl":
-      cpu.timer.read(register, peek ? cpu.cluster.accessTime(cpu.localTime) : cpu.observeTime());
-      return true;
-    default:
-      return false;
-  }
-}
-
+export type ReadHook = (cpu: Cpu, register: Register, peek: boolean) => boolean;
 /** Writes MAIL_VALUE; false where it is simply to be stored. */
-export function writeHook(cpu: Cpu, register: Register): boolean {
-  const { context } = cpu;
-  const low = context.low(L.MAIL_VALUE);
-  switch (register.hook) {
-    case "NZCV":
-      context.nzcv = low;
-      return true;
-    case "DAIF":
-      context.setLow(L.DAIF, (low >>> 6) & 15);
-      cpu.stateChanged();
-      return true;
-    case "SPSel":
-      cpu.exceptions.setLevel(context.el, low & 1);
-      return true;
-    case "FPCR":
-      context.set(L.FPCR, low & register.maskLow, 0);
-      return true;
-    case "FPSR":
-      context.set(L.FPSR, low & register.maskLow, 0);
-      return true;
-    case "SP_EL0":
-      if (!cpu.exceptions.isCurrentStack(0)) return false;
-      context.copy(L.SP, L.MAIL_VALUE);
-      return true;
-    case "OSLAR":
-      context.setLow(OSLSR_EL1, (context.low(OSLSR_EL1) & ~2) | ((low & 1) << 1));
-      cpu.stateChanged();
-      return true;
-    case "claimSet":
-      context.setLow(CLAIM, context.low(CLAIM) | (low & 0xff));
-      return true;
-    case "claimClear":
-      context.setLow(CLAIM, context.low(CLAIM) & ~low);
-      return true;
-    case "L2CTLR":
-      return true;
-    case "timerValue":
-    case "timerControl":
-    case "timerCompare":
-      cpu.timer.write(register);
-      return true;
-    default:
-      return false;
-  }
+export type WriteHook = (cpu: Cpu, register: Register) => boolean;
+
+function give(cpu: Cpu, low: number): true {
+  cpu.context.set(L.MAIL_VALUE, low, 0);
+  return true;
 }
+function giveFrom(cpu: Cpu, offset: number): true {
+  cpu.context.copy(L.MAIL_VALUE, offset);
+  return true;
+}
+const value = (cpu: Cpu) => cpu.context.low(L.MAIL_VALUE);
+
+const readTimer: ReadHook = (cpu, register, peek) => {
+  cpu.timer.read(register, peek ? cpu.cluster.accessTime(cpu.localTime) : cpu.readCounter());
+  return true;
+};
+const writeTimer: WriteHook = (cpu, register) => {
+  cpu.timer.write(register);
+  return true;
+};
+
+export const READ_HOOKS: { readonly [hook in Hook]?: ReadHook } = {
+  NZCV: (cpu) => give(cpu, cpu.context.nzcv),
+  DAIF: (cpu) => give(cpu, cpu.context.daif << 6),
+  CurrentEL: (cpu) => give(cpu, cpu.context.el << 2),
+  SPSel: (cpu) => give(cpu, cpu.context.low(L.SPSEL)),
+  FPCR: (cpu) => giveFrom(cpu, L.FPCR),
+  FPSR: (cpu) => giveFrom(cpu, L.FPSR),
+  SP_EL0: (cpu) => cpu.exceptions.isCurrentStack(0) && giveFrom(cpu, L.SP),
+  MIDR: (cpu) => cpu.el2 && cpu.context.el === 1 && giveFrom(cpu, offsetOf("VPIDR_EL2")),
+  MPIDR: (cpu) => cpu.el2 && cpu.context.el === 1 && giveFrom(cpu, offsetOf("VMPIDR_EL2")),
+  CCSIDR: (cpu) => give(cpu, cacheSize(cpu, cpu.context.low(offsetOf("CSSELR_EL1")))),
+  ISR: (cpu) => give(cpu, cpu.exceptions.status()),
+  DCZID: (cpu, register) => give(cpu, register.resetLow | (zeroProhibited(cpu) ? 16 : 0)),
+  claimSet: (cpu) => give(cpu, 0xff), // the eight claim tags that exist
+  L2CTLR: (cpu) => give(cpu, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24),
+  physicalCount: readTimer,
+  virtualCount: readTimer,
+  timerValue: readTimer,
+  timerControl: readTimer,
+};
+
+export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
+  NZCV: (cpu) => {
+    cpu.context.nzcv = value(cpu);
+    return true;
+  },
+  DAIF: (cpu) => {
+    cpu.context.setLow(L.DAIF, (value(cpu) >>> 6) & 15);
+    cpu.stateChanged();
+    return true;
+  },
+  SPSel: (cpu) => {
+    cpu.exceptions.setLevel(cpu.context.el, value(cpu) & 1);
+    return true;
+  },
+  FPCR: (cpu, register) => {
+    cpu.context.set(L.FPCR, value(cpu) & register.maskLow, 0);
+    return true;
+  },
+  FPSR: (cpu, register) => {
+    cpu.context.set(L.FPSR, value(cpu) & register.maskLow, 0);
+    return true;
+  },
+  SP_EL0: (cpu) => {
+    if (!cpu.exceptions.isCurrentStack(0)) return false;
+    cpu.context.copy(L.SP, L.MAIL_VALUE);
+    return true;
+  },
+  OSLAR: (cpu) => {
+    const { context } = cpu;
+    const oslsr = offsetOf("OSLSR_EL1");
+    context.setLow(oslsr, (context.low(oslsr) & ~2) | ((value(cpu) & 1) << 1));
+    cpu.stateChanged();
+    return true;
+  },
+  claimSet: (cpu) => {
+    const claim = offsetOf("DBGCLAIMCLR_EL1");
+    cpu.context.setLow(claim, cpu.context.low(claim) | (value(cpu) & 0xff));
+    return true;
+  },
+  claimClear: (cpu, register) => {
+    cpu.context.setLow(register.offset, cpu.context.low(register.offset) & ~value(cpu));
+    return true;
+  },
+  L2CTLR: () => true,
+  timerValue: writeTimer,
+  timerControl: writeTimer,
+  timerCompare: writeTimer,
+};
 
 /** CCSIDR_EL1 for the level and type in CSSELR_EL1; zero for caches that do not exist (UNKNOWN in the manual). */
 function cacheSize(cpu: Cpu, selector: number): number {
@@ -130,6 +109,6 @@ function cacheSize(cpu: Cpu, selector: number): number {
 /** DCZID_EL0.DZP: whether DC ZVA would be trapped at the current level. */
 function zeroProhibited(cpu: Cpu): boolean {
   const { context } = cpu;
-  if (context.el === 0 && (context.low(SCTLR_EL1) & (1 << 14)) === 0) return true;
+  if (context.el === 0 && (context.low(offsetOf("SCTLR_EL1")) & (1 << 14)) === 0) return true;
   return context.el < 2 && (cpu.exceptions.hcr & (1 << 28)) !== 0;
 }

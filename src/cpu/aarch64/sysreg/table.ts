@@ -15,6 +15,7 @@ import {
   TRAPS,
   type Trap,
 } from "./declaration.ts";
+import { READ_HOOKS, type ReadHook, WRITE_HOOKS, type WriteHook } from "./hooks.ts";
 import { breakpointRows, DEBUG_ROOM } from "./rows-debug.ts";
 import { EL1_ROOM } from "./rows-el1.ts";
 import { EL1_RESET_ROOM, EL2_ROOM } from "./rows-el2.ts";
@@ -80,6 +81,10 @@ export interface Register {
   readonly readLevel: number;
   readonly writeLevel: number;
   readonly hook: Hook | undefined;
+  /** Puts a computed value into MAIL_VALUE; false where the stored one is meant. */
+  readonly read: ReadHook | undefined;
+  /** Takes MAIL_VALUE; false where it is simply to be stored. */
+  readonly write: WriteHook | undefined;
   readonly effect: Effect | undefined;
   /** Bits that a write changes. */
   readonly maskLow: number;
@@ -159,6 +164,8 @@ function compile(row: SysregRow, section: string, options: TableOptions): Regist
     readLevel,
     writeLevel,
     hook: row.hook,
+    read: row.hook === undefined ? undefined : READ_HOOKS[row.hook],
+    write: row.hook === undefined ? undefined : WRITE_HOOKS[row.hook],
     effect: row.effect,
     maskLow: mask.low & ~ones.low,
     maskHigh: mask.high & ~ones.high,
