@@ -295,7 +295,6 @@ describe("mistakes of a model are named", () => {
     const { sim, top } = machine();
     const m = top.method("m", () => {}, { sensitive: [top.event("e")] });
     expect(() => m.nextTrigger(5)).toThrow("top.m: nextTrigger outside its own run");
-    // biome-ignore lint/correctness/useYield: a thread that never waits
     const t = top.thread("t", function* () {
       t.suspend();
     });
