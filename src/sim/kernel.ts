@@ -109,8 +109,6 @@ export class Kernel {
       if (event.position < -1 && event.action === null) return;
       this.unschedule(event);
     }
-    event.low = this.now | 0;
-    event.high = Math.floor(this.now / 4294967296);
     this.#work = true;
     if (event.action === null) {
       event.position = -2 - this.deltaEvents;
@@ -158,7 +156,7 @@ export class Kernel {
   /** Immediate notification; see `Event.notify`. */
   notifyImmediately(event: Event): void {
     this.unschedule(event);
-    if ((event.method ?? event.waiters) !== null && !this.initialized) {
+    if ((event.target ?? event.waiters) !== null && !this.initialized) {
       throw new Error(`${event.fullName}: immediate notification before the simulation has started`);
     }
     if (event.action !== null) {
@@ -186,6 +184,11 @@ export class Kernel {
       this.#actionsPending > 0 ||
       this.updates.length > 0
     );
+  }
+
+  /** The scheduler's own instant: `now`, unless an initiator has run ahead of it. */
+  get instant(): Time {
+    return this.#running ? this.#instant : this.now;
   }
 
   /** An initiator running ahead stops here at the latest: the next event, or the end of `run`. */

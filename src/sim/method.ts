@@ -53,17 +53,17 @@ export class MethodProcess extends Process {
   }
   protected override addStatic(event: Event): void {
     const methods = event.waiters?.staticMethods ?? [];
-    if (event.method === null && methods.length === 0) {
-      event.method = this;
+    if (event.target === null && methods.length === 0) {
+      event.target = this;
       return;
     }
     const list = waitersOf(event).staticMethods;
-    if (event.method !== null) list.push(event.method);
-    event.method = null;
+    if (event.target !== null) list.push(event.target as MethodProcess);
+    event.target = null;
     list.push(this);
   }
   protected override removeStatic(event: Event): void {
-    if (event.method === this) event.method = null;
+    if (event.target === this) event.target = null;
     else if (event.waiters !== null) remove(event.waiters.staticMethods, this);
   }
 }

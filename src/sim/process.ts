@@ -74,11 +74,11 @@ export abstract class Process implements StatePart {
   waitKind = STATIC;
   /** A trigger does more than to make the process runnable: disabled, suspended, or triggers still to be skipped. */
   held = false;
+  readonly timeout: Event;
   /** A run does more than to run the body: a reset or a kill is due, or resets are declared. */
-  special: boolean;
+  special = false;
   /** A method's body. */
   readonly body: ((self: MethodProcess) => void) | null;
-  readonly timeout: Event;
   waitEvent: Event | null = null;
   waitTimed = false;
   /** True when the wait that led to this run ended by its time-out. */
@@ -117,7 +117,7 @@ export abstract class Process implements StatePart {
     this.dontInitialize = options.dontInitialize ?? false;
     this.staticEvents = [...new Set((options.sensitive ?? []).map(eventOf))];
     this.timeout = new Event(owner, `${name}.timeout`);
-    this.timeout.timeoutOf = this;
+    this.timeout.target = this;
     this.#watchResets();
   }
 
@@ -155,6 +155,12 @@ export abstract class Process implements StatePart {
   protected attach(): void {
     for (const event of this.staticEvents) this.addStatic(event);
     this.simulation.registerProcess(this);
+  }
+
+  /** The event, whose `target` this is, fired. */
+  triggerBy(event: Event): void {
+    if (event === this.timeout) this.triggerDynamic(event);
+    else this.triggerStatic();
   }
 
   triggerStatic(): void {
