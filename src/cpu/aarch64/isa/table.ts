@@ -2,6 +2,7 @@
 import { branches } from "./branches.ts";
 import { dataImmediate } from "./data-immediate.ts";
 import { dataRegister } from "./data-register.ts";
+import { fpScalar } from "./fp-scalar.ts";
 import { loadStore } from "./load-store.ts";
 import { loadStorePair } from "./load-store-pair.ts";
 import type { Row } from "./row.ts";
@@ -20,4 +21,5 @@ export const TABLE: readonly Row[] = [
   ...simdMove,
   ...simdThree,
   ...simdTwo,
+  ...fpScalar,
 ];
