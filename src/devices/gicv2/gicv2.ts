@@ -12,6 +12,7 @@
  * - Of several requesters of one SGI the lowest CPU number is acknowledged first; the SGI has one active state, so that a
  *   second requester waits until the first is deactivated.
  * - Equal priorities: the lowest INTID first.
+ * - Where the groups' binary points differ, preemption compares the bits that the pending interrupt's binary point leaves.
  * - GICC_HPPIR does not look at GICC_PMR or the running priority; a group disabled in GICC_CTLR hides its interrupt.
  * - A change of GICD_ICFGR, GICD_IGROUPR or GICD_ITARGETSR takes effect at once, also while the interrupt is enabled or pending.
  * - GICC_EOIR of a Group 1 interrupt with AckCtl 0 (UNPREDICTABLE) works, and is recorded. With nothing active, or of an interrupt
