@@ -6,7 +6,7 @@ import type { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.t
 import { X } from "../../src/cpu/aarch64/engine/layout.ts";
 import { CfiFlash } from "../../src/devices/cfi-flash/index.ts";
 import { FwCfg } from "../../src/devices/fw-cfg/index.ts";
-import { Gicv2 } from "../../src/devices/gicv2/index.ts";
+import { GicVirtualization, Gicv2 } from "../../src/devices/gicv2/index.ts";
 import { Gicv2m } from "../../src/devices/gicv2m/index.ts";
 import { PcieEcam } from "../../src/devices/pcie-ecam/index.ts";
 import { PL011, Pl011 } from "../../src/devices/pl011/index.ts";
@@ -138,6 +138,9 @@ export class VirtMachine {
     };
     this.ram = build("ram", new Memory(simulation, "ram", arena, { size: memory }));
     this.gic = build("gic", new Gicv2(simulation, "gic", { cpus, spis: GIC_SPI_COUNT }));
+    const virtualGic = virtualization
+      ? build("gicVirtual", new GicVirtualization(simulation, "gicVirtual", this.gic))
+      : null;
     const msi = build("gicv2m", new Gicv2m(simulation, "gicv2m", { baseSpi: GICV2M_BASE_SPI, spis: GICV2M_SPI_COUNT }));
     const flash = (name: string) =>
       build(name, new CfiFlash(simulation, name, arena, { sectorSize: FLASH_SECTOR_SIZE, size: virtPart(name).size }));
@@ -165,6 +168,9 @@ export class VirtMachine {
       ram: () => this.ram,
       "gicv2-distributor": () => this.gic.distributor,
       "gicv2-cpu-interface": () => this.gic.cpuInterface,
+      ...(virtualGic
+        ? { "gicv2-hypervisor": () => virtualGic.hypervisor, "gicv2-virtual-cpu": () => virtualGic.virtualCpu }
+        : {}),
       gicv2m: () => msi.registers,
       "cfi-flash": (p) => this.devices.get(p.name) as CfiFlash,
       pl011: () => this.uart.registers,
@@ -201,6 +207,9 @@ export class VirtMachine {
     this.cpus.cpus.forEach((c, n) => {
       (this.gic.irq[n] as Line).connect(c.irq);
       (this.gic.fiq[n] as Line).connect(c.fiq);
+      virtualGic?.virq[n]?.connect(c.virtualIrq);
+      virtualGic?.vfiq[n]?.connect(c.virtualFiq);
+      virtualGic?.maintenance[n]?.connect(this.gic.ppi(n, 16 + PPI.gicMaintenance));
       c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
       c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
       c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));
@@ -217,7 +226,7 @@ export class VirtMachine {
       cpuCompatible: cpu === "max" ? "arm,cortex-a57" : `arm,${cpu}`,
       memory,
       virtualization,
-      gicVirtualization: false,
+      gicVirtualization: virtualization,
       random: Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();
