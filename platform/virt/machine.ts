@@ -111,7 +111,7 @@ export class VirtMachine {
   /** Parts by their name on the board. */
   readonly devices = new Map<string, Module>();
   /** Declarations of all register banks, by the full name of the module that owns them. */
-  readonly declarations = new Map<string, Declaration>();
+  readonly declarations = new Map<string, readonly Declaration[]>();
   readonly boot: BootPlan;
   readonly #powerKey: PowerKey;
   powerState: PowerState = "running";
@@ -187,8 +187,6 @@ export class VirtMachine {
       const size = p.kind === "ram" ? memory : p.size;
       this.bus.map({ name: p.name, base: p.base, size, target });
       this.#connect(p);
-      if (target instanceof RegisterBank)
-        this.declarations.set(this.devices.get(p.name)?.fullName ?? this.gic.fullName, target.declaration);
     }
     msi.spi.forEach((line, n) => {
       line.connect(this.gic.spi(GICV2M_BASE_SPI + n));
@@ -219,6 +217,15 @@ export class VirtMachine {
       simulation.pause();
       this.onPower?.(this.powerState);
     };
+
+    for (const [name, module] of simulation.modules) {
+      const banks = [...module.parts.values()].filter((p) => p instanceof RegisterBank);
+      if (banks.length > 0)
+        this.declarations.set(
+          name,
+          banks.map((b) => b.declaration),
+        );
+    }
 
     const random = simulation.random(this.ram, "deviceTreeSeeds");
     this.boot = planBoot(options, {

@@ -48,6 +48,11 @@ export class Module {
     return part;
   }
 
+  /** The parts of state by name. */
+  get parts(): ReadonlyMap<string, StatePart> {
+    return this.#parts;
+  }
+
   /** Declares an event; `action`, when given, runs whenever it fires. */
   event(name: string, action?: () => void, priority = 0): Event {
     return this.part(name, new Event(this, name, action, priority));
