@@ -299,7 +299,7 @@ describe("bad input: what, where, what was expected", () => {
       "armature-system-aarch64: -bios /nonexistent/file: cannot be read: no such file or directory",
       "armature: -smp 9: 9 CPUs: expected at most 8, as many as a GICv2 serves",
       "armature: unknown command 'frobnicate' (armature --help lists the commands)",
-      'armature: regs: "nothing": expected gicv2, gicv2m, pl011, pl031, pl061, sp804, virtio-mmio',
+      expect.stringMatching(/^armature: regs: "nothing": expected .*gicv2, .*pl011, /),
     ]);
   });
 });
