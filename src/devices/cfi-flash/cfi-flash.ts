@@ -1,17 +1,21 @@
 /**
- * Parallel NOR flash with the Common Flash Interface and the Intel/Sharp extended command set 0x0001 (JEDEC JESD68.01, JEP137;
- * commands and status register as in the Intel StrataFlash J3 and P30 datasheets). A bank is one or more devices side by side; QEMU's `virt` has two 16-bit ones a bank.
+ * Parallel NOR flash with the Common Flash Interface and the Intel/Sharp extended command set 0x0001 (JEDEC JESD68.01,
+ * JEP137; commands and status register as in the Intel StrataFlash J3 and P30 datasheets). A bank is one or more
+ * devices side by side; QEMU's `virt` has two 16-bit ones a bank.
  *
- * Modelled: read array, status, identifier and query; word program (0x40, 0x10), buffered program (0xE8), block erase (0x20), suspend and
- * resume, block locking (0x60), clear status. Programming clears bits only, erasing sets them. Times are an option; unless given, operations are
- * done when the write is. While every device is in array mode the contents are reached directly, so that a CPU executes from flash as from RAM.
+ * Modelled: read array, status, identifier and query; word program (0x40, 0x10), buffered program (0xE8), block erase
+ * (0x20), suspend and resume, block locking (0x60), clear status. Programming clears bits only, erasing sets them.
+ * Times are an option; unless given, operations are done when the write is. While every device is in array mode the
+ * contents are reached directly, so that a CPU executes from flash as from RAM.
  *
- * Not modelled: burst modes and the configuration register, OTP protection registers, blank check (no guest of the board uses them).
+ * Not modelled: burst modes and the configuration register, OTP protection registers, blank check (no guest of the
+ * board uses them).
  *
- * Choices: a command on some of the bank's byte lanes is one to all its devices, as in QEMU's model: Debian's U-Boot drives a 32-bit bank
- * with 16-bit accesses (option `lanes`). Contents that nobody has loaded, programmed or erased read as zero, as in QEMU, and not as erased. Blocks are unlocked after
- * reset, and lock-down is the same as lock. An unknown command is recorded and leads back to the array. Clear status leaves the mode
- * alone. A read-only bank refuses as if Vpp were low.
+ * Choices: a command on some of the bank's byte lanes is one to all its devices, as in QEMU's model: Debian's U-Boot
+ * drives a 32-bit bank with 16-bit accesses (option `lanes`). Contents that nobody has loaded, programmed or erased
+ * read as zero, as in QEMU, and not as erased. Blocks are unlocked after reset, and lock-down is the same as lock. An
+ * unknown command is recorded and leads back to the array. Clear status leaves the mode alone. A read-only bank
+ * refuses as if Vpp were low.
  */
 import {
   type Arena,
