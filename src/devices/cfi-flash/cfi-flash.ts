@@ -1,17 +1,21 @@
 /**
- * Parallel NOR flash with the Common Flash Interface and the Intel/Sharp extended command set 0x0001 (JEDEC JESD68.01, JEP137;
- * commands and status register as in the Intel StrataFlash J3 and P30 datasheets). A bank is one or more devices side by side, each on its own
- * byte lanes with its own state; QEMU's `virt` has two 16-bit ones a bank.
+ * Parallel NOR flash with the Common Flash Interface and the Intel/Sharp extended command set 0x0001 (JEDEC JESD68.01,
+ * JEP137; commands and status register as in the Intel StrataFlash J3 and P30 datasheets). A bank is one or more
+ * devices side by side; QEMU's `virt` has two 16-bit ones a bank.
  *
- * Modelled: read array, status, identifier and query; word program (0x40, 0x10), buffered program (0xE8), block erase (0x20), suspend and
- * resume, block locking (0x60), clear status. Programming clears bits only, erasing sets them. Times are an option; unless given, operations are
- * done when the write is. While every device is in array mode the contents are reached directly, so that a CPU executes from flash as from RAM.
+ * Modelled: read array, status, identifier and query; word program (0x40, 0x10), buffered program (0xE8), block erase
+ * (0x20), suspend and resume, block locking (0x60), clear status. Programming clears bits only, erasing sets them.
+ * Times are an option; unless given, operations are done when the write is. While every device is in array mode the
+ * contents are reached directly, so that a CPU executes from flash as from RAM.
  *
- * Not modelled: burst modes and the configuration register, OTP protection registers, blank check (no guest of the board uses them).
+ * Not modelled: burst modes and the configuration register, OTP protection registers, blank check (no guest of the
+ * board uses them).
  *
- * Choices: contents that nobody has loaded, programmed or erased read as zero, as in QEMU, and not as erased. Blocks are unlocked after
- * reset, and lock-down is the same as lock. An unknown command is recorded and leads back to the array. Clear status leaves the mode
- * alone. A read-only bank refuses as if Vpp were low.
+ * Choices: a command on some of the bank's byte lanes is one to all its devices, as in QEMU's model: Debian's U-Boot
+ * drives a 32-bit bank with 16-bit accesses (option `lanes`). Contents that nobody has loaded, programmed or erased
+ * read as zero, as in QEMU, and not as erased. Blocks are unlocked after reset, and lock-down is the same as lock. An
+ * unknown command is recorded and leads back to the array. Clear status leaves the mode alone. A read-only bank
+ * refuses as if Vpp were low.
  */
 import {
   type Arena,
@@ -35,6 +39,11 @@ export interface CfiFlashOptions {
   readonly deviceWidth?: number;
   readonly manufacturerId?: number;
   readonly deviceId?: number;
+  /**
+   * "joint": a command on any byte lanes is one to every device, as in QEMU's model, whose guests count on it. "separate": each
+   * device hears its own lanes only, as real ones do. "joint" unless given.
+   */
+  readonly lanes?: "joint" | "separate";
   /** Programs and erases fail. */
   readonly readOnly?: boolean;
   /** Ticks that a word program, a buffered program and a block erase take; 0 unless given. */
@@ -54,6 +63,7 @@ export class CfiFlash extends Module implements Target {
   readonly #bankWidth: number;
   readonly #deviceWidth: number;
   readonly #sectorSize: number;
+  readonly #joint: boolean;
   readonly #listeners: ((offset: number, length: number) => void)[] = [];
   /** Reads go straight to the contents. Derived from the devices' modes. */
   #direct = true;
@@ -78,6 +88,7 @@ export class CfiFlash extends Module implements Target {
     this.#bankWidth = bankWidth;
     this.#deviceWidth = deviceWidth;
     this.#sectorSize = sectorSize;
+    this.#joint = options.lanes !== "separate";
     this.contents = new Memory(this, "contents", arena, { size });
     const deviceOptions: DeviceOptions = {
       deviceWidth,
@@ -104,21 +115,27 @@ export class CfiFlash extends Module implements Target {
   }
 
   write(offset: number, size: number, value: number, _tx: Transaction): void {
-    const width = this.#deviceWidth;
-    // Each device sees the bytes that lie on its lanes.
     for (let at = offset; at < offset + size; ) {
-      const word = Math.floor(at / width);
-      const end = Math.min((word + 1) * width, offset + size);
-      const shift = 8 * (at - word * width);
-      const bytes = end - at;
-      const mask = bytes === 4 ? -1 : (1 << (8 * bytes)) - 1;
-      const data = (((value >>> (8 * (at - offset))) & mask) << shift) >>> 0;
-      const lanes = ((1 << bytes) - 1) << (at - word * width);
-      const device = this.#devices[word % this.#devices.length] as FlashDevice;
-      device.write(Math.floor(at / this.#bankWidth), data, lanes);
+      const address = Math.floor(at / this.#bankWidth);
+      const end = Math.min((address + 1) * this.#bankWidth, offset + size);
+      this.#cycle(address, at, end - at, value >>> (8 * (at - offset)));
       at = end;
     }
     this.#updateMode();
+  }
+
+  /** One write cycle on the bank's bus: `bytes` bytes from `at` on, within bank word `address`. */
+  #cycle(address: number, at: number, bytes: number, value: number): void {
+    const width = this.#deviceWidth;
+    const mask = width === 4 ? -1 : (1 << (8 * width)) - 1;
+    const driven = ((1 << bytes) - 1) << (at - address * this.#bankWidth);
+    const onBus = value << (8 * (at - address * this.#bankWidth));
+    this.#devices.forEach((device, i) => {
+      const lanes = (driven >>> (i * width)) & ((1 << width) - 1);
+      const data = ((onBus >>> (8 * i * width)) & mask) >>> 0;
+      if (this.#joint) device.write(address, (value & mask) >>> 0, data, lanes);
+      else if (lanes !== 0) device.write(address, (lanes & 1) !== 0 ? data : 0, data, lanes);
+    });
   }
 
   /** As a read: nothing here changes by being read. */
@@ -178,15 +195,12 @@ export class CfiFlash extends Module implements Target {
         }
         this.onChange?.(start, this.#sectorSize);
       },
-      complain: (kind, command, detail) =>
-        this.guestError({
-          kind,
-          register: `device${index}`,
-          write: true,
-          value: command,
-          clause: "JEP137, command set 0x0001",
-          detail,
-        }),
+      complain: (kind, command, detail) => {
+        // Joint devices make the same mistakes.
+        if (index > 0 && this.#joint) return;
+        const clause = "JEP137, command set 0x0001";
+        this.guestError({ kind, register: `device${index}`, write: true, value: command, clause, detail });
+      },
     };
   }
 

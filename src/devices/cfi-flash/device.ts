@@ -130,25 +130,29 @@ export class FlashDevice {
     return within === 2 ? (this.state.locked[Math.floor(address / wordsPerBlock)] as number) : 0;
   }
 
-  /** A write cycle at device word `address`. `lanes` has a bit for each byte of `data` that is driven. */
-  write(address: number, data: number, lanes: number): void {
+  /**
+   * A write cycle at device word `address`: `word` is what it means as a command or count, `data` what may be programmed, of
+   * which `lanes` has a bit for each byte that is driven.
+   */
+  write(address: number, word: number, data: number, lanes: number): void {
     const s = this.state;
     if (s.erase === RUNNING || s.program === RUNNING) {
-      this.#writeBusy(data & 0xff);
+      this.#writeBusy(word & 0xff);
       return;
     }
     const wordsPerBlock = this.#options.blockSize / this.#options.deviceWidth;
     const block = Math.floor(address / wordsPerBlock);
-    const command = data & 0xff;
+    const command = word & 0xff;
     const expected = s.expects;
     if (expected !== BUFFER_DATA) s.expects = COMMAND;
     switch (expected) {
       case COMMAND:
-        if ((lanes & 1) !== 0) this.#command(command, address);
+        this.#command(command, address);
         return;
       case PROGRAM_DATA:
         s.address = address * this.#options.deviceWidth;
         s.length = this.#options.deviceWidth;
+        s.buffer.fill(0xff, 0, s.length);
         this.#fill(0, data, lanes);
         this.#startProgram(this.#options.programTime);
         return;
@@ -162,7 +166,7 @@ export class FlashDevice {
         else this.#sequenceError(command, "lock setup must be followed by 0x01, 0xD0 or 0x2F");
         return;
       case BUFFER_COUNT: {
-        const words = data + 1;
+        const words = word + 1;
         if (words * this.#options.deviceWidth > this.#options.bufferSize) {
           this.#sequenceError(command, `${words} words do not fit the program buffer`);
           return;
@@ -283,7 +287,7 @@ export class FlashDevice {
 
   #fill(at: number, data: number, lanes: number): void {
     for (let i = 0; i < this.#options.deviceWidth; i++) {
-      this.state.buffer[at + i] = ((lanes >>> i) & 1) !== 0 ? (data >>> (8 * i)) & 0xff : 0xff;
+      if (((lanes >>> i) & 1) !== 0) this.state.buffer[at + i] = (data >>> (8 * i)) & 0xff;
     }
   }
 

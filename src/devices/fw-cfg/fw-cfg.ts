@@ -1,13 +1,14 @@
 /**
- * QEMU's firmware configuration device (docs/specs/fw_cfg of QEMU), memory-mapped as on Arm machines: selector, data and DMA.
+ * QEMU's firmware configuration device (docs/specs/fw_cfg of QEMU), memory-mapped as on Arm machines: selector, data
+ * and DMA.
  *
- * Modelled: all of it. Items are added by the machine and the host before it runs: `add` for keys with a fixed meaning, `addFile` for
- * files, which get keys from 0x20 on in the order of their names, as in QEMU.
+ * Modelled: all of it. Items are added by the machine and the host before it runs: `add` for keys with a fixed
+ * meaning, `addFile` for files, which get keys from 0x20 on in the order of their names, as in QEMU.
  *
- * Choices: writes to the data register are ignored, as in QEMU since 2.4, and recorded. A key without an item reads as zeroes. A read of the
- * data register that does not begin at offset 0 takes nothing from the item, and is recorded. DMA that fails sets
- * the error bit and is recorded; a read may go at most 16 MiB past the item's end (zeroes, as in QEMU, where there is no limit). A
- * transfer that would start another one by writing to this device does not.
+ * Choices: writes to the data register are ignored, as in QEMU since 2.4, and recorded. A key without an item reads as
+ * zeroes. A read of the data register that does not begin at offset 0 takes nothing from the item, and is recorded.
+ * DMA that fails sets the error bit and is recorded; a read may go at most 16 MiB past the item's end (zeroes, as in
+ * QEMU, where there is no limit). A transfer that would start another one by writing to this device does not.
  */
 import { type Port, RESPONSE_OK } from "../../bus/index.ts";
 import { RegisterBank } from "../../registers/index.ts";

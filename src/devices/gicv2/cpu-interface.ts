@@ -1,6 +1,6 @@
 /**
- * What a CPU interface does with the highest-priority pending interrupt: mask, preemption, acknowledge, priority drop. The physical
- * interface (GICC) and the virtual one (GICV) are this same logic over different sources of interrupts.
+ * What a CPU interface does with the highest-priority pending interrupt: mask, preemption, acknowledge, priority drop.
+ * The physical interface (GICC) and the virtual one (GICV) are this same logic over different sources of interrupts.
  */
 
 /** Where a CPU interface takes its interrupts from. */

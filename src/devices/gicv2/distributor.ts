@@ -1,10 +1,10 @@
 /**
  * The distributor's state and what follows from it: which interrupt each CPU sees as its highest-priority pending one.
  *
- * Bitmaps hold a bit an interrupt in 32-bit words. Words 0 to cpus - 1 are the private interrupts (INTID 0 to 31) of each
- * CPU; the shared ones follow. Derived from them, and kept up to date word by word, are a bitmap of candidates for each
- * CPU (pending, enabled, not active, group forwarded, targeted there) and its best one, so that an access costs a few operations
- * however many interrupts there are.
+ * Bitmaps hold a bit an interrupt in 32-bit words. Words 0 to cpus - 1 are the private interrupts (INTID 0 to 31) of
+ * each CPU; the shared ones follow. Derived from them, and kept up to date word by word, are a bitmap of candidates
+ * for each CPU (pending, enabled, not active, group forwarded, targeted there) and its best one, so that an access
+ * costs a few operations however many interrupts there are.
  */
 import type { StatePart, StateValue } from "../../sim/index.ts";
 import { assignState } from "../../sim/index.ts";

@@ -1,23 +1,27 @@
 /**
- * Arm Generic Interrupt Controller, architecture version 2.0 (Arm IHI 0048B): distributor and CPU interfaces for 1 to 8 CPUs.
- * Identification, and what the architecture leaves to the implementation, as the CoreLink GIC-400 r0p1 (Arm DDI 0471B).
+ * Arm Generic Interrupt Controller, architecture version 2.0 (Arm IHI 0048B): distributor and CPU interfaces for 1 to
+ * 8 CPUs. Identification, and what the architecture leaves to the implementation, as the CoreLink GIC-400 r0p1 (Arm
+ * DDI 0471B).
  *
- * Modelled: SGIs, PPIs and SPIs, level and edge; priorities, preemption, binary points; Groups 0 and 1 with FIQ; priority drop and
- * deactivation apart; active priorities; the Security Extensions (optional), with GICD_NSACR and both views of each register.
- * Not modelled: interrupt bypass (no legacy inputs on any board), CFGSDISABLE (no lockable SPIs). The virtualization frames
- * (GICH, GICV) are a module of their own, `GicVirtualization`.
+ * Modelled: SGIs, PPIs and SPIs, level and edge; priorities, preemption, binary points; Groups 0 and 1 with FIQ;
+ * priority drop and deactivation apart; active priorities; the Security Extensions (optional), with GICD_NSACR and
+ * both views of each register. Not modelled: interrupt bypass (no legacy inputs on any board), CFGSDISABLE (no
+ * lockable SPIs). The virtualization frames (GICH, GICV) are a module of their own, `GicVirtualization`.
  *
  * Choices where the architecture leaves one:
- * - SGIs are always enabled. PPIs can be configured as level or edge, a bank a CPU (as on QEMU's `virt`; a GIC-400 has them fixed).
- * - Of several requesters of one SGI the lowest CPU number is acknowledged first; the SGI has one active state, so that a
- *   second requester waits until the first is deactivated.
+ * - SGIs are always enabled. PPIs can be configured as level or edge, a bank a CPU (as on QEMU's `virt`; a GIC-400 has
+ *   them fixed).
+ * - Of several requesters of one SGI the lowest CPU number is acknowledged first; the SGI has one active state, so
+ *   that a second requester waits until the first is deactivated.
  * - Equal priorities: the lowest INTID first.
- * - Where the groups' binary points differ, preemption compares the bits that the pending interrupt's binary point leaves.
+ * - Where the groups' binary points differ, preemption compares the bits that the pending interrupt's binary point
+ *   leaves.
  * - GICC_HPPIR does not look at GICC_PMR or the running priority; a group disabled in GICC_CTLR hides its interrupt.
- * - A change of GICD_ICFGR, GICD_IGROUPR or GICD_ITARGETSR takes effect at once, also while the interrupt is enabled or pending.
- * - GICC_EOIR of a Group 1 interrupt with AckCtl 0 (UNPREDICTABLE) works, and is recorded. With nothing active, or of an interrupt
- *   that does not exist, it is ignored and recorded; of an interrupt that is not active it still drops the priority. GICC_DIR with EOImode 0 is ignored and
- *   recorded.
+ * - A change of GICD_ICFGR, GICD_IGROUPR or GICD_ITARGETSR takes effect at once, also while the interrupt is enabled
+ *   or pending.
+ * - GICC_EOIR of a Group 1 interrupt with AckCtl 0 (UNPREDICTABLE) works, and is recorded. With nothing active, or of
+ *   an interrupt that does not exist, it is ignored and recorded; of an interrupt that is not active it still drops
+ *   the priority. GICC_DIR with EOImode 0 is ignored and recorded.
  */
 import type { Target, Transaction } from "../../bus/index.ts";
 import { RegisterBank } from "../../registers/index.ts";

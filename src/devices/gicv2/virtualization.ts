@@ -1,14 +1,18 @@
 /**
- * GICv2 virtualization (Arm IHI 0048B chapter 5): for each CPU the virtual interface control registers (GICH) with which a hypervisor
- * presents interrupts, and the virtual CPU interface (GICV), which its guest takes for a GICC.
+ * GICv2 virtualization (Arm IHI 0048B chapter 5): for each CPU the virtual interface control registers (GICH) with
+ * which a hypervisor presents interrupts, and the virtual CPU interface (GICV), which its guest takes for a GICC.
  *
- * Modelled: list registers (4, as in a GIC-400), hardware interrupts with their physical deactivation, EOICount, maintenance interrupt with
- * all its reasons, active priorities, virtual priority mask and binary points, both groups, EOImode.
+ * Modelled: list registers (4, as in a GIC-400), hardware interrupts with their physical deactivation, EOICount,
+ * maintenance interrupt with all its reasons, active priorities, virtual priority mask and binary points, both groups,
+ * EOImode.
  *
  * Choices where the architecture leaves one:
- * - Of pending list registers of equal priority the lower INTID is first; of the same INTID twice (UNPREDICTABLE) the lower list register.
- * - GICV_DIR with EOImode 0 is ignored and recorded. GICV_EOIR with no active priority changes nothing but the list register, if there is one.
- * - A physical INTID below 16, or one that does not exist, is not deactivated, and is recorded. Reserved bits of list registers read as zero.
+ * - Of pending list registers of equal priority the lower INTID is first; of the same INTID twice (UNPREDICTABLE) the
+ *   lower list register.
+ * - GICV_DIR with EOImode 0 is ignored and recorded. GICV_EOIR with no active priority changes nothing but the list
+ *   register, if there is one.
+ * - A physical INTID below 16, or one that does not exist, is not deactivated, and is recorded. Reserved bits of list
+ *   registers read as zero.
  */
 import type { Target } from "../../bus/index.ts";
 import { RegisterBank } from "../../registers/index.ts";

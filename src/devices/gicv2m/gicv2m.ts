@@ -2,8 +2,9 @@
  * GICv2m MSI frame (Arm DEN 0029 v2.2, appendix E), as QEMU's `virt` has it: one Non-secure frame. A write of an INTID
  * to MSI_SETSPI_NS is an edge on that SPI.
  *
- * Modelled: everything of the frame. There is no optional identification. A write of an INTID that is not the frame's changes nothing and is
- * recorded as a guest error. The SPI must be configured as edge-triggered in the GIC, else the pulse leaves nothing behind.
+ * Modelled: everything of the frame. There is no optional identification. A write of an INTID that is not the frame's
+ * changes nothing and is recorded as a guest error. The SPI must be configured as edge-triggered in the GIC, else the
+ * pulse leaves nothing behind.
  */
 import { RegisterBank } from "../../registers/index.ts";
 import { type Line, Module, type Simulation } from "../../sim/index.ts";

@@ -27,6 +27,7 @@ function factory(options: CfiFlashOptions): DeviceFactory {
 
 /** Four sectors, so that random accesses meet. */
 export const buildFlash = factory({ size: 0x10000, sectorSize: 0x4000 });
+export const buildSeparateFlash = factory({ size: 0x10000, sectorSize: 0x4000, lanes: "separate" });
 export const buildSlowFlash = factory({
   size: 0x10000,
   sectorSize: 0x4000,
@@ -34,4 +35,8 @@ export const buildSlowFlash = factory({
   bufferTime: 40 * US,
   eraseTime: MS,
 });
-export const devices = { "cfi-flash": buildFlash, "cfi-flash-timed": buildSlowFlash };
+export const devices = {
+  "cfi-flash": buildFlash,
+  "cfi-flash-separate": buildSeparateFlash,
+  "cfi-flash-timed": buildSlowFlash,
+};
