@@ -14,6 +14,9 @@ void pl011_init(u64 base, u32 clock_hz, u32 baud) {
   write32(base + UARTCR, UARTCR_UARTEN | UARTCR_TXE | UARTCR_RXE);
 }
 
+/* 3.3.15: the revision is bits 7 to 4 of UARTPeriphID2. */
+u32 pl011_fifo_depth(u64 base) { return (read32(base + UARTPeriphID0 + 8) >> 4 & 15) < 3 ? 16 : 32; }
+
 void pl011_putc(u64 base, u8 byte) {
   while (read32(base + UARTFR) & UARTFR_TXFF) {
   }

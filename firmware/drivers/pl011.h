@@ -53,6 +53,8 @@
 
 /* 8 bits, no parity, one stop bit, FIFOs on, transmitter and receiver on, no interrupts. */
 void pl011_init(u64 base, u32 clock_hz, u32 baud);
+/* Depth of each FIFO: 32 characters from revision r1p5 on, 16 before. */
+u32 pl011_fifo_depth(u64 base);
 void pl011_putc(u64 base, u8 byte);
 /* Until the last stop bit has left. */
 void pl011_drain(u64 base);

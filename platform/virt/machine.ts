@@ -1,18 +1,19 @@
 /** The `virt` machine: the board's parts as modules on one bus, wired by the board's data, with images put in place at every reset. */
-import { Arena, type DecodeErrorPolicy, Memory, Port, Router, type Target } from "../../src/bus/index.ts";
+import { Arena, type DecodeErrorPolicy, Memory, Port, Router, type Target, Transaction } from "../../src/bus/index.ts";
 import { Cluster } from "../../src/cpu/aarch64/cluster.ts";
 import type { Cpu } from "../../src/cpu/aarch64/cpu.ts";
 import type { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
 import { X } from "../../src/cpu/aarch64/engine/layout.ts";
 import { CfiFlash } from "../../src/devices/cfi-flash/index.ts";
 import { FwCfg } from "../../src/devices/fw-cfg/index.ts";
-import { Gicv2 } from "../../src/devices/gicv2/index.ts";
+import { GicVirtualization, Gicv2 } from "../../src/devices/gicv2/index.ts";
 import { Gicv2m } from "../../src/devices/gicv2m/index.ts";
 import { PcieEcam } from "../../src/devices/pcie-ecam/index.ts";
-import { Pl011 } from "../../src/devices/pl011/index.ts";
+import { PL011, Pl011 } from "../../src/devices/pl011/index.ts";
 import { Pl031 } from "../../src/devices/pl031/index.ts";
 import { Pl061 } from "../../src/devices/pl061/index.ts";
 import { Sp804 } from "../../src/devices/sp804/index.ts";
+import type { VirtioDevice } from "../../src/devices/virtio/index.ts";
 import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
 import { InputError } from "../../src/formats/index.ts";
 import { type Declaration, RegisterBank } from "../../src/registers/index.ts";
@@ -29,6 +30,7 @@ import {
   PPI,
   RAM_BASE,
   VIRT_PARTS,
+  VIRTIO_MMIO_COUNT,
   virtPart,
 } from "./board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "./boot.ts";
@@ -49,8 +51,20 @@ export interface VirtOptions extends BootOptions {
   readonly rtcBase?: number;
   /** What accesses to addresses without a target do; "abort" unless given. */
   readonly decodeErrors?: DecodeErrorPolicy;
+  /** Devices behind the virtio-mmio slots. */
+  readonly virtio?: readonly VirtioSlot[];
+  /** Version 1 of the virtio-mmio register layout; true unless given, as in QEMU. */
+  readonly virtioLegacy?: boolean;
   /** Contents of flash bank 1. */
   readonly flash1?: { readonly name: string; readonly data: Uint8Array };
+}
+
+export interface VirtioSlot {
+  /** Name of the device's module. */
+  readonly name: string;
+  /** 0 to 31; unless given the highest that is free, as QEMU gives them out. */
+  readonly slot?: number;
+  readonly make: (simulation: Simulation, name: string, port: Port) => VirtioDevice;
 }
 
 export const DEFAULT_MEMORY = 128 * 2 ** 20;
@@ -97,7 +111,7 @@ export class VirtMachine {
   /** Parts by their name on the board. */
   readonly devices = new Map<string, Module>();
   /** Declarations of all register banks, by the full name of the module that owns them. */
-  readonly declarations = new Map<string, Declaration>();
+  readonly declarations = new Map<string, readonly Declaration[]>();
   readonly boot: BootPlan;
   readonly #powerKey: PowerKey;
   powerState: PowerState = "running";
@@ -124,6 +138,9 @@ export class VirtMachine {
     };
     this.ram = build("ram", new Memory(simulation, "ram", arena, { size: memory }));
     this.gic = build("gic", new Gicv2(simulation, "gic", { cpus, spis: GIC_SPI_COUNT }));
+    const virtualGic = virtualization
+      ? build("gicVirtual", new GicVirtualization(simulation, "gicVirtual", this.gic))
+      : null;
     const msi = build("gicv2m", new Gicv2m(simulation, "gicv2m", { baseSpi: GICV2M_BASE_SPI, spis: GICV2M_SPI_COUNT }));
     const flash = (name: string) =>
       build(name, new CfiFlash(simulation, name, arena, { sectorSize: FLASH_SECTOR_SIZE, size: virtPart(name).size }));
@@ -138,20 +155,29 @@ export class VirtMachine {
     this.#powerKey = new PowerKey(simulation, this.gpio);
     this.fwCfg = build("fwcfg", new FwCfg(simulation, "fwcfg", { port: new Port(bus, arena), cpus }));
     this.timer = build("timer0", new Sp804(simulation, "timer0", { timclk: clockOf("timer0") }));
-    this.virtio = partsOf("virtio-mmio").map((p) => build(p.name, new VirtioMmio(simulation, p.name)));
-    const ecam = build("pcie", new PcieEcam(simulation, "pcie", { size: virtPart("pcie").size }));
+    const behind = this.#virtioDevices(options.virtio ?? []);
+    this.virtio = partsOf("virtio-mmio").map((p, n) =>
+      build(
+        p.name,
+        new VirtioMmio(simulation, p.name, { legacy: options.virtioLegacy ?? true, device: behind[n] ?? null }),
+      ),
+    );
+    const ecam = build("pcie", new PcieEcam(simulation, "pcie"));
 
     const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
       ram: () => this.ram,
       "gicv2-distributor": () => this.gic.distributor,
       "gicv2-cpu-interface": () => this.gic.cpuInterface,
+      ...(virtualGic
+        ? { "gicv2-hypervisor": () => virtualGic.hypervisor, "gicv2-virtual-cpu": () => virtualGic.virtualCpu }
+        : {}),
       gicv2m: () => msi.registers,
       "cfi-flash": (p) => this.devices.get(p.name) as CfiFlash,
       pl011: () => this.uart.registers,
       pl031: () => this.rtc.registers,
       pl061: () => this.gpio.registers,
       sp804: () => this.timer.registers,
-      "fw-cfg": () => this.fwCfg,
+      "fw-cfg": () => this.fwCfg.registers,
       "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
       "pcie-ecam": () => ecam,
     };
@@ -161,8 +187,6 @@ export class VirtMachine {
       const size = p.kind === "ram" ? memory : p.size;
       this.bus.map({ name: p.name, base: p.base, size, target });
       this.#connect(p);
-      if (target instanceof RegisterBank)
-        this.declarations.set(this.devices.get(p.name)?.fullName ?? this.gic.fullName, target.declaration);
     }
     msi.spi.forEach((line, n) => {
       line.connect(this.gic.spi(GICV2M_BASE_SPI + n));
@@ -181,6 +205,9 @@ export class VirtMachine {
     this.cpus.cpus.forEach((c, n) => {
       (this.gic.irq[n] as Line).connect(c.irq);
       (this.gic.fiq[n] as Line).connect(c.fiq);
+      virtualGic?.virq[n]?.connect(c.virtualIrq);
+      virtualGic?.vfiq[n]?.connect(c.virtualFiq);
+      virtualGic?.maintenance[n]?.connect(this.gic.ppi(n, 16 + PPI.gicMaintenance));
       c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
       c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
       c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));
@@ -191,13 +218,22 @@ export class VirtMachine {
       this.onPower?.(this.powerState);
     };
 
+    for (const [name, module] of simulation.modules) {
+      const banks = [...module.parts.values()].filter((p) => p instanceof RegisterBank);
+      if (banks.length > 0)
+        this.declarations.set(
+          name,
+          banks.map((b) => b.declaration),
+        );
+    }
+
     const random = simulation.random(this.ram, "deviceTreeSeeds");
     this.boot = planBoot(options, {
       cpus,
       cpuCompatible: cpu === "max" ? "arm,cortex-a57" : `arm,${cpu}`,
       memory,
       virtualization,
-      gicVirtualization: false,
+      gicVirtualization: virtualization,
       random: Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();
@@ -217,6 +253,7 @@ export class VirtMachine {
         this.#put(blob.address + blob.data.length + done, new Uint8Array(Math.min(MIB, blob.zeros - done)));
       }
     }
+    if (this.options.kernel && !firmware) this.#setUpConsole();
     this.#start(0, this.boot.entry, this.boot.x0);
     for (const { cpu, entry } of this.boot.starts) this.#start(cpu, entry, 0);
   }
@@ -230,10 +267,40 @@ export class VirtMachine {
     return this.boot.deviceTree;
   }
 
+  /**
+   * What firmware leaves behind where none runs: the console at 115,200 baud, 8N1, enabled. Linux restores UARTCR as it found it and
+   * its early console then waits for a transmitter that would be off.
+   */
+  #setUpConsole(): void {
+    const tx = new Transaction();
+    const divisor = Math.round((clockOf("uart0") * 4) / 115_200);
+    const offsets = PL011.registers;
+    this.uart.registers.write(offsets.UARTIBRD.at, 4, divisor >> 6, tx);
+    this.uart.registers.write(offsets.UARTFBRD.at, 4, divisor & 63, tx);
+    this.uart.registers.write(offsets.UARTLCR_H.at, 4, 0x70, tx);
+    this.uart.registers.write(offsets.UARTCR.at, 4, 0x301, tx);
+  }
+
   #start(index: number, entry: number, x0: number): void {
     const cpu = this.cpus.cpus[index] as Cpu;
     cpu.context.setNumber(X, x0);
     cpu.start(entry | 0, Math.floor(entry / 2 ** 32));
+  }
+
+  /** The devices by slot. */
+  #virtioDevices(wanted: readonly VirtioSlot[]): (VirtioDevice | undefined)[] {
+    const slots: (VirtioDevice | undefined)[] = Array.from({ length: VIRTIO_MMIO_COUNT });
+    for (const { name, slot, make } of wanted) {
+      const at = slot ?? slots.lastIndexOf(undefined);
+      check(
+        at >= 0 && at < VIRTIO_MMIO_COUNT,
+        `${name}: the board has ${VIRTIO_MMIO_COUNT} virtio-mmio slots, all are taken`,
+      );
+      check(slots[at] === undefined, `${name}: virtio-mmio slot ${at} is taken`);
+      slots[at] = make(this.simulation, name, new Port(this.bus, this.arena));
+      this.devices.set(name, slots[at]);
+    }
+    return slots;
   }
 
   #put(address: number, data: Uint8Array): void {

@@ -10,6 +10,7 @@ export class MachineDebugger implements DebugTarget, DebugHook {
   /** Runs monitor lines; set when the monitor is there. */
   monitorCommands: Monitor | null = null;
   #stopping = false;
+  #resuming = false;
 
   constructor(runner: Runner, port: DebugPort) {
     this.#runner = runner;
@@ -18,6 +19,8 @@ export class MachineDebugger implements DebugTarget, DebugHook {
     runner.observe((event) => {
       // Another one has stopped the machine.
       if (event.name === "STOP" && !this.#stopping) this.onStop?.({ kind: "interrupt", cpu: 0 });
+      // ... or lets it go on: from the instruction it stopped at.
+      if (event.name === "RESUME" && !this.#resuming) port.arm(new Array(port.cpus).fill("continue"));
     });
   }
 
@@ -66,7 +69,9 @@ export class MachineDebugger implements DebugTarget, DebugHook {
 
   resume(actions: readonly CpuAction[]): void {
     this.#port.arm(actions);
+    this.#resuming = true;
     this.#runner.cont();
+    this.#resuming = false;
   }
 
   interrupt(): void {

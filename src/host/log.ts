@@ -72,7 +72,11 @@ export function attachLog(options: LogOptions, simulation: Simulation, declarati
     if (options.traceFile !== undefined) {
       traceText = pino.destination({ fd: openOutput(options.traceFile, false), sync: true, minLength: 65_536 });
     }
-    const trace = new RegisterTrace(options.trace, declarations, (line) => traceText.write(`${line}\n`));
+    const who = () => {
+      const { initiator } = simulation;
+      return initiator === null ? "" : `CPU ${initiator.cpu} at ${initiator.pc()}`;
+    };
+    const trace = new RegisterTrace(options.trace, declarations, (line) => traceText.write(`${line}\n`), who);
     removers.push(simulation.reporter.observe(trace));
   }
   return {

@@ -287,7 +287,7 @@ export class Runner implements MachineControl {
     }
     if (this.debugHook?.paused() === true) return;
     const { script, maxTime } = this.#options;
-    if (script !== null && script.done && this.pendingInput === 0) this.#end({ code: EXIT_OK });
+    if (script?.done && this.pendingInput === 0) this.#end({ code: EXIT_OK });
     else if (simulation.now >= maxTime) {
       if (script === null) this.#end({ code: EXIT_OK });
       else this.#end({ code: EXIT_FAILED, message: `simulated time is up, still waiting for ${script.waitingFor}` });

@@ -5,7 +5,7 @@ import { InputError, parseFdt, printDts } from "../formats/index.ts";
 import { writeOutput } from "./files.ts";
 import { parseCommandLine } from "./options/parse.ts";
 import { version } from "./product.ts";
-import { describeDevice, deviceNames } from "./registers.ts";
+import { describeDevice, deviceNames, type RegisterFormat } from "./registers.ts";
 import { EXIT_OK } from "./runner.ts";
 import { buildMachine } from "./virt.ts";
 
@@ -46,7 +46,8 @@ export async function runVerb(
       const { output, ...formats } = options;
       const chosen = Object.keys(formats).filter((f) => formats[f] === true);
       if (chosen.length > 1) throw new InputError(`regs: --${chosen.join(" --")}: expected one format`);
-      const text = device === undefined ? deviceNames() : describeDevice(device, chosen[0] ?? "table");
+      const text =
+        device === undefined ? deviceNames() : describeDevice(device, (chosen[0] ?? "table") as RegisterFormat);
       print(text, output);
     });
   program

@@ -5,6 +5,7 @@ import { gunzipSync } from "node:zlib";
 import { PPI, VIRT_PARTS } from "../../platform/virt/board.ts";
 import type { LoaderOptions } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
+import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
 import { BREAK } from "../devices/pl011/index.ts";
 import { InputError } from "../formats/index.ts";
 import type { QtestDevice } from "../observe/index.ts";
@@ -17,9 +18,12 @@ import type { FlashImage, RunOptions } from "./options/run-options.ts";
 /** 2025-01-01T00:00:00Z: the date at power-on unless an option says otherwise, so that runs repeat. */
 const DEFAULT_DATE = 1_735_689_600;
 
-/** Builds the machine that the options describe; null where they only asked for its device tree, which is written then. */
-export function buildMachine(run: RunOptions): HostMachine | null {
-  const machine = createVirtMachine(virtOptions(run));
+/**
+ * Builds the machine that the options describe; null where they only asked for its device tree, which is written then. `code` is the compiled
+ * interpreter, where there is one already.
+ */
+export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachine | null {
+  const machine = createVirtMachine({ ...virtOptions(run), ...(code === undefined ? {} : { code }) });
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
@@ -28,6 +32,14 @@ export function buildMachine(run: RunOptions): HostMachine | null {
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
+  if (run.instructionTime !== undefined && run.instructionTime !== 1) {
+    throw new InputError(
+      "-icount: not supported by Armature: an instruction takes 1 ns; expected shift=0 or shift=auto",
+    );
+  }
+  if (!run.machine.treeRandomness) {
+    throw new InputError("-M dtb-randomness=off: not supported by Armature: the seeds come from -seed; expected on");
+  }
   const firmware =
     run.bios === undefined ? flashImage(run, 0) : image("-bios", findFirmware(run.bios, run.searchPaths));
   const kernel = run.kernel === undefined ? undefined : image("-kernel", run.kernel);
@@ -36,6 +48,7 @@ function virtOptions(run: RunOptions): VirtOptions {
     cpu: run.cpuModel as NonNullable<VirtOptions["cpu"]>,
     memory: run.memory,
     virtualization: run.machine.virtualization,
+    virtioLegacy: run.legacyVirtio,
     rtcBase: rtcBase(run.rtcBase),
     ...(run.seed === undefined ? {} : { seed: run.seed }),
     ...(firmware ? { firmware } : {}),
@@ -111,6 +124,7 @@ class VirtHost implements HostMachine {
   readonly debug;
   onPower: ((request: PowerRequest) => void) | null = null;
   readonly #writeBack: (() => void)[] = [];
+  readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
   constructor(machine: VirtMachine, run: RunOptions) {
     this.#machine = machine;
@@ -255,6 +269,7 @@ class VirtHost implements HostMachine {
     const { gic, cpus, devices } = this.#machine;
     return {
       watchInputs: (sink) => {
+        this.#gicWatchers.push(sink);
         for (const part of VIRT_PARTS) {
           const module = devices.get(part.name);
           for (const i of part.interrupts) {
@@ -273,10 +288,11 @@ class VirtHost implements HostMachine {
       watchOutputs: () => false,
       setInput: (list, pin, level) => {
         if (list !== null || !Number.isInteger(pin) || pin < 0 || pin >= SPIS + 32 * cpus.cpus.length) return false;
+        if (pin >= SPIS && (pin - SPIS) % 32 < 16) return false;
+        for (const watcher of this.#gicWatchers) watcher(pin, level !== 0);
         if (pin < SPIS) gic.spi(pin)(level !== 0);
         else {
           const intid = (pin - SPIS) % 32;
-          if (intid < 16) return false;
           gic.ppi(Math.floor((pin - SPIS) / 32), intid)(level !== 0);
         }
         return true;

@@ -20,7 +20,7 @@ export interface UserHostOptions {
 
 const ETH_ARP = 0x0806;
 const ETH_IPV4 = 0x0800;
-const MAC = new Uint8Array([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
+const MAC: readonly number[] = [0x52, 0x55, 0x0a, 0x00, 0x02, 0x02];
 const DHCP_MAGIC = 0x63825363;
 const LEASE_SECONDS = 86_400;
 

@@ -69,7 +69,8 @@ export function decodeAccess(declarations: Declarations, access: RegisterAccess)
     .filter((f) => (maskIn(register, f.name, word) & lanes) !== 0)
     .map((f) => {
       if (!access.write || register.fields[f.name]?.access !== "wo") return f;
-      return { ...f, value: extract(register.fields[f.name] as Field, word, placed) };
+      const value = extract(register.fields[f.name] as Field, word, placed);
+      return { ...f, value, before: value };
     });
   return { register: nameOf(register, access), word, fields };
 }
@@ -114,8 +115,16 @@ export class RegisterTrace implements Observer {
   readonly #tests: readonly ((module: string, register: string) => boolean)[];
   readonly #wanted = new Map<string, boolean>();
   readonly #line: (text: string) => void;
+  readonly #who: () => string;
 
-  constructor(patterns: readonly string[], declarations: Declarations, line: (text: string) => void) {
+  /** `who` names the initiator of the access under way, for the end of the line; empty where there is none. */
+  constructor(
+    patterns: readonly string[],
+    declarations: Declarations,
+    line: (text: string) => void,
+    who: () => string = () => "",
+  ) {
+    this.#who = who;
     this.#tests = patterns.map(compileRegisterGlob);
     this.#declarations = declarations;
     this.#line = line;
@@ -128,6 +137,8 @@ export class RegisterTrace implements Observer {
       wanted = this.#tests.some((t) => t(access.module, access.register));
       this.#wanted.set(key, wanted);
     }
-    if (wanted) this.#line(formatAccess(this.#declarations, access));
+    if (!wanted) return;
+    const who = this.#who();
+    this.#line(`${formatAccess(this.#declarations, access)}${who === "" ? "" : `  by ${who}`}`);
   }
 }

@@ -3,8 +3,10 @@
  * be saved and restored. Notification follows IEEE 1666-2011 clause 5.10: at most one notification is pending, and the
  * earliest wins. An event may carry an action, the cheap primitive of device models; processes may be sensitive to it.
  */
+
+import type { MethodProcess } from "./method.ts";
 import type { Module } from "./module.ts";
-import type { MethodProcess, Process } from "./process.ts";
+import type { Process } from "./process.ts";
 import type { Simulation } from "./simulation.ts";
 import { SnapshotError, type StatePart, type StateValue } from "./state.ts";
 import type { ThreadProcess } from "./thread.ts";
@@ -25,12 +27,10 @@ export class Event implements StatePart {
   position = -1;
   /** Runs whenever the event fires. */
   readonly action: (() => void) | null;
-  /** The first process declared statically sensitive, if a method and alone; further ones are in `waiters`. */
-  method: MethodProcess | null = null;
+  /** The only method statically sensitive, or the process whose time-out this event is; others are in `waiters`. */
+  target: Process | null = null;
   /** Processes sensitive to this event; the kernel's own. */
   waiters: Waiters | null = null;
-  /** The process whose time-out this event is; the kernel's own. */
-  timeoutOf: Process | null = null;
   /** The pending instant in two words of 32 bits, the lower one signed; the queue's own. */
   low = 0;
   high = 0;
@@ -60,7 +60,8 @@ export class Event implements StatePart {
   }
   /** The pending instant, or NEVER. */
   get deadline(): Time {
-    return this.position === -1 ? NEVER : this.high * 4294967296 + (this.low >>> 0);
+    if (this.position < 0) return this.position === -1 ? NEVER : this.simulation.instant;
+    return this.high * 4294967296 + (this.low >>> 0);
   }
   get pending(): boolean {
     return this.position !== -1;
@@ -101,9 +102,8 @@ export class Event implements StatePart {
 
   /** Makes the sensitive processes runnable; the kernel calls it after the action. Order as in SystemC 2.3.4. */
   trigger(): void {
-    const { method, timeoutOf, waiters } = this;
-    if (method !== null) method.triggerStatic();
-    if (timeoutOf !== null) timeoutOf.triggerDynamic(this);
+    const { target, waiters } = this;
+    if (target !== null) target.triggerBy(this);
     if (waiters === null) return;
     const methods = waiters.staticMethods;
     for (let i = methods.length - 1; i >= 0; i--) (methods[i] as MethodProcess).triggerStatic();

@@ -9,8 +9,10 @@
  *    notified first); then 2 again, until nothing is left to do at this instant.
  */
 import type { Event } from "./event.ts";
-import type { MethodProcess, Process } from "./process.ts";
+import type { MethodProcess } from "./method.ts";
+import type { Process } from "./process.ts";
 import { TimedQueue } from "./queue.ts";
+import { Runnable } from "./runnable.ts";
 import type { ThreadProcess } from "./thread.ts";
 import { NEVER, type Time } from "./time.ts";
 
@@ -52,6 +54,8 @@ export class Kernel {
   protected actions: (Event | null)[] = [];
   protected actionCount = 0;
   #mixed = false;
+  /** Those of them, and of the round under way, that have not been cancelled. */
+  #actionsPending = 0;
   /** The notification phase under way: the actions taken, and the place of the next. */
   protected round: (Event | null)[] = [];
   protected roundAt = 0;
@@ -62,12 +66,8 @@ export class Kernel {
   protected deltaEvents = 0;
   protected updates: Updatable[] = [];
   #spareUpdates: Updatable[] = [];
-  #methods: Process | null = null;
-  #lastMethod: Process | null = null;
-  #methodsDue: Process | null = null;
-  #threads: Process | null = null;
-  #lastThread: Process | null = null;
-  #threadsDue: Process | null = null;
+  protected readonly methods = new Runnable<MethodProcess>();
+  protected readonly threads = new Runnable<ThreadProcess>();
   /** Something to do at this instant was added since it was last found idle. */
   #work = false;
   #horizon: Time = NEVER;
@@ -86,7 +86,7 @@ export class Kernel {
   /** Puts the event at `time`, replacing a pending notification. Called by `Event`. */
   schedule(event: Event, time: Time): void {
     if (time < this.now) time = this.now;
-    if (time > this.#instant) {
+    if (time > (this.#running ? this.#instant : this.now)) {
       if (time >= NEVER) {
         this.unschedule(event);
         return;
@@ -109,8 +109,6 @@ export class Kernel {
       if (event.position < -1 && event.action === null) return;
       this.unschedule(event);
     }
-    event.low = this.now | 0;
-    event.high = Math.floor(this.now / 4294967296);
     this.#work = true;
     if (event.action === null) {
       event.position = -2 - this.deltaEvents;
@@ -118,6 +116,7 @@ export class Kernel {
       return;
     }
     event.sequence = this.sequence++;
+    this.#actionsPending++;
     event.position = -2 - this.actionCount;
     if (this.actionCount > 0 && (this.actions[this.actionCount - 1]?.priority ?? NEVER) !== event.priority) {
       this.#mixed = true;
@@ -147,17 +146,17 @@ export class Kernel {
         this.deltas[at] = last;
         last.position = position;
       }
-    } else if (this.actions[at] === event) {
-      this.actions[at] = null;
     } else {
-      this.round[at] = null;
+      this.#actionsPending--;
+      if (this.actions[at] === event) this.actions[at] = null;
+      else this.round[at] = null;
     }
   }
 
   /** Immediate notification; see `Event.notify`. */
   notifyImmediately(event: Event): void {
     this.unschedule(event);
-    if (event.waiters !== null && !this.initialized) {
+    if ((event.target ?? event.waiters) !== null && !this.initialized) {
       throw new Error(`${event.fullName}: immediate notification before the simulation has started`);
     }
     if (event.action !== null) {
@@ -179,15 +178,17 @@ export class Kernel {
 
   #pendingNow(): boolean {
     return (
-      this.#methods !== null ||
-      this.#threads !== null ||
-      this.#methodsDue !== null ||
-      this.#threadsDue !== null ||
+      !this.methods.empty ||
+      !this.threads.empty ||
       this.deltaEvents > 0 ||
-      this.actionCount > 0 ||
-      this.roundAt < this.roundCount ||
+      this.#actionsPending > 0 ||
       this.updates.length > 0
     );
+  }
+
+  /** The scheduler's own instant: `now`, unless an initiator has run ahead of it. */
+  get instant(): Time {
+    return this.#running ? this.#instant : this.now;
   }
 
   /** An initiator running ahead stops here at the latest: the next event, or the end of `run`. */
@@ -209,20 +210,12 @@ export class Kernel {
   }
 
   enqueueMethod(method: MethodProcess): void {
-    method.runnable = true;
-    method.next = null;
-    if (this.#lastMethod === null || this.#methods === null) this.#methods = method;
-    else this.#lastMethod.next = method;
-    this.#lastMethod = method;
+    this.methods.push(method);
     this.#work = true;
   }
 
   enqueueThread(thread: ThreadProcess): void {
-    thread.runnable = true;
-    thread.next = null;
-    if (this.#lastThread === null || this.#threads === null) this.#threads = thread;
-    else this.#lastThread.next = thread;
-    this.#lastThread = thread;
+    this.threads.push(thread);
     this.#work = true;
   }
 
@@ -233,9 +226,7 @@ export class Kernel {
 
   /** The thread runs as the next thread of this or the coming evaluation phase. */
   enqueueNext(thread: ThreadProcess): void {
-    thread.runnable = true;
-    thread.next = this.#threadsDue;
-    this.#threadsDue = thread;
+    this.threads.pushNext(thread);
     this.#work = true;
   }
 
@@ -251,23 +242,8 @@ export class Kernel {
   }
 
   removeRunnable(target: Process): void {
-    if (!target.runnable) return;
-    target.runnable = false;
-    for (const head of [this.#methods, this.#methodsDue, this.#threads, this.#threadsDue]) {
-      let before: Process | null = null;
-      for (let p = head; p !== null; before = p, p = p.next) {
-        if (p !== target) continue;
-        if (before !== null) before.next = p.next;
-        else if (head === this.#methodsDue) this.#methodsDue = p.next;
-        else if (head === this.#threadsDue) this.#threadsDue = p.next;
-        else if (head === this.#methods) this.#methods = p.next;
-        else this.#threads = p.next;
-        if (p === this.#lastMethod) this.#lastMethod = before;
-        if (p === this.#lastThread) this.#lastThread = before;
-        p.next = null;
-        return;
-      }
-    }
+    if (target.isThread) this.threads.remove(target as ThreadProcess);
+    else this.methods.remove(target as MethodProcess);
   }
 
   requestUpdate(channel: Updatable): void {
@@ -275,18 +251,9 @@ export class Kernel {
     this.#work = true;
   }
 
-  /** The runnable processes in the order in which they would run. */
-  protected runnableProcesses(threads: boolean): Process[] {
-    const list: Process[] = [];
-    const [due, queued] = threads ? [this.#threadsDue, this.#threads] : [this.#methodsDue, this.#methods];
-    for (let p = due; p !== null; p = p.next) list.push(p);
-    for (let p = queued; p !== null; p = p.next) list.push(p);
-    return list;
-  }
-
   /** Empties every list of this instant, for a restore. */
   protected clearInstant(): void {
-    for (const p of [...this.runnableProcesses(false), ...this.runnableProcesses(true)]) this.removeRunnable(p);
+    for (const p of [...this.methods.inOrder(), ...this.threads.inOrder()]) this.removeRunnable(p);
     while (this.deltaEvents > 0) this.unschedule(this.deltas[0] as Event);
     for (const event of [
       ...this.actions.slice(0, this.actionCount),
@@ -415,7 +382,7 @@ export class Kernel {
   /** Evaluation, update, delta notification. Returns false when the run is over. */
   #deltaCycle(): boolean {
     let ran = false;
-    if (this.#methods !== null || this.#threads !== null || this.#methodsDue !== null || this.#threadsDue !== null) {
+    if (!this.methods.empty || !this.threads.empty) {
       ran = true;
       this.#horizon = UNASKED;
       this.#evaluate();
@@ -429,29 +396,20 @@ export class Kernel {
   }
 
   #evaluate(): void {
+    const { methods, threads } = this;
     this.evaluating = true;
     do {
-      if (this.#methodsDue === null) {
-        this.#methodsDue = this.#methods;
-        this.#methods = null;
-      }
-      for (let p = this.#methodsDue; p !== null; p = this.#methodsDue) {
-        this.#methodsDue = p.next;
-        p.runnable = false;
+      methods.begin();
+      for (let p = methods.take(); p !== null; p = methods.take()) {
         this.current = p;
-        (p as MethodProcess).run();
+        p.run();
       }
-      if (this.#threadsDue === null) {
-        this.#threadsDue = this.#threads;
-        this.#threads = null;
-      }
-      for (let p = this.#threadsDue; p !== null; p = this.#threadsDue) {
-        this.#threadsDue = p.next;
-        p.runnable = false;
+      threads.begin();
+      for (let p = threads.take(); p !== null; p = threads.take()) {
         this.current = p;
-        (p as ThreadProcess).run();
+        p.run();
       }
-    } while (this.#methods !== null || this.#threads !== null);
+    } while (!methods.empty || !threads.empty);
     this.current = null;
     this.evaluating = false;
   }
@@ -473,6 +431,7 @@ export class Kernel {
       if (!event) continue;
       this.round[this.roundAt - 1] = null;
       event.position = -1;
+      this.#actionsPending--;
       this.#act(event, event.action as () => void);
       event.trigger();
       if (this.#halted) return false;

@@ -5,7 +5,8 @@
 import { Event } from "./event.ts";
 import type { StateHash } from "./hash.ts";
 import { Line } from "./line.ts";
-import { MethodProcess, type ProcessOptions } from "./process.ts";
+import { MethodProcess } from "./method.ts";
+import type { ProcessOptions } from "./process.ts";
 import type { GuestError } from "./report.ts";
 import { Signal, type SignalValue, type WriterPolicy } from "./signal.ts";
 import type { Simulation } from "./simulation.ts";
@@ -45,6 +46,11 @@ export class Module {
     if (this.#parts.has(name)) throw new Error(`${this.fullName}: two parts of state are named "${name}"`);
     this.#parts.set(name, part);
     return part;
+  }
+
+  /** The parts of state by name. */
+  get parts(): ReadonlyMap<string, StatePart> {
+    return this.#parts;
   }
 
   /** Declares an event; `action`, when given, runs whenever it fires. */

@@ -1,14 +1,14 @@
 /**
- * Processes (IEEE 1666-2011 clause 5.2): what method and thread processes share, and method processes. A process is a
- * part of its module. It runs when an event of its static sensitivity fires or, after `nextTrigger` or a thread's wait,
+ * Processes (IEEE 1666-2011 clause 5.2): what method and thread processes share. A process is a part of its module. It runs when an event of its static sensitivity fires or, after `nextTrigger` or a thread's wait,
  * when the dynamic one is met. The rules and the order are those of SystemC 2.3.4; `docs/sim.md` lists them.
  */
 import { Event, Waiters } from "./event.ts";
 import type { StateHash } from "./hash.ts";
+import type { MethodProcess } from "./method.ts";
 import type { Module } from "./module.ts";
 import type { Signal } from "./signal.ts";
 import type { Simulation } from "./simulation.ts";
-import { hashState, SnapshotError, type StatePart, type StateValue } from "./state.ts";
+import { SnapshotError, type StatePart, type StateValue } from "./state.ts";
 import { type Changing, Cycles, EventList, eventOf, TimedWait, type Wait } from "./wait.ts";
 
 /** A reset of a process: active while `signal` has the value `level`. */
@@ -74,11 +74,11 @@ export abstract class Process implements StatePart {
   waitKind = STATIC;
   /** A trigger does more than to make the process runnable: disabled, suspended, or triggers still to be skipped. */
   held = false;
+  readonly timeout: Event;
   /** A run does more than to run the body: a reset or a kill is due, or resets are declared. */
-  special: boolean;
+  special = false;
   /** A method's body. */
   readonly body: ((self: MethodProcess) => void) | null;
-  readonly timeout: Event;
   waitEvent: Event | null = null;
   waitTimed = false;
   /** True when the wait that led to this run ended by its time-out. */
@@ -117,7 +117,7 @@ export abstract class Process implements StatePart {
     this.dontInitialize = options.dontInitialize ?? false;
     this.staticEvents = [...new Set((options.sensitive ?? []).map(eventOf))];
     this.timeout = new Event(owner, `${name}.timeout`);
-    this.timeout.timeoutOf = this;
+    this.timeout.target = this;
     this.#watchResets();
   }
 
@@ -155,6 +155,12 @@ export abstract class Process implements StatePart {
   protected attach(): void {
     for (const event of this.staticEvents) this.addStatic(event);
     this.simulation.registerProcess(this);
+  }
+
+  /** The event, whose `target` this is, fired. */
+  triggerBy(event: Event): void {
+    if (event === this.timeout) this.triggerDynamic(event);
+    else this.triggerStatic();
   }
 
   triggerStatic(): void {
@@ -443,17 +449,12 @@ export abstract class Process implements StatePart {
     this.derive();
   }
 
+  /** The time-out is hashed with the queue. */
   hash(hash: StateHash): void {
-    hash
-      .text(this.flags())
-      .word(this.waitKind)
-      .word(this.waitTimed ? 1 : 0)
-      .word(this.waitCount);
-    hash.word(this.skip).word(this.throwing);
-    hashState(
-      hash,
-      this.#waitingFor().map((e) => e.fullName),
-    );
+    hash.text(this.flags()).word(this.skip).word(this.throwing).word(this.waitKind);
+    if (this.waitKind === STATIC) return;
+    hash.word(this.waitTimed ? 1 : 0).word(this.waitKind === ALL ? this.waitCount : 0);
+    for (const event of this.#waitingFor()) hash.text(event.fullName);
   }
 
   protected flags(): string {
@@ -484,67 +485,6 @@ export abstract class Process implements StatePart {
   reset(): void {
     this.initialState();
     if (this.simulation.initialized && !this.dontInitialize) this.enqueue();
-  }
-}
-
-export class MethodProcess extends Process {
-  override readonly isThread = false;
-
-  /** `body` runs from start to end whenever the process is triggered. */
-  constructor(owner: Module, name: string, body: (self: MethodProcess) => void, options: ProcessOptions = {}) {
-    super(owner, name, options, body);
-    this.attach();
-  }
-
-  /**
-   * Within its own run: triggers the process next by this instead of its static sensitivity, once; the last call counts.
-   * Without arguments the static sensitivity counts again.
-   */
-  nextTrigger(on?: Wait): void {
-    if (this.simulation.current !== this) throw new Error(`${this.fullName}: nextTrigger outside its own run`);
-    this.clearWait();
-    this.startWait(on);
-  }
-
-  override run(): void {
-    if (this.special) this.enterFromStart();
-    try {
-      (this.body as (self: MethodProcess) => void)(this);
-    } catch (error) {
-      this.#caught(error);
-    }
-  }
-
-  #caught(error: unknown): void {
-    if (!(error instanceof Unwind) || error.target !== this) throw error;
-    if (error.isReset) this.run();
-    else this.end();
-  }
-
-  protected override enqueue(): void {
-    this.simulation.enqueueMethod(this);
-  }
-  protected override restart(): void {
-    this.simulation.removeRunnable(this);
-    this.simulation.runNow(this);
-  }
-  protected override dynamicWaiters(event: Event): Process[] {
-    return waitersOf(event).dynamicMethods;
-  }
-  protected override addStatic(event: Event): void {
-    const methods = event.waiters?.staticMethods ?? [];
-    if (event.method === null && methods.length === 0) {
-      event.method = this;
-      return;
-    }
-    const list = waitersOf(event).staticMethods;
-    if (event.method !== null) list.push(event.method);
-    event.method = null;
-    list.push(this);
-  }
-  protected override removeStatic(event: Event): void {
-    if (event.method === this) event.method = null;
-    else if (event.waiters !== null) remove(event.waiters.staticMethods, this);
   }
 }
 

@@ -133,6 +133,7 @@ export class Signal<T extends SignalValue> implements StatePart, Updatable {
     }
     this.#value = saved.value as T;
     this.#next = saved.next as T;
+    this.#writer = null;
     this.#requested = false;
     this.#stamp = saved.event === true ? this.owner.simulation.changeStamp : -1;
   }

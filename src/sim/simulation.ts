@@ -5,8 +5,9 @@
 import { type Event, Waiters } from "./event.ts";
 import { StateHash } from "./hash.ts";
 import { Kernel } from "./kernel.ts";
+import type { MethodProcess } from "./method.ts";
 import type { Module } from "./module.ts";
-import type { MethodProcess, Process } from "./process.ts";
+import type { Process } from "./process.ts";
 import { Random } from "./random.ts";
 import { type Initiator, Reporter } from "./report.ts";
 import { Signal, type SignalValue } from "./signal.ts";
@@ -108,8 +109,8 @@ export class Simulation extends Kernel {
       round: this.notifying ? names(this.round.slice(this.roundAt, this.roundCount)) : null,
       actions: names(this.actions.slice(0, this.actionCount)),
       deltas: names(this.deltas.slice(0, this.deltaEvents)),
-      methods: names(this.runnableProcesses(false)),
-      threads: names(this.runnableProcesses(true)),
+      methods: names(this.methods.inOrder()),
+      threads: names(this.threads.inOrder()),
       updates: names(this.updates),
       waiting,
     };

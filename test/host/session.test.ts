@@ -181,6 +181,31 @@ describe("how a run ends", () => {
   });
 });
 
+describe("time", () => {
+  it("-icount sleep=on: idle time is host time; sleep=off: it takes none", async () => {
+    const run = async (sleep: string) => {
+      const machine = new StubMachine(true);
+      const begin = performance.now();
+      await scripted(machine, "--max-time", "0.3", "-icount", `sleep=${sleep}`);
+      expect(machine.simulation.now).toBe(3_000_000_000);
+      return performance.now() - begin;
+    };
+    expect(await run("on")).toBeGreaterThan(250);
+    const hour = new StubMachine(true);
+    const begin = performance.now();
+    await scripted(hour, "--max-time", "3600", "-icount", "sleep=off");
+    expect(performance.now() - begin).toBeLessThan(10_000);
+  });
+
+  it("a script runs as fast as it can, whoever is connected", async () => {
+    const machine = new StubMachine(true);
+    const begin = performance.now();
+    const socket = `unix:${join(directory, "q")},server=on,wait=off`;
+    expect((await scripted(machine, "-qmp", socket, "--max-time", "100", "--expect", "never")).code).toBe(1);
+    expect(performance.now() - begin).toBeLessThan(10_000);
+  });
+});
+
 describe("sockets", () => {
   it("a serial port on a Unix socket that waits for its client", async () => {
     const path = join(directory, "serial");

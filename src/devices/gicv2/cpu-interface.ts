@@ -102,14 +102,14 @@ export class CpuInterface {
     return left <= 0 ? 0 : left >= 32 ? -1 : (1 << left) - 1;
   }
 
-  /** The group priority of a priority: what takes part in preemption (IHI 0048B 3.3.3, tables 3-2 and 3-3). */
-  groupPriority(cpu: number, priority: number, group: number): number {
+  /** The bits of a priority that take part in preemption (IHI 0048B 3.3.3, tables 3-2 and 3-3). */
+  groupMask(cpu: number, group: number): number {
     const { control, binaryPoint, aliasedBinaryPoint } = this.state;
     const point =
       group === 1 && ((control[cpu] as number) & CBPR) === 0
         ? (aliasedBinaryPoint[cpu] as number) - 1
         : (binaryPoint[cpu] as number);
-    return priority & (0xff << (point + 1));
+    return -1 << (point + 1);
   }
 
   /** The highest-priority pending interrupt if it may be signalled now (4.4.4), else NOTHING (SPURIOUS in its low bits). */
@@ -121,7 +121,9 @@ export class CpuInterface {
     const priority = key >>> 10;
     if (((this.state.control[cpu] as number) & (1 << group)) === 0) return SPURIOUS;
     if (priority >= (this.state.priorityMask[cpu] as number)) return SPURIOUS;
-    return this.groupPriority(cpu, priority, group) < (this.#running[cpu] as number) ? key : SPURIOUS;
+    // Where the groups' binary points differ, the pending interrupt's decides about both sides.
+    const mask = this.groupMask(cpu, group);
+    return (priority & mask) < ((this.#running[cpu] as number) & mask) ? key : SPURIOUS;
   }
 
   /** To be called when the highest-priority pending interrupt, or a register here, has changed. */
@@ -159,7 +161,7 @@ export class CpuInterface {
   /** The effect of reading IAR, `id` being the interrupt that the read gave. */
   acknowledge(cpu: number, id: number): void {
     const group = this.#source.group(cpu, id);
-    const priority = this.groupPriority(cpu, this.#source.highest(cpu) >>> 10, group);
+    const priority = (this.#source.highest(cpu) >>> 10) & this.groupMask(cpu, group);
     const level = priority >>> (this.minimumBinaryPoint + 1);
     const active = group === 1 && !this.#shared ? this.state.activeGroup1 : this.state.activeGroup0;
     const at = cpu * APRS + (level >>> 5);

@@ -4,14 +4,15 @@
  *
  * Modelled: SGIs, PPIs and SPIs, level and edge; priorities, preemption, binary points; Groups 0 and 1 with FIQ; priority drop and
  * deactivation apart; active priorities; the Security Extensions (optional), with GICD_NSACR and both views of each register.
- * Not modelled: interrupt bypass (no legacy inputs on any board), CFGSDISABLE (no lockable SPIs). The virtualization registers
- * (GICH, GICV) are not here; `CpuInterface` is written to serve GICV too.
+ * Not modelled: interrupt bypass (no legacy inputs on any board), CFGSDISABLE (no lockable SPIs). The virtualization frames
+ * (GICH, GICV) are a module of their own, `GicVirtualization`.
  *
  * Choices where the architecture leaves one:
  * - SGIs are always enabled. PPIs can be configured as level or edge, a bank a CPU (as on QEMU's `virt`; a GIC-400 has them fixed).
  * - Of several requesters of one SGI the lowest CPU number is acknowledged first; the SGI has one active state, so that a
  *   second requester waits until the first is deactivated.
  * - Equal priorities: the lowest INTID first.
+ * - Where the groups' binary points differ, preemption compares the bits that the pending interrupt's binary point leaves.
  * - GICC_HPPIR does not look at GICC_PMR or the running priority; a group disabled in GICC_CTLR hides its interrupt.
  * - A change of GICD_ICFGR, GICD_IGROUPR or GICD_ITARGETSR takes effect at once, also while the interrupt is enabled or pending.
  * - GICC_EOIR of a Group 1 interrupt with AckCtl 0 (UNPREDICTABLE) works, and is recorded. With nothing active, or of an interrupt
@@ -144,6 +145,11 @@ export class Gicv2 extends Module {
       this.onInput?.(id, level, cpu);
       this.#distributor.input(cpu, id, level);
     };
+  }
+
+  /** Ends the active state of interrupt `id`, as the virtual CPU interface does for interrupts of the hardware (5.2.2). */
+  deactivate(cpu: number, id: number): void {
+    this.#distributor.deactivate(id, cpu);
   }
 
   protected override onReset(): void {

@@ -1,2 +1,3 @@
+export * from "./options.ts";
 export * from "./pl011.ts";
 export * from "./registers.ts";

@@ -18,30 +18,19 @@
 import { RegisterBank } from "../../registers/index.ts";
 import { Frequency, type LineSink, Module, type Simulation, type Time } from "../../sim/index.ts";
 import * as F from "./fields.ts";
+import { BREAK, type Pl011Options } from "./options.ts";
 import { PL011 } from "./registers.ts";
-import { dmaRequests, inputPins, intraChipOutputs, modemInterrupts, modemStatus, requestToSend } from "./signals.ts";
+import { Settings } from "./settings.ts";
+import {
+  dmaRequests,
+  drive,
+  inputPins,
+  intraChipOutputs,
+  modemInterrupts,
+  modemOutputs,
+  modemStatus,
+} from "./signals.ts";
 import { BREAK_FRAME, IDLE, powerOnState } from "./state.ts";
-
-/** Flags of `receive`: what the receiver found wrong with the character. They stand as in UARTDR[10:8]. */
-export const FRAMING_ERROR = 1;
-export const PARITY_ERROR = 2;
-export const BREAK = 4;
-
-export interface Pl011Options {
-  /** Frequency of UARTCLK in Hz; 24 MHz unless given. */
-  readonly uartclk?: number;
-  /**
-   * "baud" (the default): a character takes its bits' time at the programmed rate. "immediate": it leaves within the write, at
-   * any divisor, as over a line of infinite speed; each character then counts as a passage through the transmit trigger level.
-   */
-  readonly pacing?: "baud" | "immediate";
-  /**
-   * What a UART does that no guest has set up since reset. "disabled" (the default): nothing, as the manual has it. "enabled": until
-   * UARTCR is first written it sends and receives, and until UARTLCR_H is first written characters have eight bits. Software made
-   * for QEMU's machines relies on it. Its first use is reported as a guest error.
-   */
-  readonly unconfigured?: "disabled" | "enabled";
-}
 
 export class Pl011 extends Module {
   readonly registers: RegisterBank<typeof PL011>;
@@ -81,7 +70,7 @@ export class Pl011 extends Module {
   /** Counts quarters of UARTCLK cycles: a bit is 64 * UARTIBRD + UARTFBRD of them (3.3.6). */
   readonly #quarters: Frequency;
   readonly #immediate: boolean;
-  readonly #tolerant: boolean;
+  readonly #settings: Settings;
   readonly #frameEnd = this.event("frameEnd", () => this.#endFrame());
   readonly #receiveTimeout = this.event("receiveTimeout", () => {
     this.#state.raw |= F.INT_RT;
@@ -94,13 +83,14 @@ export class Pl011 extends Module {
   /** Guards `#update` against its own consequences; never set between events. */
   #updating = false;
   #again = false;
+  /** The levels that the lines were last given, or -1. */
+  #driven = -1;
 
   /** Throws RangeError for a clock that is no whole number of Hz up to 2.5 GHz. */
   constructor(parent: Module | Simulation, name: string, options: Pl011Options = {}) {
     super(parent, name);
     this.#quarters = new Frequency(4 * (options.uartclk ?? 24_000_000));
     this.#immediate = options.pacing === "immediate";
-    this.#tolerant = options.unconfigured === "enabled";
     const s = this.#state;
     this.registers = this.part(
       "registers",
@@ -143,20 +133,20 @@ export class Pl011 extends Module {
           },
         },
         UARTITOP: {
-          get: () => (this.#testing ? s.testOutputs : this.#outputs() | (s.testOutputs & 0x3f)),
+          get: () => (this.#settings.testing ? s.testOutputs : this.#outputs() | (s.testOutputs & 0x3f)),
           onWrite: (written, mask) => {
             s.testOutputs = (s.testOutputs & ~mask) | (written & 0xffff);
             this.#update();
           },
         },
         UARTTDR: {
-          get: () => (this.#testFifo && s.txCount > 0 ? (s.tx[s.txHead] as number) : 0),
+          get: () => (this.#settings.testFifo && s.txCount > 0 ? (s.tx[s.txHead] as number) : 0),
           onRead: () => {
-            if (this.#testFifo && s.txCount > 0) this.#popTransmit();
+            if (this.#settings.testFifo && s.txCount > 0) this.#popTransmit();
             this.#update();
           },
           onWrite: (written, mask) => {
-            if (this.#testFifo && (mask & 0xff) !== 0) this.#push(written & 0x7ff);
+            if (this.#settings.testFifo && (mask & 0xff) !== 0) this.#push(written & 0x7ff);
             this.#update();
           },
         },
@@ -164,17 +154,18 @@ export class Pl011 extends Module {
     );
     this.#values = this.registers.values;
     this.#slot = this.registers.slot;
+    this.#settings = new Settings(this.registers, s, options.unconfigured === "enabled");
     this.#update();
   }
 
   /** How many characters the receiver takes before it overruns; 0 while it is disabled or looped back. */
   get receiveSpace(): number {
-    return this.#receiving && !this.#loopback ? this.#depth - this.#state.rxCount : 0;
+    return this.#settings.receiving && !this.#settings.loopback ? this.#settings.depth - this.#state.rxCount : 0;
   }
 
   /** Ticks that a character takes on the line as it is set up; 0 while the divisor is invalid. */
   get frameTime(): Time {
-    return this.#quarters.timeOf(this.#frameBits() * this.#divisor);
+    return this.#quarters.timeOf(this.#settings.frameBits * this.#settings.divisor);
   }
 
   /**
@@ -183,69 +174,23 @@ export class Pl011 extends Module {
    * which is recorded for the guest, or because the receiver is disabled or looped back.
    */
   receive(byte: number, flags = 0): boolean {
-    if (!this.#receiving || this.#loopback) return false;
+    if (!this.#settings.receiving || this.#settings.loopback) return false;
     const taken = this.#arrive(byte, flags);
-    // A sender within the same instant has to see the flow control before its next character, also inside an update.
-    this.#driveRequestToSend();
+    if (this.#updating) {
+      // A sender within the same instant has to see the flow control before its next character.
+      this.#driven = -1;
+      this.nUARTRTS.set((this.#levels() & 0x08) !== 0);
+    }
     this.#update();
     return taken;
   }
 
   protected override onReset(): void {
+    this.#driven = -1;
     this.#update();
   }
-
-  // Configuration
-
-  get #control(): number {
-    return this.#values[this.#slot.UARTCR] as number;
-  }
-  get #fifos(): boolean {
-    return ((this.#values[this.#slot.UARTLCR_H] as number) & F.LCR_FEN) !== 0;
-  }
-  get #depth(): number {
-    return this.#fifos ? F.FIFO_DEPTH : 1;
-  }
-  get #loopback(): boolean {
-    return (this.#control & F.CR_LBE) !== 0;
-  }
-  get #testing(): boolean {
-    return ((this.#values[this.#slot.UARTTCR] as number) & F.TCR_ITEN) !== 0;
-  }
-  get #testFifo(): boolean {
-    return ((this.#values[this.#slot.UARTTCR] as number) & F.TCR_TESTFIFO) !== 0;
-  }
-  get #unconfigured(): boolean {
-    return this.#tolerant && !this.#state.controlWritten;
-  }
-  get #transmitting(): boolean {
-    const on = F.CR_UARTEN | F.CR_TXE;
-    return (this.#control & on) === on || this.#unconfigured;
-  }
-  get #receiving(): boolean {
-    const on = F.CR_UARTEN | F.CR_RXE;
-    return (this.#control & on) === on || this.#unconfigured;
-  }
-  /** Fill level of the receive FIFO from which on UARTRXINTR, UARTRXDMABREQ and nUARTRTS react. */
-  get #receiveLevel(): number {
-    return this.#fifos ? (F.FIFO_LEVELS[((this.#values[this.#slot.UARTIFLS] as number) >> 3) & 7] as number) : 1;
-  }
-  get #transmitLevel(): number {
-    return this.#fifos ? (F.FIFO_LEVELS[(this.#values[this.#slot.UARTIFLS] as number) & 7] as number) : 0;
-  }
-  /** The divisor in 1/64, or 0 where it is invalid: integer part 0, or above 65535 (3.3.6). */
-  get #divisor(): number {
-    const d = this.#state.divisor;
-    return d < 64 || d > 0xffff * 64 ? 0 : d;
-  }
-  get #dataBits(): number {
-    const s = this.#state;
-    return this.#tolerant && !s.lineWritten ? 8 : 5 + ((s.line >> 5) & 3);
-  }
-  /** Start, data, parity and stop bits (2.4.5). */
-  #frameBits(): number {
-    const line = this.#state.line;
-    return 2 + this.#dataBits + ((line & F.LCR_PEN) !== 0 ? 1 : 0) + ((line & F.LCR_STP2) !== 0 ? 1 : 0);
+  protected override onRestore(): void {
+    this.#driven = -1;
   }
 
   // Guest accesses
@@ -256,7 +201,7 @@ export class Pl011 extends Module {
       this.#remark("UARTDR", "sequence", "3.3.1", false, "read of an empty receive FIFO");
       return;
     }
-    const level = this.#receiveLevel;
+    const level = this.#settings.receiveLevel;
     s.rsr = (s.rsr & F.RSR_OE) | (((s.rx[s.rxHead] as number) >> 8) & F.RSR_ERRORS);
     s.rxHead = (s.rxHead + 1) % F.FIFO_DEPTH;
     s.rxCount--;
@@ -270,17 +215,17 @@ export class Pl011 extends Module {
 
   #writeData(byte: number): void {
     const s = this.#state;
-    if (s.txCount >= this.#depth) {
+    if (s.txCount >= this.#settings.depth) {
       this.#remark("UARTDR", "sequence", "3.3.3", true, "write to a full transmit FIFO: the character is lost");
       return;
     }
-    if (this.#unconfigured && !s.toleranceReported) {
+    if (this.#settings.unconfigured && !s.toleranceReported) {
       s.toleranceReported = true;
       this.#remark("UARTDR", "sequence", "3.3.8", true, "character sent by a UART that was never enabled");
     }
     s.tx[(s.txHead + s.txCount) % F.FIFO_DEPTH] = byte;
     s.txCount++;
-    if (s.txCount > this.#transmitLevel) s.raw &= ~F.INT_TX;
+    if (s.txCount > this.#settings.transmitLevel) s.raw &= ~F.INT_TX;
     this.#update();
   }
 
@@ -319,7 +264,7 @@ export class Pl011 extends Module {
 
   #checkDisabled(register: "UARTIBRD" | "UARTFBRD" | "UARTLCR_H", before: number): void {
     const now = this.#values[this.#slot[register]] as number;
-    if (now === before || (this.#control & F.CR_UARTEN) === 0) return;
+    if (now === before || (this.#settings.control & F.CR_UARTEN) === 0) return;
     this.#remark(register, "sequence", "3.3.7", true, "must not be changed while the UART is enabled", now);
   }
 
@@ -328,8 +273,8 @@ export class Pl011 extends Module {
     return (
       s.modem |
       (s.txCount === 0 ? F.FR_TXFE : 0) |
-      (s.rxCount >= this.#depth ? F.FR_RXFF : 0) |
-      (s.txCount >= this.#depth ? F.FR_TXFF : 0) |
+      (s.rxCount >= this.#settings.depth ? F.FR_RXFF : 0) |
+      (s.txCount >= this.#settings.depth ? F.FR_TXFF : 0) |
       (s.rxCount === 0 ? F.FR_RXFE : 0) |
       (s.txCount > 0 || (s.shift !== IDLE && s.shift !== BREAK_FRAME) ? F.FR_BUSY : 0)
     );
@@ -340,14 +285,14 @@ export class Pl011 extends Module {
   #arrive(byte: number, flags: number): boolean {
     const parity = (this.#state.line & F.LCR_PEN) !== 0;
     const errors = flags & (parity ? 7 : 5);
-    const data = (errors & BREAK) !== 0 ? 0 : byte & ((1 << this.#dataBits) - 1);
+    const data = (errors & BREAK) !== 0 ? 0 : byte & ((1 << this.#settings.dataBits) - 1);
     return this.#push(data | (errors << 8));
   }
 
   /** Puts a character with its errors in bits 10:8 into the receive FIFO; false for an overrun. */
   #push(entry: number): boolean {
     const s = this.#state;
-    if (s.rxCount >= this.#depth) {
+    if (s.rxCount >= this.#settings.depth) {
       s.overrun = true;
       s.rsr |= F.RSR_OE;
       s.raw |= F.INT_OE;
@@ -357,7 +302,7 @@ export class Pl011 extends Module {
     s.rxCount++;
     s.overrun = false;
     s.raw |= ((entry >> 8) & 7) << F.INT_FE_SHIFT;
-    if (s.rxCount === this.#receiveLevel) s.raw |= F.INT_RX;
+    if (s.rxCount === this.#settings.receiveLevel) s.raw |= F.INT_RX;
     this.#armTimeout();
     return true;
   }
@@ -365,7 +310,7 @@ export class Pl011 extends Module {
   /** UARTRTINTR: no more data during 32 bit periods (2.8.4). */
   #armTimeout(): void {
     if ((this.#state.raw & F.INT_RT) !== 0) return;
-    this.#receiveTimeout.scheduleAt(this.simulation.now + this.#quarters.timeOf(32 * this.#divisor));
+    this.#receiveTimeout.scheduleAt(this.simulation.now + this.#quarters.timeOf(32 * this.#settings.divisor));
   }
 
   // Transmitter
@@ -373,7 +318,7 @@ export class Pl011 extends Module {
   /** Takes the oldest character out of the transmit FIFO, which may pass the trigger level. */
   #popTransmit(): number {
     const s = this.#state;
-    const level = this.#transmitLevel;
+    const level = this.#settings.transmitLevel;
     const byte = s.tx[s.txHead] as number;
     s.txHead = (s.txHead + 1) % F.FIFO_DEPTH;
     s.txCount--;
@@ -384,18 +329,18 @@ export class Pl011 extends Module {
   /** Starts what the transmitter has to send: a break, or the next character. */
   #serve(): void {
     const s = this.#state;
-    const breakWanted = (s.line & F.LCR_BRK) !== 0 && this.#transmitting;
+    const breakWanted = (s.line & F.LCR_BRK) !== 0 && this.#settings.transmitting;
     if (s.breaking && !breakWanted) this.#endBreak();
-    while (s.shift === IDLE && !s.breaking && this.#transmitting) {
+    while (s.shift === IDLE && !s.breaking && this.#settings.transmitting) {
       if (breakWanted) this.#beginBreak();
       else if (s.txCount === 0) return;
-      else if ((this.#control & F.CR_CTSEn) !== 0 && (s.modem & F.FR_CTS) === 0) return;
+      else if ((this.#settings.control & F.CR_CTSEn) !== 0 && (s.modem & F.FR_CTS) === 0) return;
       else if (this.#immediate) {
         const byte = this.#popTransmit();
         s.raw |= F.INT_TX;
         this.#leave(byte);
         this.#updateModem();
-      } else if (this.#divisor === 0) {
+      } else if (this.#settings.divisor === 0) {
         this.#remarkDivisor();
         return;
       } else this.#startFrame(this.#popTransmit());
@@ -411,7 +356,7 @@ export class Pl011 extends Module {
       s.burstStart = now;
       s.burstLength = 0;
     }
-    s.burstLength += this.#frameBits() * this.#divisor;
+    s.burstLength += this.#settings.frameBits * this.#settings.divisor;
     this.#frameEnd.scheduleAt(s.burstStart + this.#quarters.timeOf(s.burstLength));
   }
 
@@ -420,13 +365,13 @@ export class Pl011 extends Module {
     const content = s.shift;
     s.shift = IDLE;
     if (content !== BREAK_FRAME) this.#leave(content);
-    else if (this.#loopback && this.#receiving) this.#arrive(0, BREAK);
+    else if (this.#settings.loopback && this.#settings.receiving) this.#arrive(0, BREAK);
     this.#update();
   }
 
   #leave(byte: number): void {
-    const data = byte & ((1 << this.#dataBits) - 1);
-    if (this.#loopback && this.#receiving) this.#arrive(data, 0);
+    const data = byte & ((1 << this.#settings.dataBits) - 1);
+    if (this.#settings.loopback && this.#settings.receiving) this.#arrive(data, 0);
     this.onTransmit?.(data);
   }
 
@@ -435,8 +380,8 @@ export class Pl011 extends Module {
     s.breaking = true;
     this.onBreak?.(true);
     if (this.#immediate) {
-      if (this.#loopback && this.#receiving) this.#arrive(0, BREAK);
-    } else if (this.#divisor !== 0) this.#startFrame(BREAK_FRAME);
+      if (this.#settings.loopback && this.#settings.receiving) this.#arrive(0, BREAK);
+    } else if (this.#settings.divisor !== 0) this.#startFrame(BREAK_FRAME);
   }
 
   /** A break shorter than a frame is none to the receiver. */
@@ -472,12 +417,12 @@ export class Pl011 extends Module {
   }
 
   #dmaClearLevels(): number {
-    return this.#testing ? this.#state.testInputs : this.#state.dmaClear;
+    return this.#settings.testing ? this.#state.testInputs : this.#state.dmaClear;
   }
 
   #updateModem(): void {
     const s = this.#state;
-    const modem = modemStatus(s, this.#control, this.#receiveLevel);
+    const modem = modemStatus(s, this.#settings.control, this.#settings.receiveLevel);
     s.raw |= modemInterrupts(s.modem ^ modem);
     s.modem = modem;
   }
@@ -488,10 +433,11 @@ export class Pl011 extends Module {
     return intraChipOutputs(this.#state, values[this.#slot.UARTIMSC] as number, values[this.#slot.UARTDMACR] as number);
   }
 
-  #driveRequestToSend(): void {
+  /** UARTITOP[15:2]: the levels that the output lines have to have. */
+  #levels(): number {
     const s = this.#state;
-    const asserted = this.#testing ? (s.testOutputs & 0x08) === 0 : requestToSend(s, this.#control, this.#receiveLevel);
-    this.nUARTRTS.set(!asserted);
+    if (this.#settings.testing) return s.testOutputs & 0xfffc;
+    return this.#outputs() | modemOutputs(s, this.#settings.control, this.#settings.receiveLevel);
   }
 
   /** After any change: goes on sending, then brings derived state and output lines up to date. */
@@ -509,29 +455,26 @@ export class Pl011 extends Module {
 
   #settle(): void {
     const s = this.#state;
-    const control = this.#control;
+    const control = this.#settings.control;
     this.#updateModem();
     this.#serve();
     this.#updateModem();
     const enable = this.#values[this.#slot.UARTDMACR] as number;
     const clear = this.#dmaClearLevels();
-    s.dmaRequests = dmaRequests(s, control, enable, clear, this.#depth, this.#receiveLevel, this.#transmitLevel);
-    const testing = this.#testing;
-    const out = testing ? s.testOutputs : this.#outputs();
-    this.nUARTOut2.set(testing ? (out & 0x20) !== 0 : (control & F.CR_Out2) === 0);
-    this.nUARTOut1.set(testing ? (out & 0x10) !== 0 : (control & F.CR_Out1) === 0);
-    this.#driveRequestToSend();
-    this.nUARTDTR.set(testing ? (out & 0x04) !== 0 : (control & F.CR_DTR) === 0);
-    this.UARTTXDMASREQ.set((out & 0x8000) !== 0);
-    this.UARTTXDMABREQ.set((out & 0x4000) !== 0);
-    this.UARTRXDMASREQ.set((out & 0x2000) !== 0);
-    this.UARTRXDMABREQ.set((out & 0x1000) !== 0);
-    this.UARTMSINTR.set((out & 0x0800) !== 0);
-    this.UARTRXINTR.set((out & 0x0400) !== 0);
-    this.UARTTXINTR.set((out & 0x0200) !== 0);
-    this.UARTRTINTR.set((out & 0x0100) !== 0);
-    this.UARTEINTR.set((out & 0x0080) !== 0);
-    this.interrupt.set((out & 0x0040) !== 0);
+    s.dmaRequests = dmaRequests(
+      s,
+      control,
+      enable,
+      clear,
+      this.#settings.depth,
+      this.#settings.receiveLevel,
+      this.#settings.transmitLevel,
+    );
+    const levels = this.#levels();
+    if (levels !== this.#driven) {
+      this.#driven = levels;
+      drive(this, levels);
+    }
     const space = this.receiveSpace > 0;
     if (space === s.space) return;
     s.space = space;

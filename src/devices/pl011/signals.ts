@@ -1,4 +1,5 @@
 /** What the PL011's inputs and outputs are, as functions of its state: Arm DDI 0183G 2.6 to 2.8, 4.4. */
+import type { Line } from "../../sim/index.ts";
 import * as F from "./fields.ts";
 import type { Pl011State } from "./state.ts";
 
@@ -82,4 +83,41 @@ export function intraChipOutputs(s: Pl011State, mask: number, dmaControl: number
     (error ? 0x0080 : 0) |
     (masked !== 0 ? 0x0040 : 0)
   );
+}
+
+/** UARTITOP[5:2] in normal operation: levels of the modem outputs. */
+export function modemOutputs(s: Pl011State, control: number, receiveLevel: number): number {
+  return (
+    ((control & F.CR_Out2) === 0 ? 0x20 : 0) |
+    ((control & F.CR_Out1) === 0 ? 0x10 : 0) |
+    (requestToSend(s, control, receiveLevel) ? 0 : 0x08) |
+    ((control & F.CR_DTR) === 0 ? 0x04 : 0)
+  );
+}
+
+/** Output lines in the order of UARTITOP from bit 15 down, UARTINTR being called `interrupt`. */
+const OUTPUTS = [
+  "UARTTXDMASREQ",
+  "UARTTXDMABREQ",
+  "UARTRXDMASREQ",
+  "UARTRXDMABREQ",
+  "UARTMSINTR",
+  "UARTRXINTR",
+  "UARTTXINTR",
+  "UARTRTINTR",
+  "UARTEINTR",
+  "interrupt",
+  "nUARTOut2",
+  "nUARTOut1",
+  "nUARTRTS",
+  "nUARTDTR",
+] as const;
+
+/** Gives the lines the levels of UARTITOP[15:2]. */
+export function drive(lines: { readonly [name in (typeof OUTPUTS)[number]]: Line }, levels: number): void {
+  let bit = 0x8000;
+  for (const name of OUTPUTS) {
+    lines[name].set((levels & bit) !== 0);
+    bit >>= 1;
+  }
 }

@@ -10,7 +10,7 @@
  * - The counter is called free-running (2.2.6), started by RTCCR (2.2.4), reset to 0 (table 3-1) and counting up from 1 (2.1). Here it
  *   is 0 and stands until RTCCR starts it; the first CLK1HZ edge then makes it 1.
  * - A write of RTCCR after the start sets the RTC value to zero (3.3.4); the RTC stays enabled. Issue B of the manual lets such a write
- *   do nothing, and drivers rely on it: option `restart`.
+ *   do nothing, and U-Boot and Linux rely on it: option `restart`.
  * - RTCICR clears by a one in bit 0 (3.3.8, 3.6), not by any value (2.1).
  * - The interrupt is raised when a running RTC comes to equal RTCMR, be it by counting, by RTCLR or by RTCMR; while equality lasts, a cleared
  *   interrupt stays clear.
@@ -27,7 +27,10 @@ export interface Pl031Options {
    * time that has passed. Unless given it comes up as the manual has it, stopped at 0.
    */
   readonly base?: number;
-  /** What a write of RTCCR does to a running RTC: "reset" its value to zero (DDI 0224C, the default), or "ignore" it (DDI 0224B). */
+  /**
+   * What a write of RTCCR does to a running RTC: "reset" its value to zero (DDI 0224C), or "ignore" it (DDI 0224B). "ignore" where `base`
+   * is given, as drivers set the bit each time they find the part and would lose the time of day; else "reset".
+   */
   readonly restart?: "reset" | "ignore";
   /** Frequency of CLK1HZ in Hz; 1 unless given. */
   readonly clk1hz?: number;
@@ -63,7 +66,7 @@ export class Pl031 extends Module {
     }
     this.#clock = new Frequency(options.clk1hz ?? 1);
     this.#base = base ?? null;
-    this.#restartResets = options.restart !== "ignore";
+    this.#restartResets = (options.restart ?? (base === undefined ? "reset" : "ignore")) === "reset";
     const s = this.#state;
     this.registers = this.part(
       "registers",

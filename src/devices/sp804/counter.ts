@@ -18,6 +18,8 @@ export function counterState() {
     count: 0xffff_ffff,
     /** `count` has been loaded and not yet counted: a loaded zero interrupts, a zero that was counted down to has done so. */
     loaded: false as boolean,
+    /** One-shot mode has come to zero: halted until OneShotCount is cleared or a load comes (2.2). */
+    halted: false as boolean,
     /** Raw interrupt status as far as it has been worked out; see `zeroReached`. */
     ris: false as boolean,
   };
@@ -68,11 +70,12 @@ export function ticks(s: CounterState, control: number, edge: number): number {
 export function valueAfter(s: CounterState, control: number, load: number, n: number): number {
   const size = modulus(control);
   const low = s.count % size;
-  if (n < 0) return s.count;
+  const oneShot = (control & CONTROL_OneShotCount) !== 0;
+  if (n < 0 || (s.halted && oneShot)) return s.count;
   if (n < low) return s.count - n;
   const upper = s.count - low;
   const passed = low === 0 && !s.loaded;
-  if ((control & CONTROL_OneShotCount) !== 0 || (passed && n === 0)) return upper;
+  if (oneShot || (passed && n === 0)) return upper;
   if ((control & CONTROL_TimerMode) === 0) return upper + ((low - (n % size) + size) % size);
   // Periodic: zero and the reloaded value are one state, so that a period is `load` decrements. Only a zero that was already
   // there when counting began takes a decrement to reload.
@@ -83,10 +86,10 @@ export function valueAfter(s: CounterState, control: number, load: number, n: nu
 
 /** The first decrement after `n` at which the counter reaches zero, or Infinity. `n` is -1 for none so far. */
 export function nextZero(s: CounterState, control: number, load: number, n: number): number {
-  if ((control & CONTROL_TimerEn) === 0) return Number.POSITIVE_INFINITY;
+  const oneShot = (control & CONTROL_OneShotCount) !== 0;
+  if ((control & CONTROL_TimerEn) === 0 || (s.halted && oneShot)) return Number.POSITIVE_INFINITY;
   const size = modulus(control);
   const low = s.count % size;
-  const oneShot = (control & CONTROL_OneShotCount) !== 0;
   const periodic = (control & CONTROL_TimerMode) !== 0;
   const period = Math.max(1, periodic ? load % size : size);
   let first = low;
@@ -107,9 +110,12 @@ export function zeroReached(s: CounterState, control: number, load: number, n: n
 export function advance(s: CounterState, control: number, load: number, edge: number): void {
   const n = ticks(s, control, edge);
   if (n < 0) return;
-  if (zeroReached(s, control, load, n)) s.ris = true;
-  else if (n === 0) return;
+  const zero = zeroReached(s, control, load, n);
   s.count = valueAfter(s, control, load, n);
+  if (zero) {
+    s.ris = true;
+    s.halted = (control & CONTROL_OneShotCount) !== 0;
+  }
   s.edge += n * prescale(control);
   s.loaded = false;
 }

@@ -134,6 +134,7 @@ class Timer {
       s.count = value % C.modulus(this.#control);
       s.edge = this.#clock.edgeFrom(this.#owner.simulation.now);
       s.loaded = true;
+      s.halted = false;
       this.settle();
     },
   };
@@ -148,9 +149,13 @@ class Timer {
       const control = this.#control;
       C.advance(s, before, this.#load, this.#edge);
       const changed = control ^ before;
-      if ((changed & control & C.CONTROL_TimerEn) !== 0) {
+      if ((control & C.CONTROL_OneShotCount) === 0) s.halted = false;
+      const enabled = (changed & control & C.CONTROL_TimerEn) !== 0;
+      // The first decrement is at the next edge, by the prescaler's count from here. A load that waits for its edge goes first, and a
+      // loaded zero takes the next edge for its interrupt.
+      if (enabled && s.loaded && s.count % C.modulus(control) === 0) {
         s.edge = Math.max(s.edge, this.#clock.edgeFrom(this.#owner.simulation.now));
-      } else if ((changed & C.CONTROL_TimerPre) !== 0) s.edge = Math.max(s.edge, this.#edge);
+      } else if (enabled || (changed & C.CONTROL_TimerPre) !== 0) s.edge = Math.max(s.edge, this.#edge);
       if ((control & C.CONTROL_TimerPre) === C.CONTROL_TimerPre) this.#remarkPrescale(control);
       this.settle();
     },

@@ -304,6 +304,21 @@ describe("GICv2 CPU interface: groups without the Security Extensions", () => {
   });
 });
 
+describe("GICv2 CPU interface: binary points that differ", () => {
+  it("3.3.3: the pending interrupt's binary point decides which bits of both priorities are compared", () => {
+    const gic = withPriorities(new GicBench().on(3, 0x7), [0x28, 0x10, 0x10]);
+    gic.wd(0x084, 2); // INTID 33 in Group 1
+    gic.wc(0x01c, 6); // group priority bits 7:6 for Group 1, 7:3 for Group 0
+    gic.pins.spi[0]?.raise();
+    expect([gic.iar(), gic.rc(0x014)]).toEqual([32, 0x28]);
+    gic.pins.spi[1]?.raise();
+    expect(gic.irq()).toBe(false);
+    gic.pins.spi[1]?.lower();
+    gic.pins.spi[2]?.raise();
+    expect(gic.irq()).toBe(true);
+  });
+});
+
 describe("GICv2 CPU interface: many CPUs, wake-up, reset, snapshot", () => {
   it("4.1.5: the registers of a CPU interface are each CPU's own", () => {
     const gic = new GicBench({ cpus: 8 });

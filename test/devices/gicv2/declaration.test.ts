@@ -1,5 +1,5 @@
 import { describeDeclaration, fuzzDevice } from "../../registers/harness.ts";
-import { buildGic, buildGicDriven, buildGicSecure } from "./device.ts";
+import { buildGic, buildGicDriven, buildGicSecure, buildVirtualization } from "./device.ts";
 
 describeDeclaration("GICD", buildGic, {
   target: "distributor",
@@ -15,5 +15,8 @@ describeDeclaration("GICD", buildGic, {
   },
 });
 describeDeclaration("GICC", buildGic, { target: "cpuInterface" });
+describeDeclaration("GICH", buildVirtualization, { target: "hypervisor" });
+describeDeclaration("GICV", buildVirtualization, { target: "virtualCpu" });
 fuzzDevice("GICv2, 4 CPUs", buildGicDriven);
 fuzzDevice("GICv2 with Security Extensions, 2 CPUs", buildGicSecure);
+fuzzDevice("GICv2 virtualization, 2 CPUs", buildVirtualization);

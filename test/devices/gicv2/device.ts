@@ -1,6 +1,6 @@
 /** The GIC under test, with lines to its inputs and both its frames at hand. */
 import { Transaction } from "../../../src/bus/index.ts";
-import { GICC, GICD, Gicv2, type Gicv2Options } from "../../../src/devices/gicv2/index.ts";
+import { GICC, GICD, GicVirtualization, Gicv2, type Gicv2Options } from "../../../src/devices/gicv2/index.ts";
 import { type GuestError, type Line, Module, Simulation } from "../../../src/sim/index.ts";
 import type { DeviceFactory } from "../../registers/harness.ts";
 
@@ -53,7 +53,41 @@ function factory(options: Gicv2Options, declared: boolean): DeviceFactory {
 export const buildGic = factory({ cpus: 4 }, true);
 export const buildGicDriven = factory({ cpus: 4 }, false);
 export const buildGicSecure = factory({ cpus: 2, spis: 64, securityExtensions: true, priorityBits: 8 }, false);
-export const devices = { gicv2: buildGicDriven, "gicv2-secure": buildGicSecure };
+
+/** GICH and GICV with a GIC behind them. */
+export const buildVirtualization: DeviceFactory = (simulation) => {
+  const gic = new Gicv2(simulation, "gic", { cpus: 2, spis: 32 });
+  const module = new GicVirtualization(simulation, "gicVirtual", gic);
+  const tx = new Transaction();
+  return {
+    module,
+    targets: [
+      { name: "hypervisor", target: module.hypervisor, size: 0x1000, cpus: 2 },
+      { name: "virtualCpu", target: module.virtualCpu, size: 0x2000, cpus: 2 },
+    ],
+    // List registers that can be signalled, which random words hardly ever make, and a guest that takes interrupts.
+    stimulate: (random) => {
+      tx.cpu = random.below(2);
+      const act = random.below(4);
+      if (act === 0) {
+        const list = ((random.uint32() & 0xcf8803ff) | (1 << 28)) >>> 0;
+        module.hypervisor.write(0x100 + 4 * random.below(4), 4, list, tx);
+        module.hypervisor.write(0x000, 4, (random.below(256) | 1) >>> 0, tx);
+        module.virtualCpu.write(0x004, 4, 0xf8, tx);
+        module.virtualCpu.write(0x000, 4, 7 | (random.below(2) << 9), tx);
+      } else {
+        const taken = module.virtualCpu.read(0x00c, 4, tx);
+        if (act === 1) module.virtualCpu.write(0x010, 4, taken, tx);
+        if (act === 2) module.virtualCpu.write(0x1000, 4, taken, tx);
+      }
+    },
+  };
+};
+export const devices = {
+  gicv2: buildGicDriven,
+  "gicv2-secure": buildGicSecure,
+  "gicv2-virtualization": buildVirtualization,
+};
 
 /** A GIC with shorthand for what software does. Accesses are Secure unless `secure` is set to false. */
 export class GicBench {

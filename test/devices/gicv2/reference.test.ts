@@ -24,11 +24,11 @@ function expected(gic: GicBench, cpu: number): { id: number; irq: boolean; fiq: 
   const control = gic.rc(0x000, cpu);
   if (best.id === 1023 || ((control >> best.group) & 1) === 0) return none;
   const point = best.group === 1 && (control & 0x10) === 0 ? gic.rc(0x01c, cpu) - 1 : gic.rc(0x008, cpu);
-  const mask = (0xff << (point + 1)) & 0xff;
+  const mask = (0xfff << (point + 1)) & 0xfff;
   const active = gic.rc(0x0d0, cpu) | gic.rc(0x0e0, cpu);
   let running = 0x100;
   for (let level = 31; level >= 0; level--) if ((active >>> level) & 1) running = level << 3;
-  const signalled = best.priority < gic.rc(0x004, cpu) && (best.priority & mask) < running;
+  const signalled = best.priority < gic.rc(0x004, cpu) && (best.priority & mask) < (running & mask);
   const fiq = best.group === 0 && (control & 8) !== 0;
   return { id: best.id, irq: signalled && !fiq, fiq: signalled && fiq };
 }

@@ -12,5 +12,5 @@ export function pl031With(options: Pl031Options): DeviceFactory {
 export const buildPl031 = pl031With({});
 export const devices = {
   pl031: buildPl031,
-  "pl031-battery": pl031With({ base: 1_700_000_000, restart: "ignore" }),
+  "pl031-battery": pl031With({ base: 1_700_000_000 }),
 };

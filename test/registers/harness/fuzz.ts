@@ -1,12 +1,14 @@
 /**
  * Random accesses to a device. What must hold: no exception; no endless chain of events; no stored bit that the declaration
- * lacks; the same answers and the same state hash in a second run, traced; and, saved at a random point and loaded
+ * lacks; the same answers, guest errors and state hash in a second run, traced and with a debugger that peeks; and, saved at a random point and loaded
  * into a fresh machine, the same answers and hash to the end. Knows no test runner: `npm run fuzz` uses it too.
  */
 import { maskOf, type Register, RegisterBank } from "../../../src/registers/index.ts";
 import { Random, StateHash, type StateValue } from "../../../src/sim/index.ts";
 import { declaredOffsets, describeStep, perform, randomStep, type Step } from "./access.ts";
 import { Bench, type DeviceFactory } from "./bench.ts";
+
+export type { DeviceFactory } from "./bench.ts";
 
 export interface FuzzOptions {
   /** 100,000 unless given. */
@@ -54,19 +56,26 @@ export function runFuzz(factory: DeviceFactory, options: FuzzOptions = {}): Fuzz
   first.checkState(accesses);
 
   const second = new Run(factory, seed, new Random(seed, "fuzz"));
+  second.peeking = true;
   let traced = 0;
   second.bench.simulation.reporter.observe({ registerAccess: () => void traced++ });
   second.go(0, saveAt);
   second.forgetAnswers();
   second.go(saveAt, accesses);
-  second.expectSame("the state of a second run, traced,", second.bench.simulation.stateHash(), hash, accesses);
-  second.expectSame("an answer in a second run, traced,", second.answers, first.answers, accesses);
-  return { accesses, hash, answers: first.answers, guestErrors: first.bench.simulation.reporter.guestErrors };
+  const watched = "in a second run, traced and peeked at,";
+  second.expectSame(`the state ${watched}`, second.bench.simulation.stateHash(), hash, accesses);
+  second.expectSame(`an answer ${watched}`, second.answers, first.answers, accesses);
+  const { guestErrors } = first.bench.simulation.reporter;
+  const again = second.bench.simulation.reporter.guestErrors;
+  second.expectSame(`the number of guest errors ${watched}`, `${again}`, `${guestErrors}`, accesses);
+  return { accesses, hash, answers: first.answers, guestErrors };
 }
 
 class Run {
   readonly bench: Bench;
   readonly random: Random;
+  /** Peeks at each place before it is accessed, and at all sizes. */
+  peeking = false;
   readonly #declared: readonly number[][];
   readonly #seed: number;
   #answers = new StateHash();
@@ -91,12 +100,17 @@ class Run {
     for (let n = from; n < to; n++) {
       const step = randomStep(bench, this.#declared, random);
       this.guard(n, step, () => {
+        if (this.peeking) this.#peekAt(step);
         const value = perform(bench, step, random);
         if (!(value >= 0 && value <= 0xffff_ffff)) this.#fail(`the answer ${value} is no 32-bit word`, n, step);
         this.#answers.word(value).word(bench.transaction.response);
         if (step.size === 8 && !step.write) this.#answers.word(bench.transaction.high);
       });
     }
+  }
+
+  #peekAt({ target, offset, cpu }: Step): void {
+    for (const size of [1, 2, 4]) this.bench.peek(target, offset - (offset % size), size, cpu);
   }
 
   guard(access: number, step: Step | null, act: () => void): void {

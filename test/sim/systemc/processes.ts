@@ -20,12 +20,10 @@ export const processCases: Record<string, Case> = {
   ...controlCases,
 
   initialization_methods_then_threads_as_declared(b) {
-    // biome-ignore lint/correctness/useYield: a thread that never waits
     b.thread("t1", function* () {
       b.say("t1");
     });
     b.method("m1", () => b.say("m1"));
-    // biome-ignore lint/correctness/useYield: a thread that never waits
     b.thread("t2", function* () {
       b.say("t2");
     });

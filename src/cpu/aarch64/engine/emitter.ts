@@ -86,6 +86,13 @@ export interface Emitter {
   mapLanes(out: number, limit: number | I32, sources: readonly LaneSource[], f: (...a: I64[]) => I64): V128;
   /** Folds the elements of `v` with `f`, in order. */
   foldLanes(v: V128, bytes: number, limit: number, signed: boolean, f: (acc: I64, a: I64) => I64): I64;
+  /**
+   * A floating-point function of fp/index.ts on bit patterns (zero-extended to 64 bits), by the rounding and for the flags that FPCR and
+   * FPSR hold; "add8" adds two doubles.
+   */
+  fp(name: string, ...args: readonly (I64 | I32)[]): I64;
+  /** NZCV of a comparison; `signal`: quiet NaNs set IOC too. */
+  fpCompare(bytes: number, a: I64, b: I64, signal: number): I32;
   /** Sets FPSR.QC when the condition holds. */
   saturated(condition: I32): void;
 

@@ -1,4 +1,5 @@
 /** Imports of the interpreter and the functions that its handlers share. */
+import { defineFloat } from "./fp/index.ts";
 import * as L from "./layout.ts";
 import * as w from "./wasm.ts";
 import { type I32, type I64, Label, type Local } from "./wasm.ts";
@@ -41,7 +42,10 @@ export function defineHelpers(m: w.ModuleBuilder): AllHelpers {
   };
   const slowLoad = slow(load, false);
   const slowStore = slow(storeImport, true);
-  return { slowLoad, slowStore, save, sysreg, system, crc32: defineCrc(m), imports: { fetch, decode } };
+  const float = new Map<string, w.Func>();
+  const helpers = { slowLoad, slowStore, save, sysreg, system, float, crc32: defineCrc(m), imports: { fetch, decode } };
+  for (const [name, func] of defineFloat(m, helpers)) float.set(name, func);
+  return helpers;
 }
 
 function saveCode(context: Local<"i32">, pc: Local<"i32">, count: Local<"i32">, va: Local<"i64">): w.Code {

@@ -17,6 +17,8 @@ export interface Helpers {
   /** (crc, data, bytes, polynomial) -> crc */
   readonly crc32: w.Func;
   readonly sysreg: w.Func;
+  /** Floating point: fp/index.ts. */
+  readonly float: ReadonlyMap<string, w.Func>;
   readonly system: w.Func;
 }
 
@@ -243,6 +245,18 @@ export abstract class WasmEmitter implements Emitter {
     );
     const next = index.tee(this.add(index.get, this.k32(1)));
     this.out.push(w.loop(again, [code, w.brIf(this.ltU(next, end), again)]));
+  }
+  fp(name: string, ...args: readonly (I64 | I32)[]): I64 {
+    return this.let(this.#float(name).callValue("i64", this.frame.context.get, ...args)) as I64;
+  }
+  fpCompare(bytes: number, a: I64, b: I64, signal: number): I32 {
+    const f = this.#float(`compare${bytes}`);
+    return this.let(f.callValue("i32", this.frame.context.get, a, b, this.k32(signal))) as I32;
+  }
+  #float(name: string): w.Func {
+    const f = this.helpers.float.get(name);
+    if (f === undefined) throw new Error(`no floating-point function is named "${name}"`);
+    return f;
   }
   saturated(condition: I32): void {
     const qc = this.shl(condition, this.k32(27));

@@ -17,7 +17,7 @@ export type Fields<N extends string = string> = { readonly [name in N]: number }
 /** Which place in the context a register number stands for: 31 is ZR, the write sink, SP, or a register like others. */
 export interface Role<N extends string = string> {
   readonly field: N;
-  readonly offset: (n: number) => number;
+  readonly offset: (n: number, f: Fields) => number;
 }
 const general =
   (thirtyOne: number) =>
@@ -65,6 +65,8 @@ export interface RowSpec<B extends string, R extends string, A extends string> {
   readonly imm?: (f: Fields<FieldNames<B>>, at: number) => number | Wide;
   /** Byte displacement of a direct branch: becomes the immediate, and the axis `near`. */
   readonly branch?: (f: Fields<FieldNames<B>>) => number;
+  /** A field that is not zero: with zero the word belongs to other rows. */
+  readonly nonzero?: FieldNames<B>;
   /** Encodings of the pattern that are UNDEFINED. */
   readonly undefinedIf?: (f: Fields<FieldNames<B>>) => boolean;
   /** Outside the hot function of the interpreter. */
@@ -105,6 +107,8 @@ export interface Row {
   readonly mask: number;
   readonly value: number;
   readonly fields: readonly Field[];
+  /** Bits that are not all zero in words of this row; 0 when there is no such condition. */
+  readonly nonzero: number;
   /** Number of register operands. */
   readonly places: number;
   /** Number of variants; `meaning` and `cold` are asked for 0 to variants - 1, those for which `has` is true. */
@@ -184,6 +188,7 @@ export function row<const B extends string, R extends string = never, A extends 
     mask,
     value,
     fields,
+    nonzero: fields.reduce((m, f) => (f.name === spec.nonzero ? (f.mask << f.shift) >>> 0 : m), 0),
     places: roles.length,
     variants,
     has: (variant) => !never?.(settings(variant)),
@@ -208,7 +213,7 @@ export function row<const B extends string, R extends string = never, A extends 
       out.variant = variant;
       for (let i = 0; i < roles.length; i++) {
         const [, role] = roles[i] as [R, Role<FieldNames<B>>];
-        out.regs[i] = role.offset(f[role.field]);
+        out.regs[i] = role.offset(f[role.field], f as Fields);
       }
       out.aux = aux ? aux(f) : -1;
       let immediate: number | Wide = 0;

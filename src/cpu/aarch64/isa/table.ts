@@ -2,10 +2,14 @@
 import { branches } from "./branches.ts";
 import { dataImmediate } from "./data-immediate.ts";
 import { dataRegister } from "./data-register.ts";
+import { fpScalar } from "./fp-scalar.ts";
 import { loadStore } from "./load-store.ts";
 import { loadStorePair } from "./load-store-pair.ts";
 import type { Row } from "./row.ts";
 import { simdMemory } from "./simd-memory.ts";
+import { simdMove } from "./simd-move.ts";
+import { simdThree } from "./simd-three.ts";
+import { simdTwo } from "./simd-two.ts";
 
 export const TABLE: readonly Row[] = [
   ...dataImmediate,
@@ -14,4 +18,8 @@ export const TABLE: readonly Row[] = [
   ...loadStorePair,
   ...simdMemory,
   ...dataRegister,
+  ...simdMove,
+  ...simdThree,
+  ...simdTwo,
+  ...fpScalar,
 ];

@@ -13,10 +13,15 @@ export function overlaps(rows: readonly Row[]): [Row, Row][] {
   const out: [Row, Row][] = [];
   rows.forEach((a, i) => {
     for (const b of rows.slice(i + 1)) {
-      if ((a.mask & b.mask & (a.value ^ b.value)) === 0) out.push([a, b]);
+      if ((a.mask & b.mask & (a.value ^ b.value)) === 0 && !excludes(a, b) && !excludes(b, a)) out.push([a, b]);
     }
   });
   return out;
+}
+
+/** Whether b's words have zeros where a wants some bit set. */
+function excludes(a: Row, b: Row): boolean {
+  return a.nonzero !== 0 && (a.nonzero & b.mask) >>> 0 === a.nonzero && (a.nonzero & b.value) === 0;
 }
 
 /** Throws when rows overlap: a fault of the table. */
@@ -61,6 +66,8 @@ export function findRow(tree: Tree, word: number): Row | undefined {
   let node: Tree | undefined = tree;
   while (node !== undefined && "children" in node) node = node.children[(word >>> node.shift) & node.mask];
   if (node === undefined) return undefined;
-  for (const r of node.rows) if ((word & r.mask) >>> 0 === r.value) return r;
+  for (const r of node.rows) {
+    if ((word & r.mask) >>> 0 === r.value && (r.nonzero === 0 || (word & r.nonzero) !== 0)) return r;
+  }
   return undefined;
 }

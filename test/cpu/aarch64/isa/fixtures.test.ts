@@ -29,36 +29,27 @@ const code = new InterpreterCode();
 const machine = new FlatMachine(code, CODE, 0x10_0000);
 
 function copyState(view: DataView, intoMachine: boolean): void {
-  const word = (context: number, at: number): void => {
-    if (intoMachine) machine.set64(context, view.getBigUint64(at, true));
-    else view.setBigUint64(at, machine.get64(context), true);
+  const { bytes } = machine.arena;
+  const state = new Uint8Array(view.buffer);
+  const { context } = machine;
+  const copy = (at: number, offset: number, length: number): void => {
+    if (intoMachine) bytes.set(state.subarray(at, at + length), offset);
+    else state.set(bytes.subarray(offset, offset + length), at);
   };
-  for (let n = 0; n < 31; n++) word(L.X + 8 * n, AT.x + 8 * n);
-  word(L.SP, AT.x + 8 * 31);
-  for (let n = 0; n < 64; n++) word(L.V + 8 * n, AT.v + 8 * n);
-  word(L.FPCR, AT.fpcr);
-  word(L.FPSR, AT.fpsr);
-  const memory = new Uint8Array(view.buffer, AT.memory, WINDOW_BYTES);
-  const at = machine.host(WINDOW, WINDOW_BYTES);
-  if (intoMachine) {
-    machine.nzcv = Number(view.getBigUint64(AT.nzcv, true));
-    machine.arena.bytes.set(memory, at);
-  } else {
-    view.setBigUint64(AT.nzcv, BigInt(machine.nzcv), true);
-    memory.set(machine.arena.bytes.subarray(at, at + WINDOW_BYTES));
-  }
+  copy(AT.x, context + L.X, 31 * 8);
+  copy(AT.x + 31 * 8, context + L.SP, 8);
+  copy(AT.v, context + L.V, 512);
+  copy(AT.fpcr, context + L.FPCR, 8);
+  copy(AT.fpsr, context + L.FPSR, 8);
+  copy(AT.memory, machine.host(WINDOW, WINDOW_BYTES), WINDOW_BYTES);
+  if (intoMachine) machine.nzcv = view.getUint32(AT.nzcv, true);
+  else view.setUint32(AT.nzcv, machine.nzcv, true);
 }
 
-/** Runs one case; `step` by the stepping module, `slow` with a TLB that never hits. */
-function replay(c: Case, step: boolean, slow: boolean): Outcome {
-  const before = stateOf(c);
+/** Runs one case, by the stepping module or not. */
+function replay(c: Case, before: DataView, step: boolean): Outcome {
   copyState(before, true);
   machine.set64(L.EXCLUSIVE_ADDRESS, -1n);
-  machine.useTlb = !slow;
-  if (slow) {
-    machine.flush(L.TLB_READ);
-    machine.flush(L.TLB_WRITE);
-  }
   machine.loadWords([c.prepare || 0xd503201f, c.word, HVC, HVC], WORD_AT - 4);
   machine.pc = WORD_AT - 4;
   const after = new DataView(new ArrayBuffer(STATE_BYTES));
@@ -78,15 +69,26 @@ function replay(c: Case, step: boolean, slow: boolean): Outcome {
   return outcomeOf(before, after);
 }
 
+/** `slow`: with a TLB that never hits, so that every access takes the host's path. */
+function check(cases: readonly Packed[], step: boolean, slow: boolean): void {
+  machine.useTlb = !slow;
+  machine.flush(L.TLB_READ);
+  machine.flush(L.TLB_WRITE);
+  for (const [word, seed, prepare, pins, outcome] of cases) {
+    const c = { word, seed, prepare, pins };
+    const got = replay(c, stateOf(c), step);
+    if (JSON.stringify(got) !== JSON.stringify(outcome)) {
+      expect(got, `${word.toString(16).padStart(8, "0")} seed ${seed}${step ? ", stepped" : ""}`).toEqual(outcome);
+    }
+  }
+}
+
 describe("instructions behave as on the reference", () => {
   for (const [name, cases] of Object.entries(rows)) {
     it(name, () => {
-      for (const [word, seed, prepare, pins, outcome] of cases) {
-        const c = { word, seed, prepare, pins };
-        const label = `${word.toString(16).padStart(8, "0")} seed ${seed}`;
-        expect(replay(c, false, false), label).toEqual(outcome);
-        expect(replay(c, true, true), `${label}, stepped`).toEqual(outcome);
-      }
+      check(cases, false, false);
+      check(cases, true, true);
+      expect(cases.length).toBeGreaterThan(0);
     });
   }
 });

@@ -1,7 +1,7 @@
 /** Timing for the benches: the best of several rounds, for the machine is seldom idle. */
 
 /** Millions of operations a second of `run`, which does `operations`; the best of ten rounds after one to warm up. */
-export function best(run: () => void, operations: number, rounds = 10): number {
+export function best(run: () => unknown, operations: number, rounds = 10): number {
   run();
   let shortest = Number.POSITIVE_INFINITY;
   for (let i = 0; i < rounds; i++) {

@@ -1,0 +1,3 @@
+export { FwCfg, type FwCfgOptions, type LinuxBoot } from "./fw-cfg.ts";
+export { type ItemOptions, KEY } from "./items.ts";
+export { FW_CFG } from "./registers.ts";

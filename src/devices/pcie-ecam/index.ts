@@ -1,0 +1,1 @@
+export { PcieEcam, type PcieEcamOptions } from "./pcie-ecam.ts";

@@ -1,0 +1,2 @@
+export { VIRTIO_MMIO } from "./registers.ts";
+export { VirtioMmio, type VirtioMmioOptions } from "./virtio-mmio.ts";
