@@ -35,7 +35,8 @@ export interface BootOptions {
 }
 
 export interface LoaderOptions {
-  readonly image: ImageFile;
+  /** Nothing is loaded without one: `address` is then where `cpu` starts. */
+  readonly image?: ImageFile;
   readonly address?: number;
   /** Load the file's bytes as they are, even of an ELF. */
   readonly forceRaw?: boolean;
@@ -149,16 +150,17 @@ export function planBoot(boot: BootOptions, board: Omit<DeviceTreeOptions, "boot
 
   for (const loader of boot.loaders ?? []) {
     const { image } = loader;
+    const name = image?.name ?? "loader";
     let start: number;
-    if (isElf(image.data) && !loader.forceRaw) start = addElf(image);
-    else if (loader.address === undefined) throw new InputError(`${image.name}: no ELF file, so addr= is needed`);
+    if (image && isElf(image.data) && !loader.forceRaw) start = addElf(image);
+    else if (loader.address === undefined) throw new InputError(`${name}: no ELF file, so addr= is needed`);
     else {
       start = loader.address;
-      add(image.name, start, image.data);
+      if (image) add(name, start, image.data);
     }
     if (loader.cpu !== undefined) {
       if (loader.cpu >= board.cpus)
-        throw new InputError(`${image.name}: cpu-num=${loader.cpu}; the machine has ${board.cpus}`);
+        throw new InputError(`${name}: cpu-num=${loader.cpu}; the machine has ${board.cpus}`);
       starts.push({ cpu: loader.cpu, entry: start });
     }
   }

@@ -25,7 +25,7 @@ export interface DeviceTreeOptions {
   readonly gicVirtualization: boolean;
   readonly bootargs?: string;
   readonly initrd?: { readonly start: number; readonly end: number };
-  /** Sixteen or more random cells: ten are used for `rng-seed` and `kaslr-seed`. */
+  /** Ten random cells for `rng-seed` and `kaslr-seed`, or none to leave those out. */
   readonly random: readonly number[];
 }
 
@@ -196,8 +196,7 @@ function chosenNode(o: DeviceTreeOptions): FdtNode {
     ...(o.initrd ? { "linux,initrd-end": cells64(o.initrd.end), "linux,initrd-start": cells64(o.initrd.start) } : {}),
     ...(o.bootargs === undefined ? {} : { bootargs: o.bootargs }),
     "stdout-path": `/${unit("pl011", uart)}`,
-    "rng-seed": o.random.slice(0, 8),
-    "kaslr-seed": o.random.slice(8, 10),
+    ...(o.random.length < 10 ? {} : { "rng-seed": o.random.slice(0, 8), "kaslr-seed": o.random.slice(8, 10) }),
   });
 }
 

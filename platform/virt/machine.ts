@@ -17,7 +17,7 @@ import type { VirtioDevice } from "../../src/devices/virtio/index.ts";
 import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
 import { InputError } from "../../src/formats/index.ts";
 import { type Declaration, RegisterBank } from "../../src/registers/index.ts";
-import { Line, Module, MS, Simulation } from "../../src/sim/index.ts";
+import { Line, Module, MS, NS, Simulation } from "../../src/sim/index.ts";
 import {
   type BoardPart,
   FLASH_SECTOR_SIZE,
@@ -55,6 +55,12 @@ export interface VirtOptions extends BootOptions {
   readonly virtio?: readonly VirtioSlot[];
   /** Version 1 of the virtio-mmio register layout; true unless given, as in QEMU. */
   readonly virtioLegacy?: boolean;
+  /** Simulated nanoseconds an instruction takes; 1 unless given. */
+  readonly instructionTime?: number;
+  /** Random seeds in the device tree, from `seed`; true unless given. */
+  readonly treeRandomness?: boolean;
+  /** Flash banks that the guest cannot write. */
+  readonly readOnlyFlash?: readonly (0 | 1)[];
   /** Contents of flash bank 1. */
   readonly flash1?: { readonly name: string; readonly data: Uint8Array };
 }
@@ -142,9 +148,12 @@ export class VirtMachine {
       ? build("gicVirtual", new GicVirtualization(simulation, "gicVirtual", this.gic))
       : null;
     const msi = build("gicv2m", new Gicv2m(simulation, "gicv2m", { baseSpi: GICV2M_BASE_SPI, spis: GICV2M_SPI_COUNT }));
-    const flash = (name: string) =>
-      build(name, new CfiFlash(simulation, name, arena, { sectorSize: FLASH_SECTOR_SIZE, size: virtPart(name).size }));
-    this.flash = [flash("flash0"), flash("flash1")];
+    const flash = (bank: 0 | 1) => {
+      const { name, size } = virtPart(`flash${bank}`);
+      const readOnly = options.readOnlyFlash?.includes(bank) ?? false;
+      return build(name, new CfiFlash(simulation, name, arena, { sectorSize: FLASH_SECTOR_SIZE, size, readOnly }));
+    };
+    this.flash = [flash(0), flash(1)];
     // Software made for QEMU's machine writes to the UART without setting it up; each first use is reported.
     this.uart = build(
       "uart0",
@@ -200,6 +209,7 @@ export class VirtMachine {
       el2: virtualization,
       psci: virtualization ? "smc" : "hvc",
       counterFrequency: GENERIC_TIMER_FREQUENCY,
+      ticksPerInstruction: (options.instructionTime ?? 1) * NS,
       ...(options.code ? { code: options.code } : {}),
     });
     this.cpus.cpus.forEach((c, n) => {
@@ -234,7 +244,7 @@ export class VirtMachine {
       memory,
       virtualization,
       gicVirtualization: virtualization,
-      random: Array.from({ length: 10 }, () => random.uint32()),
+      random: options.treeRandomness === false ? [] : Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();
     this.reset();

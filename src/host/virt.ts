@@ -32,14 +32,6 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
-  if (run.instructionTime !== undefined && run.instructionTime !== 1) {
-    throw new InputError(
-      "-icount: not supported by Armature: an instruction takes 1 ns; expected shift=0 or shift=auto",
-    );
-  }
-  if (!run.machine.treeRandomness) {
-    throw new InputError("-M dtb-randomness=off: not supported by Armature: the seeds come from -seed; expected on");
-  }
   const firmware =
     run.bios === undefined ? flashImage(run, 0) : image("-bios", findFirmware(run.bios, run.searchPaths));
   const kernel = run.kernel === undefined ? undefined : image("-kernel", run.kernel);
@@ -50,6 +42,9 @@ function virtOptions(run: RunOptions): VirtOptions {
     virtualization: run.machine.virtualization,
     virtioLegacy: run.legacyVirtio,
     rtcBase: rtcBase(run.rtcBase),
+    treeRandomness: run.machine.treeRandomness,
+    readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
+    ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
     ...(run.seed === undefined ? {} : { seed: run.seed }),
     ...(firmware ? { firmware } : {}),
     ...(kernel ? { kernel: { ...kernel, data: unzip(kernel.data) } } : {}),
@@ -94,13 +89,9 @@ function loader(l: RunOptions["loaders"][number]): LoaderOptions {
       forceRaw: l.raw,
     };
   }
-  const data = l.kind === "data" ? l.bytes : new Uint8Array(0);
-  return {
-    image: { name: "-device loader", data },
-    address: placeOf(l.address),
-    forceRaw: true,
-    ...(l.kind === "entry" ? { cpu: l.cpu } : {}),
-  };
+  const address = placeOf(l.address);
+  if (l.kind === "entry") return { address, cpu: l.cpu };
+  return { image: { name: "-device loader", data: l.bytes }, address, forceRaw: true };
 }
 
 function placeOf(address: bigint): number {
