@@ -82,7 +82,8 @@ export class Cluster extends Module {
   readonly #power: Event;
   /** Inside a slice; the CPU whose turn it is. */
   #current: Cpu | null = null;
-  #sliceStart = 0;
+  /** Time outside the access under way. */
+  #outside = 0;
   readonly #kickCurrent = () => this.#current?.kick();
 
   constructor(parent: Module | Simulation, name: string, options: ClusterOptions) {
@@ -190,9 +191,10 @@ export class Cluster extends Module {
 
   // --- time
 
-  /** An access at local time `time` takes place at this instant: not before what another CPU has seen. */
-  accessTime(time: number): number {
-    return Math.max(time, this.#cells.observed);
+  /** The instant of an access by `cpu`: its local time, but not before what another CPU has seen; outside its turn the present. */
+  accessTime(cpu: Cpu): number {
+    if (this.#current === cpu) return Math.max(cpu.localTime, this.#cells.observed);
+    return cpu.isRunning ? Math.max(cpu.localTime, this.simulation.now) : this.simulation.now;
   }
   get sliceEnd(): number {
     return this.#cells.end;
@@ -201,14 +203,24 @@ export class Cluster extends Module {
     this.#cells.observed = time;
   }
 
-  /** After an access: time is that of the slice again, which ends at the latest at an event the access has made. */
-  accessDone(): void {
+  /** Time is `time` until `accessDone`. */
+  accessBegins(time: number): void {
     const { simulation } = this;
-    if (this.#current !== null) simulation.now = this.#sliceStart;
-    const next = simulation.nextEventTime;
-    if (next < this.#cells.end) {
+    this.#cells.observed = time;
+    this.#outside = simulation.now;
+    simulation.now = time;
+  }
+  accessDone(): void {
+    this.simulation.now = this.#outside;
+    this.#shorten();
+  }
+
+  /** The slice ends at the latest at an event that has been made during it. */
+  #shorten(): void {
+    const next = this.simulation.nextEventTime;
+    if (this.#current !== null && next < this.#cells.end) {
       this.#cells.end = next;
-      this.#current?.kick();
+      this.#current.kick();
     }
   }
 
@@ -233,8 +245,8 @@ export class Cluster extends Module {
   powerRequest(cpu: Cpu, request: PowerRequest): number {
     this.#cells.request = request;
     const status = cpu.powerOff();
-    this.#power.scheduleAt(this.accessTime(cpu.localTime));
-    this.accessDone();
+    this.#power.scheduleAt(this.accessTime(cpu));
+    this.#shorten();
     return status;
   }
 
@@ -257,7 +269,6 @@ export class Cluster extends Module {
       cells.end = now + this.quantum;
     }
     cells.end = Math.min(cells.end, simulation.nextEventTime);
-    this.#sliceStart = now;
     simulation.onHorizon = this.#kickCurrent;
     void simulation.horizon; // asking for it makes the kernel tell of changes
     while (cells.next < this.cpus.length) {

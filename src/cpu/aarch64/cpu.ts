@@ -249,13 +249,12 @@ export class Cpu extends Module {
    */
   beginAccess(): boolean {
     const { cluster, simulation } = this;
-    const time = cluster.accessTime(this.localTime);
+    const time = cluster.accessTime(this);
     if (simulation.nextEventTime <= time) {
       this.#status = LEAVE_RETRY;
       return false;
     }
-    cluster.observed(time);
-    simulation.now = time;
+    cluster.accessBegins(time);
     return true;
   }
   endAccess(): void {
@@ -269,7 +268,7 @@ export class Cpu extends Module {
   /** Local time for a counter that is read; reading takes some. */
   readCounter(): number {
     const { cluster } = this;
-    const time = cluster.accessTime(this.localTime);
+    const time = cluster.accessTime(this);
     cluster.observed(time);
     this.#spend(cluster.counterLatency);
     return time;
@@ -365,7 +364,7 @@ export class Cpu extends Module {
     if (tx.response === 0) {
       this.guestError({ kind: "unimplemented", address: page, size: 4, detail: "instruction fetch from a device" });
     }
-    return this.mmu.externalAbort(FETCH, 0, tx.response === 2, high, low);
+    return this.mmu.externalAbort(FETCH, tx.response === 2, high, low);
   }
 
   // --- power

@@ -249,6 +249,33 @@ export abstract class WasmEmitter implements Emitter {
   fp(name: string, ...args: readonly (I64 | I32)[]): I64 {
     return this.let(this.#float(name).callValue("i64", this.frame.context.get, ...args)) as I64;
   }
+  fpVector(
+    name: "add" | "sub" | "mul" | "div",
+    bytes: number,
+    a: V128,
+    b: V128,
+    limit: I32,
+    lanes: () => V128,
+  ): V128 {
+    const shape = bytes === 8 ? "f64x2" : "f32x4";
+    const ints = bytes === 8 ? "i64x2" : "i32x4";
+    // FPCR without modes and FPSR.IXC
+    const modes = this.and(this.contextI32(L.FPCR), this.k32(0x03c00000));
+    const inexact = this.and(this.contextI32(L.FPSR), this.k32(16));
+    const easy = this.and(this.eqz(modes), this.ne(inexact, this.k32(0)));
+    const r = this.let(this.vector(`${shape}.${name}`, a, b));
+    const infinity = bytes === 8 ? this.k64(0, 0x7ff00000) : this.k64(0x7f800000, 0);
+    const field = this.let(this.vector("v128.and", r, this.splat(bytes, infinity)));
+    const low = this.vector(`${ints}.eq`, field, this.splat(bytes, this.k64(0)));
+    const high = this.vector(`${ints}.eq`, field, this.splat(bytes, infinity));
+    const odd = this.test("v128.any_true", this.vector("v128.or", low, high));
+    const keep = this.eq(limit, this.k32(16));
+    return this.choose(
+      this.and(easy, this.eqz(odd)),
+      () => this.halves(this.half(r, 0), this.select(keep, this.half(r, 1), this.k64(0))),
+      lanes,
+    );
+  }
   fpCompare(bytes: number, a: I64, b: I64, signal: number): I32 {
     const f = this.#float(`compare${bytes}`);
     return this.let(f.callValue("i32", this.frame.context.get, a, b, this.k32(signal))) as I32;

@@ -3,6 +3,7 @@ import { branches } from "./branches.ts";
 import { dataImmediate } from "./data-immediate.ts";
 import { dataRegister } from "./data-register.ts";
 import { fpScalar } from "./fp-scalar.ts";
+import { fpVector } from "./fp-vector.ts";
 import { loadStore } from "./load-store.ts";
 import { loadStorePair } from "./load-store-pair.ts";
 import type { Row } from "./row.ts";
@@ -22,4 +23,5 @@ export const TABLE: readonly Row[] = [
   ...simdThree,
   ...simdTwo,
   ...fpScalar,
+  ...fpVector,
 ];

@@ -98,12 +98,12 @@ export class DataPath {
     const mmu = this.#cpu.mmu;
     const set = mmu.set(el);
     let entry = set.find(WRITE, high, low);
-    if (entry < 0) entry = this.#fill(set, WRITE, high, low, 0, el, false);
+    if (entry < 0) entry = this.#fill(set, WRITE, high, low, el, false);
     if (entry < 0) return this.#status;
     const kind = set.kind(entry);
     // DC ZVA to Device memory is an alignment fault (DDI 0487J.a D7.5.8); without it an I/O page is ROM or a refused write
     if ((kind & ENTRY_ALIGNED) !== 0 && (!mmu.one[el as 0 | 1 | 2].alignmentChecked || this.#isDevice(high, low, el))) {
-      return mmu.alignmentFault(WRITE, 0, high, address);
+      return mmu.alignmentFault(WRITE, high, address);
     }
     if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK))
       return this.#cpu.takeStatus();
@@ -148,26 +148,26 @@ export class DataPath {
     if (!aligned) {
       const strict = (flags & (L.ACCESS_EXCLUSIVE | L.ACCESS_ORDERED)) !== 0;
       if (strict || mmu.one[el as 0 | 1 | 2].alignmentChecked) {
-        this.#status = mmu.alignmentFault(access, syndrome(flags, size), high, low);
+        this.#status = mmu.alignmentFault(access, high, low);
         return -1;
       }
     }
     if ((low & 0xfff) + size > 4096) return -2;
-    return this.#entry(access, high, low, size, flags, el, aligned);
+    return this.#entry(access, high, low, size, el, aligned);
   }
 
   /** The entry for bytes within one page, all checks done. */
-  #entry(access: number, high: number, low: number, size: number, flags: number, el: number, aligned: boolean): number {
+  #entry(access: number, high: number, low: number, size: number, el: number, aligned: boolean): number {
     const mmu = this.#cpu.mmu;
     const set = mmu.set(el);
     let entry = set.find(access, high, low);
     if (entry < 0) {
-      entry = this.#fill(set, access, high, low, syndrome(flags, size), el, aligned);
+      entry = this.#fill(set, access, high, low, el, aligned);
       if (entry < 0) return -1;
     }
     const kind = set.kind(entry);
     if (!aligned && (kind & ENTRY_ALIGNED) !== 0) {
-      this.#status = mmu.alignmentFault(access, syndrome(flags, size), high, low);
+      this.#status = mmu.alignmentFault(access, high, low);
       return -1;
     }
     if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(access, high, low, size)) {
@@ -177,12 +177,12 @@ export class DataPath {
     return entry;
   }
 
-  #fill(set: TlbSet, access: number, high: number, low: number, iss: number, el: number, aligned: boolean): number {
+  #fill(set: TlbSet, access: number, high: number, low: number, el: number, aligned: boolean): number {
     const { mmu, cluster } = this.#cpu;
     const t = mmu.translate(high, low, el, access);
     if (t.fault !== NO_FAULT || t.permission !== NO_FAULT) {
       const misaligned = t.fault === NO_FAULT && t.device && !aligned;
-      this.#status = misaligned ? mmu.alignmentFault(access, iss, high, low) : mmu.abort(t, access, iss, high, low);
+      this.#status = misaligned ? mmu.alignmentFault(access, high, low) : mmu.abort(t, access, 0, high, low);
       return -1;
     }
     const page = t.pa - (t.pa % 4096);
@@ -212,9 +212,9 @@ export class DataPath {
     const nextLow = (low | 0xfff) + 1;
     const nextHigh = nextLow === 0 ? (high + 1) | 0 : high;
     const first = (nextLow - low) | 0;
-    const one = this.#entry(access, high, low, first, flags, el, aligned);
+    const one = this.#entry(access, high, low, first, el, aligned);
     if (one < 0) return this.#status;
-    const two = this.#entry(access, nextHigh, nextLow, size - first, flags, el, aligned);
+    const two = this.#entry(access, nextHigh, nextLow, size - first, el, aligned);
     if (two < 0) return this.#status;
     const set = this.#cpu.mmu.set(el);
     if (access === WRITE) this.#unpack();
@@ -243,7 +243,7 @@ export class DataPath {
       }
     }
     if (io) this.#cpu.endAccess();
-    if (failed >= 0) return this.#external(access, high, low, flags, size);
+    if (failed >= 0) return this.#external(access, high, low);
     if (access === READ) this.#pack(size);
     return L.GO_ON;
   }
@@ -272,7 +272,7 @@ export class DataPath {
       this.#pack(size);
     }
     cpu.endAccess();
-    return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(READ, high, low, flags, size);
+    return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(READ, high, low);
   }
 
   #busWrite(pa: number, size: number, high: number, low: number, flags: number): number {
@@ -296,12 +296,12 @@ export class DataPath {
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) bus.write(pa + i, 1, this.#bytes[i] as number, tx);
     }
     cpu.endAccess();
-    return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low, flags, size);
+    return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low);
   }
 
-  #external(access: number, high: number, low: number, flags: number, size: number): number {
+  #external(access: number, high: number, low: number): number {
     const slave = this.#cpu.transaction.response === RESPONSE_TARGET_ERROR;
-    return this.#cpu.mmu.externalAbort(access, syndrome(flags, size), slave, high, low);
+    return this.#cpu.mmu.externalAbort(access, slave, high, low);
   }
 
   #monitorMatches(high: number, low: number, size: number): boolean {
@@ -335,15 +335,4 @@ export class DataPath {
 /** Alignment that the access needs where alignment is asked for, in bytes. */
 function alignment(size: number, flags: number): number {
   return (flags & (L.ACCESS_PAIR | L.ACCESS_EXCLUSIVE)) === L.ACCESS_PAIR ? size >> 1 : size;
-}
-
-/** ISS[24:14] for a stage 2 abort, from the engine's description of the access. */
-function syndrome(flags: number, size: number): number {
-  if ((flags & L.ACCESS_ISV) === 0) return 0;
-  const sas = size === 1 ? 0 : size === 2 ? 1 : size === 4 ? 2 : 3;
-  const srt = (flags >> 8) & 31;
-  const sf = (flags >> 13) & 1;
-  const sse = (flags >> 14) & 1;
-  const ar = (flags & L.ACCESS_ORDERED) !== 0 ? 1 : 0;
-  return (1 << 24) | (sas << 22) | (sse << 21) | (srt << 16) | (sf << 15) | (ar << 14);
 }

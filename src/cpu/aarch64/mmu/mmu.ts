@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
 import { EC_DATA_ABORT, EC_INSTRUCTION_ABORT } from "../exceptions.ts";
+import { dataAbortSyndrome } from "../isa/syndrome.ts";
 import { offsetOf } from "../sysreg/table.ts";
 import { physicalAddressSize, StageOne, StageTwo } from "./regime.ts";
 import { TlbSet } from "./tlb.ts";
@@ -142,7 +143,7 @@ export class Mmu {
     return walker.translate(one, two, high, low, el, access, this.physicalLimit);
   }
 
-  /** Takes the abort that `t` (a fault, or a missing right) calls for. `iss` has what depends on the access. */
+  /** Takes the abort that `t` (a fault, or a missing right) calls for. `iss` has the bits CM and EA. */
   abort(t: Translation, access: number, iss: number, high: number, low: number): number {
     const missing = t.fault === NO_FAULT;
     return this.fault(
@@ -172,21 +173,22 @@ export class Mmu {
     let syndrome = code | (onWalk ? 1 << 7 : 0);
     if (access !== FETCH) {
       if (access === WRITE) syndrome |= 1 << 6;
+      syndrome |= iss;
       // the instruction syndrome is given for stage 2 faults alone (DDI 0487J.a D17.2.37, ISV)
-      syndrome |= iss & (stage2 && !onWalk ? 0x1ff_c300 : 0x300);
+      if (stage2 && !onWalk) syndrome |= dataAbortSyndrome(this.#cpu.instructionWord);
     }
     const target = stage2 ? 2 : exceptions.defaultTarget;
     if (stage2) exceptions.setIntermediateAddress(ipa);
     return exceptions.abort(access === FETCH ? EC_INSTRUCTION_ABORT : EC_DATA_ABORT, syndrome, target, low, high);
   }
 
-  alignmentFault(access: number, iss: number, high: number, low: number): number {
-    return this.fault(FAULT_ALIGNMENT, false, false, 0, access, iss, high, low);
+  alignmentFault(access: number, high: number, low: number): number {
+    return this.fault(FAULT_ALIGNMENT, false, false, 0, access, 0, high, low);
   }
 
   /** Synchronous external abort; `slave` tells an error of the target from one of decoding (ESR_ELx.EA, a choice). */
-  externalAbort(access: number, iss: number, slave: boolean, high: number, low: number): number {
-    return this.fault(FAULT_EXTERNAL, false, false, 0, access, iss | (slave ? 1 << 9 : 0), high, low);
+  externalAbort(access: number, slave: boolean, high: number, low: number): number {
+    return this.fault(FAULT_EXTERNAL, false, false, 0, access, slave ? 1 << 9 : 0, high, low);
   }
 
   /** Drops all entries of the EL1&0 (1) or EL2 (2) regime. */

@@ -20,7 +20,7 @@ function giveFrom(cpu: Cpu, offset: number): true {
 const value = (cpu: Cpu) => cpu.context.low(L.MAIL_VALUE);
 
 const readTimer: ReadHook = (cpu, register, peek) => {
-  cpu.timer.read(register, peek ? cpu.cluster.accessTime(cpu.localTime) : cpu.readCounter());
+  cpu.timer.read(register, peek ? cpu.cluster.accessTime(cpu) : cpu.readCounter());
   return true;
 };
 const writeTimer: WriteHook = (cpu, register) => {

@@ -207,7 +207,9 @@ describe("D1.3.4: synchronous exceptions of addresses", () => {
     expect(user.sys("ESR_EL1")).toBe(0x8200_0010n);
   });
   it("an exception whose vector faults as well goes on for ever without stopping the simulation", () => {
-    const m = machine(1, [0xd400_0001]);
+    const m = Machine.fresh({ quantum: 10_000 });
+    m.words(CODE, [0xd400_0001]);
+    m.enter(1, AT);
     m.setSys("VBAR_EL1", 0x1000_0000n);
     expect(m.run(20_000)).toBe("time");
     expect(m.cpu.instructions).toBeGreaterThan(1000);

@@ -176,7 +176,8 @@ export function fromFixedBody(e: FunctionEmitter, core: Core, bytes: Bytes): voi
   // integers that fit the significand convert exactly
   const digits = FORMATS[bytes].fraction;
   const fits = e.ltU(e.add(v, power(e, digits)), power(e, digits + 1));
-  e.returnIf(e.and(fits, e.eqz(scale)), () =>
+  const huge = e.and(unsigned, e.ltS(v, e.k64(0)));
+  e.returnIf(e.and(fits, e.eqz(e.or(scale, huge))), () =>
     bytes === 8 ? e.bits64(e.raw("f64", v.code, 0xb9)) : e.bits32(e.raw("f32", v.code, 0xb4)),
   );
   e.returnIf(e.eqz(v), () => e.k64(0));
@@ -361,6 +362,8 @@ export function exponentReciprocalBody(e: FunctionEmitter, bytes: Bytes): void {
   const c = new Code(e, bytes);
   const { fraction, exponent: width } = c.format;
   const a = e.parameter(1, "i64");
+  // the result does not depend on flushing, the flag does
+  c.flushed(a);
   e.returnIf(c.isNaN(a), () => c.processNaN(a));
   const field = lowMask(e, width);
   const exponent = e.let(e.and(e.shr(a, e.k64(fraction)), field)) as I64;
