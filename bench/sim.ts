@@ -36,7 +36,7 @@ const workloads: Record<string, { readonly events: number; readonly build: (top:
       },
     },
     ring: {
-      events: 20_000_000,
+      events: 50_000_000,
       build(top, count) {
         const tokens = Array.from({ length: 1000 }, (_, i) => top.event(`token${i}`));
         tokens.forEach((token, i) => {

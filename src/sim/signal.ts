@@ -66,9 +66,8 @@ export class Signal<T extends SignalValue> implements StatePart, Updatable {
 
   #check(writer: Process | null): void {
     if (writer === null || writer === this.#writer) return;
-    const first = this.#writer;
-    if (first !== null && !first.terminated) {
-      throw new Error(`signal ${this.fullName}: driven by ${first.fullName}, then by ${writer.fullName}`);
+    if (this.#writer !== null) {
+      throw new Error(`signal ${this.fullName}: driven by ${this.#writer.fullName}, then by ${writer.fullName}`);
     }
     this.#writer = writer;
   }

@@ -17,6 +17,14 @@ function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b);
 }
 
+/** a * b / c, rounded up or down, exact for numbers below 2^34 with a < c: a long division by 17 bits at a time. */
+function scale(a: number, b: number, c: number, up: boolean): number {
+  const high = Math.floor(a / 131072);
+  const first = Math.floor((high * b) / c);
+  const rest = (high * b - first * c) * 131072 + (a - high * 131072) * b;
+  return first * 131072 + (up ? Math.ceil(rest / c) : Math.floor(rest / c));
+}
+
 /**
  * A frequency in whole hertz, converting between cycle counts and time without drift: instants are computed from the
  * cycle number, never by adding up rounded periods. Exact for every count whose instant is a safe integer.
@@ -26,6 +34,8 @@ export class Frequency {
   /** The reduced fraction ticks / cycles of one period. */
   readonly #ticks: number;
   readonly #cycles: number;
+  /** Their products are safe integers. */
+  readonly #plain: boolean;
 
   constructor(hz: number) {
     if (!Number.isSafeInteger(hz) || hz <= 0 || hz > TICKS_PER_SECOND) {
@@ -35,20 +45,23 @@ export class Frequency {
     const d = gcd(TICKS_PER_SECOND, hz);
     this.#ticks = TICKS_PER_SECOND / d;
     this.#cycles = hz / d;
+    this.#plain = Number.isSafeInteger(this.#ticks * this.#cycles);
   }
 
   /** The first instant at which `cycles` whole cycles have passed since time 0. */
   timeOf(cycles: number): Time {
     const whole = Math.floor(cycles / this.#cycles);
     const rest = cycles - whole * this.#cycles;
-    return whole * this.#ticks + Math.ceil((rest * this.#ticks) / this.#cycles);
+    if (this.#plain) return whole * this.#ticks + Math.ceil((rest * this.#ticks) / this.#cycles);
+    return whole * this.#ticks + scale(rest, this.#ticks, this.#cycles, true);
   }
 
   /** Whole cycles that have passed at `time`. */
   cyclesAt(time: Time): number {
     const whole = Math.floor(time / this.#ticks);
     const rest = time - whole * this.#ticks;
-    return whole * this.#cycles + Math.floor((rest * this.#cycles) / this.#ticks);
+    if (this.#plain) return whole * this.#cycles + Math.floor((rest * this.#cycles) / this.#ticks);
+    return whole * this.#cycles + scale(rest, this.#cycles, this.#ticks, false);
   }
 }
 
