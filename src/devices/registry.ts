@@ -1,7 +1,7 @@
 /** All parts with declared registers, by the name that command line, documentation and test folders share. */
 import type { Declaration } from "../registers/index.ts";
 import { FW_CFG } from "./fw-cfg/index.ts";
-import { GICC, GICD } from "./gicv2/index.ts";
+import { GICC, GICD, GICH, GICV } from "./gicv2/index.ts";
 import { GICV2M } from "./gicv2m/index.ts";
 import { PL011 } from "./pl011/index.ts";
 import { PL031 } from "./pl031/index.ts";
@@ -18,7 +18,7 @@ export interface RegisteredPart {
 
 export const PARTS: readonly RegisteredPart[] = [
   { name: "fw-cfg", declarations: [FW_CFG] },
-  { name: "gicv2", declarations: [GICD, GICC] },
+  { name: "gicv2", declarations: [GICD, GICC, GICH, GICV] },
   { name: "gicv2m", declarations: [GICV2M] },
   { name: "pl011", declarations: [PL011] },
   { name: "pl031", declarations: [PL031] },
