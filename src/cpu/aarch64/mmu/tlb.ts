@@ -19,6 +19,7 @@ const KIND_WORDS = ENTRIES * ENTRY_WORDS;
 const MARK = 0x8000_0000 | 0;
 
 export const KEY_WORDS = 13;
+const LARGE_KNOWN = 32;
 
 export class TlbSet {
   /** Offset of the set in the context. */
@@ -30,8 +31,9 @@ export class TlbSet {
   readonly #pages = new Float64Array(3 * ENTRIES);
   readonly #kinds = new Uint8Array(3 * ENTRIES);
   readonly #sizes = new Uint8Array(3 * ENTRIES);
-  /** Which 1 GiB regions (hashed) have entries of mappings larger than 4 KiB. */
-  readonly #large = new Uint8Array(64);
+  /** Mappings larger than 4 KiB that have entries: high and low word of the address, log2 of the size. Beyond LARGE_KNOWN they are only counted. */
+  readonly #large = new Int32Array(3 * LARGE_KNOWN);
+  #largeCount = 0;
   readonly #words: Int32Array;
   readonly #first: number;
   #empty = false;
@@ -90,7 +92,7 @@ export class TlbSet {
     this.#pages[entry] = page;
     this.#kinds[entry] = kind;
     this.#sizes[entry] = size;
-    if (size > 12) this.#large[region(high, low)] = 1;
+    if (size > 12) this.#noteLarge(high, low, size);
     this.#empty = false;
     return entry;
   }
@@ -104,7 +106,7 @@ export class TlbSet {
   flush(): void {
     if (this.#empty) return;
     this.#words.fill(-1, this.#first, this.#first + 3 * KIND_WORDS);
-    this.#large.fill(0);
+    this.#largeCount = 0;
     this.#empty = true;
   }
 
@@ -114,7 +116,7 @@ export class TlbSet {
     const slot = (low >>> 12) & (ENTRIES - 1);
     for (let access = 0; access < 3; access++) this.drop(access * ENTRIES + slot);
     // bits 55 to 12: the top byte of the address is not part of the operand
-    if (this.#large[region(high, low)] === 0) return;
+    if (!this.#hasLarge(high, low)) return;
     for (let entry = 0; entry < 3 * ENTRIES; entry++) {
       const size = this.#sizes[entry] as number;
       if (size <= 12) continue;
@@ -164,14 +166,32 @@ export class TlbSet {
     this.#words.fill(-1, this.#first + 2 * KIND_WORDS, this.#first + 3 * KIND_WORDS);
   }
 
+  #noteLarge(high: number, low: number, size: number): void {
+    if (this.#hasLarge(high, low, size)) return;
+    if (this.#largeCount < LARGE_KNOWN) {
+      const at = 3 * this.#largeCount;
+      this.#large[at] = high;
+      this.#large[at + 1] = low;
+      this.#large[at + 2] = size;
+    }
+    this.#largeCount++;
+  }
+
+  /** Some mapping of at least 2^`size` bytes around an address may have entries. */
+  #hasLarge(high: number, low: number, size = 13): boolean {
+    const large = this.#large;
+    const count = this.#largeCount;
+    if (count > LARGE_KNOWN) return true;
+    for (let at = 0; at < 3 * count; at += 3) {
+      const known = large[at + 2] as number;
+      if (known >= size && sameMapping(large[at] as number, large[at + 1] as number, high, low, known)) return true;
+    }
+    return false;
+  }
+
   #word(entry: number): number {
     return this.#first + entry * ENTRY_WORDS;
   }
-}
-
-function region(high: number, low: number): number {
-  const gigabyte = ((high & 0x00ff_ffff) << 2) | (low >>> 30);
-  return (gigabyte ^ (gigabyte >>> 6) ^ (gigabyte >>> 12) ^ (gigabyte >>> 18)) & 63;
 }
 
 /** Bits 55 to `size` of both addresses are equal. */

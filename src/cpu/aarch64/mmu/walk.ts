@@ -60,6 +60,9 @@ export class Translation {
   permissionStage2 = false;
 }
 
+/** Powers of two, by exponent. */
+const POWERS: readonly number[] = Array.from({ length: 64 }, (_, n) => 2 ** n);
+
 export class Walker {
   readonly result = new Translation();
   readonly #reader: DescriptorReader;
@@ -246,12 +249,13 @@ export class Walker {
     let level = range.startLevel;
     let table = range.base;
     let tableBits = 0;
-    let first = true;
+    /** The bits of the address that the levels so far have not used up. */
+    let rest = ia;
     for (;;) {
       const shift = (3 - level) * stride + granule;
-      let index = Math.floor(ia / 2 ** shift);
-      if (!first) index %= 2 ** stride;
-      first = false;
+      const size = POWERS[shift] as number;
+      const index = Math.floor(rest / size);
+      rest -= index * size;
       let at = table + index * 8;
       if (two !== null) {
         if (!this.#stageTwo(two, at, true)) return false;
@@ -262,9 +266,9 @@ export class Walker {
       if (reader.failed) return this.#fail(FAULT_EXTERNAL_ON_WALK + level);
       if ((low & 1) === 0) return this.#fail(FAULT_TRANSLATION + level);
       const isTable = (low & 2) !== 0;
-      const address = (high & 0xffff) * 4294967296 + (low >>> 0);
+      const addressHigh = (high & 0xffff) * 4294967296;
       if (isTable && level < 3) {
-        table = address - (address % 2 ** granule);
+        table = addressHigh + ((low & (-1 << granule)) >>> 0);
         if (table >= limit) return this.#fail(FAULT_ADDRESS_SIZE + level);
         tableBits |= high;
         level++;
@@ -274,14 +278,13 @@ export class Walker {
       if (!isTable && (level === 0 || level === 3 || (level === 1 && granule !== 12))) {
         return this.#fail(FAULT_TRANSLATION + level);
       }
-      const size = 2 ** shift;
-      const output = address - (address % size);
+      const output = addressHigh + ((low & (-1 << shift)) >>> 0);
       if (output >= limit) return this.#fail(FAULT_ADDRESS_SIZE + level);
       if ((low & 0x400) === 0) return this.#fail(FAULT_ACCESS_FLAG + level);
       this.#low = low;
       this.#high = high;
       this.#level = level;
-      this.#output = output + (ia % size);
+      this.#output = output + rest;
       this.#sizeLog2 = shift;
       this.#tableBits = tableBits;
       return true;
