@@ -4,19 +4,8 @@
  */
 import type { Event, Module, Simulation, Time } from "../../sim/index.ts";
 import { VirtioDevice, type VirtioOptions } from "./device.ts";
+import { type BlockStore, OverlayStore, SECTOR_BYTES } from "./overlay-store.ts";
 import { type Chain, lengthOf, type Virtqueue } from "./queue.ts";
-
-export const SECTOR_BYTES = 512;
-
-/** What holds the data. Sectors out of range are never asked for. */
-export interface BlockStore {
-  /** Size in sectors of 512 bytes. */
-  readonly sectors: number;
-  readonly readOnly: boolean;
-  read(sector: number, into: Uint8Array): void;
-  write(sector: number, from: Uint8Array): void;
-  flush(): void;
-}
 
 export interface VirtioBlockOptions extends VirtioOptions {
   readonly store: BlockStore;
@@ -64,6 +53,7 @@ export class VirtioBlock extends VirtioDevice {
   constructor(parent: Module | Simulation, name: string, options: VirtioBlockOptions) {
     super(parent, name, options, [QUEUE_SIZE]);
     this.#store = options.store;
+    if (options.store instanceof OverlayStore) this.part("overlay", options.store);
     this.#serial = new TextEncoder().encode(options.serial ?? "").slice(0, 20);
     this.#latency = options.latency ?? 0;
     this.#due = this.event("due", () => this.#work());
