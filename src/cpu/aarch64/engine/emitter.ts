@@ -95,14 +95,7 @@ export interface Emitter {
    * Addition and the like on whole vectors of `limit` bytes where WebAssembly's own operation gives the architecture's result (nothing
    * asked of FPCR, IXC set already, all results normal), else by `lanes`.
    */
-  fpVector(
-    name: "add" | "sub" | "mul" | "div",
-    bytes: number,
-    a: V128,
-    b: V128,
-    limit: I32,
-    lanes: () => V128,
-  ): V128;
+  fpVector(name: "add" | "sub" | "mul" | "div", bytes: number, a: V128, b: V128, limit: I32, lanes: () => V128): V128;
   /** NZCV of a comparison; `signal`: quiet NaNs set IOC too. */
   fpCompare(bytes: number, a: I64, b: I64, signal: number): I32;
   /** Sets FPSR.QC when the condition holds. */

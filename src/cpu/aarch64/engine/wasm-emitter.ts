@@ -249,14 +249,7 @@ export abstract class WasmEmitter implements Emitter {
   fp(name: string, ...args: readonly (I64 | I32)[]): I64 {
     return this.let(this.#float(name).callValue("i64", this.frame.context.get, ...args)) as I64;
   }
-  fpVector(
-    name: "add" | "sub" | "mul" | "div",
-    bytes: number,
-    a: V128,
-    b: V128,
-    limit: I32,
-    lanes: () => V128,
-  ): V128 {
+  fpVector(name: "add" | "sub" | "mul" | "div", bytes: number, a: V128, b: V128, limit: I32, lanes: () => V128): V128 {
     const shape = bytes === 8 ? "f64x2" : "f32x4";
     const ints = bytes === 8 ? "i64x2" : "i32x4";
     // FPCR without modes and FPSR.IXC

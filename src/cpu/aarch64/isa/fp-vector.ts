@@ -1,8 +1,8 @@
 /** C4.1.90: floating point on vectors, their scalar forms, by element, pairwise and across lanes. */
 import type { Emitter, I32, I64, V128 } from "../engine/emitter.ts";
 import { TIE_EVEN, TO_ODD, TO_ZERO } from "../engine/fp/format.ts";
-import { bit, type Row, row, vector } from "./row.ts";
 import { absolute, LETTER, mode, negate } from "./fp-scalar.ts";
+import { bit, type Row, row, vector } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
 import { elementImmediate, elementRegister, elementText, everyOther, mask, qAxis } from "./simd-three.ts";
 
@@ -113,9 +113,7 @@ const same: Row[] = SAME.flatMap((o) => {
         if (native) {
           const n = e.let(e.v(r.n));
           const m = e.let(e.v(r.m));
-          const v = e.fpVector(native, bytes, n, m, e.imm32(), () =>
-            lanes(e, o, bytes, e.imm32(), n, m, n),
-          );
+          const v = e.fpVector(native, bytes, n, m, e.imm32(), () => lanes(e, o, bytes, e.imm32(), n, m, n));
           e.writeV(r.d, v);
         } else e.writeV(r.d, lanes(e, o, bytes, e.imm32(), e.v(r.n), e.v(r.m), e.v(r.d)));
       },
@@ -133,8 +131,7 @@ const same: Row[] = SAME.flatMap((o) => {
         cold: true,
         regs: three,
         imm: (f) => bytesOf(f.sz),
-        meaning: (e, r) =>
-          e.writeV(r.d, lanes(e, o, bytesOf(r.sz), e.imm32(), e.v(r.n), e.v(r.m), e.v(r.d))),
+        meaning: (e, r) => e.writeV(r.d, lanes(e, o, bytesOf(r.sz), e.imm32(), e.v(r.n), e.v(r.m), e.v(r.d))),
         asm: (f) => `${low(o.name)} ${LETTER[f.sz]}${f.Rd}, ${LETTER[f.sz]}${f.Rn}, ${LETTER[f.sz]}${f.Rm}`,
       }),
     );
@@ -166,7 +163,10 @@ const pairs: Row[] = PAIRS.flatMap(([name, a, opcode, f]) => [
       const n = e.let(e.v(o.n));
       const m = e.let(e.v(o.m));
       const part = (odd: number) => ({ v: everyOther(e, n, m, 2 + o.sz, o.q, odd), bytes });
-      e.writeV(o.d, e.mapLanes(bytes, o.q ? 16 : 8, [part(0), part(1)], (x, y) => e.fp(`${f}${bytes}`, x, y)));
+      e.writeV(
+        o.d,
+        e.mapLanes(bytes, o.q ? 16 : 8, [part(0), part(1)], (x, y) => e.fp(`${f}${bytes}`, x, y)),
+      );
     },
     asm: (x) => `${low(name)} v${x.Rd}.${shape(x)}, v${x.Rn}.${shape(x)}, v${x.Rm}.${shape(x)}`,
   }),
@@ -226,7 +226,12 @@ const byElement: Row[] = BY_ELEMENT.flatMap(([name, U, opcode, f, accumulate]) =
   const pattern = `1 sz L Rm:5 ${opcode} H 0 Rn:5 Rd:5` as "1 sz L Rm:5 0001 H 0 Rn:5 Rd:5";
   const u = `${U}` as "0";
   const regs = { ...two, m: elementRegister } as const;
-  const make = (e: Emitter, r: { n: { place: 0 }; m: { place: 0 }; d: { place: 0 } }, double: number, limit: number) => {
+  const make = (
+    e: Emitter,
+    r: { n: { place: 0 }; m: { place: 0 }; d: { place: 0 } },
+    double: number,
+    limit: number,
+  ) => {
     const bytes = bytesOf(double);
     const m = e.let(e.splat(bytes, e.element(r.m, bytes, e.immHigh())));
     return lanes(e, o, bytes, limit, e.v(r.n), m, e.v(r.d));
@@ -383,7 +388,11 @@ const unsignedEstimates: Row[] = (
     cold: true,
     regs: two,
     imm: (x) => (x.Q ? 16 : 8),
-    meaning: (e, o) => e.writeV(o.d, e.mapLanes(4, e.imm32(), [{ v: e.v(o.n), bytes: 4 }], (a) => e.fp(f, a))),
+    meaning: (e, o) =>
+      e.writeV(
+        o.d,
+        e.mapLanes(4, e.imm32(), [{ v: e.v(o.n), bytes: 4 }], (a) => e.fp(f, a)),
+      ),
     asm: (x) => `${low(name)} v${x.Rd}.${arrangement(2, x.Q)}, v${x.Rn}.${arrangement(2, x.Q)}`,
   }),
 );
@@ -401,10 +410,12 @@ const lengthen = row({
     const bytes = bytesOf(o.sz);
     const source = { v: e.v(o.n), bytes: bytes / 2, from: 8 * o.q };
     const name = `convert${bytes / 2}${bytes}`;
-    e.writeV(o.d, e.mapLanes(bytes, 16, [source], (a) => e.fp(name, a, mode(e))));
+    e.writeV(
+      o.d,
+      e.mapLanes(bytes, 16, [source], (a) => e.fp(name, a, mode(e))),
+    );
   },
-  asm: (f) =>
-    `fcvtl${f.Q ? "2" : ""} v${f.Rd}.${arrangement(2 + f.sz, 1)}, v${f.Rn}.${arrangement(1 + f.sz, f.Q)}`,
+  asm: (f) => `fcvtl${f.Q ? "2" : ""} v${f.Rd}.${arrangement(2 + f.sz, 1)}, v${f.Rn}.${arrangement(1 + f.sz, f.Q)}`,
 });
 function narrow(e: Emitter, v: V128, bytes: number, limit: number, rounding: I32): V128 {
   const name = `convert${bytes}${bytes / 2}`;
@@ -423,8 +434,7 @@ const shorten = row({
     if (o.q) e.setElement(o.d, 8, 8, e.half(v, 0));
     else e.writeD(o.d, e.half(v, 0));
   },
-  asm: (f) =>
-    `fcvtn${f.Q ? "2" : ""} v${f.Rd}.${arrangement(1 + f.sz, f.Q)}, v${f.Rn}.${arrangement(2 + f.sz, 1)}`,
+  asm: (f) => `fcvtn${f.Q ? "2" : ""} v${f.Rd}.${arrangement(1 + f.sz, f.Q)}, v${f.Rn}.${arrangement(2 + f.sz, 1)}`,
 });
 const shortenOdd: Row[] = [
   row({
@@ -470,8 +480,7 @@ const FIXED: readonly [string, string, (e: Emitter, a: I64, bytes: number, U: nu
   [
     "FCVTZS, FCVTZU",
     "11111",
-    (e, a, bytes, U) =>
-      e.fp(`toFixed${bytes}`, a, e.k32(TO_ZERO), e.imm32(), e.k32(U), e.k32(8 * bytes)),
+    (e, a, bytes, U) => e.fp(`toFixed${bytes}`, a, e.k32(TO_ZERO), e.imm32(), e.k32(U), e.k32(8 * bytes)),
   ],
 ];
 const fixedName = (opcode: string, U: number) =>

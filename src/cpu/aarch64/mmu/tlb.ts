@@ -19,6 +19,7 @@ const KIND_WORDS = ENTRIES * ENTRY_WORDS;
 const MARK = 0x8000_0000 | 0;
 
 export const KEY_WORDS = 13;
+const REGIONS = 1024;
 
 export class TlbSet {
   /** Offset of the set in the context. */
@@ -30,8 +31,9 @@ export class TlbSet {
   readonly #pages = new Float64Array(3 * ENTRIES);
   readonly #kinds = new Uint8Array(3 * ENTRIES);
   readonly #sizes = new Uint8Array(3 * ENTRIES);
-  /** Which 1 GiB regions (hashed) have entries of mappings larger than 4 KiB. */
-  readonly #large = new Uint8Array(64);
+  /** Which 2 MiB regions (hashed) have entries of mappings larger than 4 KiB, and which of larger than 2 MiB. */
+  readonly #large = new Uint8Array(REGIONS);
+  readonly #largest = new Uint8Array(REGIONS);
   readonly #words: Int32Array;
   readonly #first: number;
   #empty = false;
@@ -90,7 +92,8 @@ export class TlbSet {
     this.#pages[entry] = page;
     this.#kinds[entry] = kind;
     this.#sizes[entry] = size;
-    if (size > 12) this.#large[region(high, low)] = 1;
+    if (size > 21) this.#largest[region(high, low, 30)] = 1;
+    else if (size > 12) this.#large[region(high, low, 21)] = 1;
     this.#empty = false;
     return entry;
   }
@@ -105,6 +108,7 @@ export class TlbSet {
     if (this.#empty) return;
     this.#words.fill(-1, this.#first, this.#first + 3 * KIND_WORDS);
     this.#large.fill(0);
+    this.#largest.fill(0);
     this.#empty = true;
   }
 
@@ -114,7 +118,7 @@ export class TlbSet {
     const slot = (low >>> 12) & (ENTRIES - 1);
     for (let access = 0; access < 3; access++) this.drop(access * ENTRIES + slot);
     // bits 55 to 12: the top byte of the address is not part of the operand
-    if (this.#large[region(high, low)] === 0) return;
+    if (this.#large[region(high, low, 21)] === 0 && this.#largest[region(high, low, 30)] === 0) return;
     for (let entry = 0; entry < 3 * ENTRIES; entry++) {
       const size = this.#sizes[entry] as number;
       if (size <= 12) continue;
@@ -169,9 +173,10 @@ export class TlbSet {
   }
 }
 
-function region(high: number, low: number): number {
-  const gigabyte = ((high & 0x00ff_ffff) << 2) | (low >>> 30);
-  return (gigabyte ^ (gigabyte >>> 6) ^ (gigabyte >>> 12) ^ (gigabyte >>> 18)) & 63;
+/** A hash of address bits 55 to `shift` (above 20). */
+function region(high: number, low: number, shift: number): number {
+  const above = ((high & 0x00ff_ffff) << (32 - shift)) | (low >>> shift);
+  return (above ^ (above >>> 10) ^ (above >>> 20) ^ ((high & 0x00ff_ffff) >>> 9)) & (REGIONS - 1);
 }
 
 /** Bits 55 to `size` of both addresses are equal. */
