@@ -1,6 +1,7 @@
 /**
- * Builds the interpreter: `run(ctx) -> status`. One function holds the hot handlers under a `br_table`; numbers beyond them fall
- * into a second function with the rest, so that the hot one stays small enough for the optimising compiler.
+ * Builds the interpreter: `run(ctx) -> status`. One function holds the hot handlers under a `br_table`, so that it stays small enough for
+ * the optimising compiler; numbers beyond them go to the cold functions, of a few handlers each: the compiler then spends its time
+ * on those that a guest uses (one function with all of them takes it several seconds).
  */
 
 import type { Row } from "../isa/row.ts";
@@ -78,6 +79,9 @@ class InterpreterEmitter extends WasmEmitter {
   }
 }
 
+/** Handlers in a cold function; a power of two. */
+const COLD_GROUP = 8;
+
 export interface InterpreterModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly handlers: Handlers;
@@ -92,6 +96,8 @@ export function buildInterpreter(step: boolean): InterpreterModule {
 
   const run = m.func(["i32"], "i32");
   const cold = m.func(["i32", "i32", "i32", "i64", "i32"], "i32");
+  /** The first group of cold handlers; all groups have the same parameters and locals. */
+  const firstGroup = m.func(cold.parameters, cold.result);
   m.export("run", run);
 
   const context = run.parameter(0, "i32");
@@ -142,7 +148,7 @@ export function buildInterpreter(step: boolean): InterpreterModule {
     far: (target) => [va.set(target), count.set(add(counted(), k(OPERATION_BYTES))), w.br(goTo)],
   };
   const coldFrame: Frame = {
-    func: cold,
+    func: firstGroup,
     context: cold.parameter(0, "i32"),
     pc: cold.parameter(1, "i32"),
     bias: cold.parameter(2, "i32"),
@@ -254,14 +260,27 @@ export function buildInterpreter(step: boolean): InterpreterModule {
     w.UNREACHABLE,
   ];
 
-  // the cold function
-  const coldLabels = handlers.cold.map((_, i) => new Label(`cold ${i}`));
-  const none = new Label("no handler");
-  const index = sub(w.load("i32", w.LOAD_U16, coldFrame.pc.get), k(FIRST + handlers.hot.length));
-  let coldDispatch: Code = [w.brTable(index, coldLabels, none)];
-  handlers.cold.forEach((code, i) => {
-    coldDispatch = [w.block(coldLabels[i] as Label, coldDispatch), code, k(L.GO_ON).code, w.RETURN];
-  });
-  cold.body = [w.block(none, coldDispatch), w.UNREACHABLE];
+  // the cold functions, and the one that chooses between them
+  const index = (f: w.Func) =>
+    sub(w.load("i32", w.LOAD_U16, f.parameter(1, "i32").get), k(FIRST + handlers.hot.length));
+  const switchOver = (choice: I32, cases: readonly Code[]): Code => {
+    const none = new Label("no handler");
+    const labels = cases.map((_, i) => new Label(`cold ${i}`));
+    let code: Code = [w.brTable(choice, labels, none)];
+    cases.forEach((body, i) => {
+      code = [w.block(labels[i] as Label, code), body];
+    });
+    return [w.block(none, code), w.UNREACHABLE];
+  };
+  const groups: Code[] = [];
+  for (let at = 0; at < handlers.cold.length; at += COLD_GROUP) {
+    const group = at === 0 ? firstGroup : m.func(cold.parameters, cold.result);
+    group.shareLocals(firstGroup);
+    const bodies = handlers.cold.slice(at, at + COLD_GROUP).map((code) => [code, k(L.GO_ON).code, w.RETURN]);
+    group.body = switchOver(and(index(group), k(COLD_GROUP - 1)), bodies);
+    const p = coldFrame;
+    groups.push([group.call(p.context.get, p.pc.get, p.bias.get, p.vaBias.get, p.tlb.get), w.RETURN]);
+  }
+  cold.body = switchOver(shrU32(index(cold), k(Math.log2(COLD_GROUP))), groups);
   return { bytes: m.finish(), handlers };
 }

@@ -198,7 +198,7 @@ export class Func {
   readonly index: number;
   readonly parameters: readonly ValueType[];
   readonly result: BlockType;
-  readonly #locals: ValueType[] = [];
+  #locals: ValueType[] = [];
   body: Code = [];
 
   constructor(index: number, parameters: readonly ValueType[], result: BlockType) {
@@ -213,6 +213,10 @@ export class Func {
   local<T extends ValueType>(type: T): Local<T> {
     this.#locals.push(type);
     return new Local(this.parameters.length + this.#locals.length - 1, type);
+  }
+  /** The same locals as `other`, so that code made for it fits here. */
+  shareLocals(other: Func): void {
+    this.#locals = other.#locals;
   }
   call(...args: Value[]): Code {
     if (args.some((a, i) => a.type !== this.parameters[i]) || args.length !== this.parameters.length) {
