@@ -9,7 +9,7 @@
  * Exclusives across CPUs: a store-exclusive succeeds only if memory still holds what was loaded, and each CPU's monitor is cleared at the
  * end of its slice, before another CPU can have stored; clearing is an event for WFE.
  */
-import type { Arena, Target } from "../../bus/index.ts";
+import type { Arena, DirectRegion, Target } from "../../bus/index.ts";
 import { type Event, Module, type Simulation, US } from "../../sim/index.ts";
 import { Cpu, LEAVE_STOP } from "./cpu.ts";
 import { Debugger } from "./debug.ts";
@@ -55,6 +55,7 @@ export type PowerRequest = "off" | "reset";
 
 type ClusterCells = { active: boolean; end: number; next: number; observed: number; request: string };
 
+const NOWHERE: DirectRegion = { start: 1, end: 0, arenaAt: 0, writable: false };
 /** After everything else at its instant. */
 const RUN_PRIORITY = 1000;
 
@@ -84,6 +85,9 @@ export class Cluster extends Module {
   #current: Cpu | null = null;
   /** Time outside the access under way. */
   #outside = 0;
+  /** The regions that the last pages were found in. */
+  #readable: DirectRegion = NOWHERE;
+  #writable: DirectRegion = NOWHERE;
   readonly #kickCurrent = () => this.#current?.kick();
 
   constructor(parent: Module | Simulation, name: string, options: ClusterOptions) {
@@ -136,7 +140,11 @@ export class Cluster extends Module {
     this.cpus = Array.from({ length: count }, (_, i) => new Cpu(this, i, this.#table(i)));
     this.debugger = new Debugger(this);
     this.arena.onCodeWrite = (address, length) => this.codeWritten(address, length);
-    this.bus.onInvalidate?.((address, length) => this.#eachSet((set) => set.flushPhysical(address, address + length)));
+    this.bus.onInvalidate?.((address, length) => {
+      this.#readable = NOWHERE;
+      this.#writable = NOWHERE;
+      this.#eachSet((set) => set.flushPhysical(address, address + length));
+    });
   }
 
   #table(index: number): RegisterTable {
@@ -173,6 +181,21 @@ export class Cluster extends Module {
   #eachSet(visit: (set: Cpu["mmu"]["sets"][number]) => void): void {
     if (this.cpus === undefined) return; // while the cluster is being built
     for (const cpu of this.cpus) for (const set of cpu.mmu.sets) visit(set);
+  }
+
+  // --- memory
+
+  /** Arena address of the physical page at `page` if the CPUs may reach it directly, else -1. */
+  arenaPage(page: number, write: boolean): number {
+    let region = write ? this.#writable : this.#readable;
+    if (page < region.start || page + 4096 > region.end) {
+      const found = this.bus.direct?.(page, write);
+      if (!found || page < found.start || page + 4096 > found.end || (write && !found.writable)) return -1;
+      region = found;
+      if (write) this.#writable = found;
+      else this.#readable = found;
+    }
+    return region.arenaAt + (page - region.start);
   }
 
   // --- decoded code

@@ -344,9 +344,8 @@ export class Cpu extends Module {
     const t = mmu.translate(high, low, el, FETCH);
     if (t.fault !== NO_FAULT || t.permission !== NO_FAULT) return mmu.abort(t, FETCH, 0, high, low);
     const page = t.pa - (t.pa % 4096);
-    const region = cluster.bus.direct?.(page, false);
-    if (!region || region.start > page || page + 4096 > region.end) return this.#fetchFromDevice(page, high, low);
-    const at = region.arenaAt + (page - region.start);
+    const at = cluster.arenaPage(page, false);
+    if (at < 0) return this.#fetchFromDevice(page, high, low);
     const decoded = cluster.codePage(at);
     mmu.set(el).fill(FETCH, high, low, page, t.size, 0, decoded, 0);
     this.debug.plant(high, low, at);

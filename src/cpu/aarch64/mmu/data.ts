@@ -189,9 +189,8 @@ export class DataPath {
     let kind = t.device || mmu.one[el as 0 | 1 | 2].alignmentChecked ? ENTRY_ALIGNED : 0;
     let addend = 0;
     let code = 0;
-    const region = cluster.bus.direct?.(page, access === WRITE);
-    if (region && region.start <= page && page + 4096 <= region.end && (access !== WRITE || region.writable)) {
-      const at = region.arenaAt + (page - region.start);
+    const at = cluster.arenaPage(page, access === WRITE);
+    if (at >= 0) {
       addend = (at - (low & -4096)) | 0;
       if (access === WRITE && ((this.#arena.pageFlags[at / 4096] as number) & PAGE_HAS_CODE) !== 0) {
         kind |= ENTRY_CODE;

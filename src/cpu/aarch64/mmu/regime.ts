@@ -25,8 +25,9 @@ const SCTLR_WXN = 1 << 19;
 export interface Range {
   /** log2 of the granule: 12, 14 or 16. */
   granule: number;
-  /** Bits of the input address. */
+  /** Bits of the input address, and 2 to that power. */
   inputSize: number;
+  inputLimit: number;
   /** Level at which the walk starts; negative where the geometry is not valid. */
   startLevel: number;
   /** Physical (or intermediate) address of the first table. */
@@ -43,6 +44,7 @@ function emptyRange(): Range {
   return {
     granule: 12,
     inputSize: 48,
+    inputLimit: 2 ** 48,
     startLevel: 0,
     base: 0,
     baseTooLarge: false,
@@ -153,6 +155,7 @@ function implemented(granule: number, granules: number): number {
 function geometry(range: Range, granule: number, txsz: number): void {
   range.granule = granule;
   range.inputSize = 64 - Math.min(Math.max(txsz, 16), 39);
+  range.inputLimit = 2 ** range.inputSize;
   range.startLevel = 4 - Math.ceil((range.inputSize - granule) / (granule - 3));
 }
 

@@ -19,7 +19,7 @@ const KIND_WORDS = ENTRIES * ENTRY_WORDS;
 const MARK = 0x8000_0000 | 0;
 
 export const KEY_WORDS = 13;
-const LARGE_KNOWN = 32;
+const REGIONS = 1024;
 
 export class TlbSet {
   /** Offset of the set in the context. */
@@ -31,9 +31,9 @@ export class TlbSet {
   readonly #pages = new Float64Array(3 * ENTRIES);
   readonly #kinds = new Uint8Array(3 * ENTRIES);
   readonly #sizes = new Uint8Array(3 * ENTRIES);
-  /** Mappings larger than 4 KiB that have entries: high and low word of the address, log2 of the size. Beyond LARGE_KNOWN they are only counted. */
-  readonly #large = new Int32Array(3 * LARGE_KNOWN);
-  #largeCount = 0;
+  /** Which 2 MiB regions (hashed) have entries of mappings larger than 4 KiB, and which of larger than 2 MiB. */
+  readonly #large = new Uint8Array(REGIONS);
+  readonly #largest = new Uint8Array(REGIONS);
   readonly #words: Int32Array;
   readonly #first: number;
   #empty = false;
@@ -92,7 +92,8 @@ export class TlbSet {
     this.#pages[entry] = page;
     this.#kinds[entry] = kind;
     this.#sizes[entry] = size;
-    if (size > 12) this.#noteLarge(high, low, size);
+    if (size > 21) this.#largest[region(high, low, 30)] = 1;
+    else if (size > 12) this.#large[region(high, low, 21)] = 1;
     this.#empty = false;
     return entry;
   }
@@ -106,7 +107,8 @@ export class TlbSet {
   flush(): void {
     if (this.#empty) return;
     this.#words.fill(-1, this.#first, this.#first + 3 * KIND_WORDS);
-    this.#largeCount = 0;
+    this.#large.fill(0);
+    this.#largest.fill(0);
     this.#empty = true;
   }
 
@@ -116,7 +118,7 @@ export class TlbSet {
     const slot = (low >>> 12) & (ENTRIES - 1);
     for (let access = 0; access < 3; access++) this.drop(access * ENTRIES + slot);
     // bits 55 to 12: the top byte of the address is not part of the operand
-    if (!this.#hasLarge(high, low)) return;
+    if (this.#large[region(high, low, 21)] === 0 && this.#largest[region(high, low, 30)] === 0) return;
     for (let entry = 0; entry < 3 * ENTRIES; entry++) {
       const size = this.#sizes[entry] as number;
       if (size <= 12) continue;
@@ -166,32 +168,15 @@ export class TlbSet {
     this.#words.fill(-1, this.#first + 2 * KIND_WORDS, this.#first + 3 * KIND_WORDS);
   }
 
-  #noteLarge(high: number, low: number, size: number): void {
-    if (this.#hasLarge(high, low, size)) return;
-    if (this.#largeCount < LARGE_KNOWN) {
-      const at = 3 * this.#largeCount;
-      this.#large[at] = high;
-      this.#large[at + 1] = low;
-      this.#large[at + 2] = size;
-    }
-    this.#largeCount++;
-  }
-
-  /** Some mapping of at least 2^`size` bytes around an address may have entries. */
-  #hasLarge(high: number, low: number, size = 13): boolean {
-    const large = this.#large;
-    const count = this.#largeCount;
-    if (count > LARGE_KNOWN) return true;
-    for (let at = 0; at < 3 * count; at += 3) {
-      const known = large[at + 2] as number;
-      if (known >= size && sameMapping(large[at] as number, large[at + 1] as number, high, low, known)) return true;
-    }
-    return false;
-  }
-
   #word(entry: number): number {
     return this.#first + entry * ENTRY_WORDS;
   }
+}
+
+/** A hash of address bits 55 to `shift` (above 20). */
+function region(high: number, low: number, shift: number): number {
+  const above = ((high & 0x00ff_ffff) << (32 - shift)) | (low >>> shift);
+  return (above ^ (above >>> 10) ^ (above >>> 20) ^ ((high & 0x00ff_ffff) >>> 9)) & (REGIONS - 1);
 }
 
 /** Bits 55 to `size` of both addresses are equal. */

@@ -60,9 +60,6 @@ export class Translation {
   permissionStage2 = false;
 }
 
-/** Powers of two, by exponent. */
-const POWERS: readonly number[] = Array.from({ length: 64 }, (_, n) => 2 ** n);
-
 export class Walker {
   readonly result = new Translation();
   readonly #reader: DescriptorReader;
@@ -150,8 +147,9 @@ export class Walker {
       return;
     }
     const bits = range.inputSize;
-    const ia = bits >= 32 ? ((high & mask(bits - 32)) >>> 0) * 4294967296 + (low >>> 0) : (low & mask(bits)) >>> 0;
-    if (!this.#tables(range, ia, one.outputLimit, two)) return;
+    const inputHigh = bits >= 32 ? high & mask(bits - 32) : 0;
+    const inputLow = bits >= 32 ? low : low & mask(bits);
+    if (!this.#tables(range, inputHigh, inputLow, one.outputLimit, two)) return;
     const d = this.#low;
     r.ipa = this.#output;
     r.pa = this.#output;
@@ -218,9 +216,9 @@ export class Walker {
     const range = two.range;
     r.ipa = ipa;
     const found =
-      range.startLevel < 0 || ipa >= 2 ** range.inputSize
+      range.startLevel < 0 || ipa >= range.inputLimit
         ? this.#fail(FAULT_TRANSLATION)
-        : this.#tables(range, ipa, two.outputLimit, null);
+        : this.#tables(range, Math.floor(ipa / 4294967296), ipa | 0, two.outputLimit, null);
     if (found) {
       r.pa = this.#output;
       const device = ((this.#low >> 2) & 12) === 0;
@@ -240,22 +238,24 @@ export class Walker {
   }
 
   /** Walks the tables of one stage down to a block or page; false with the fault recorded. */
-  #tables(range: Range, ia: number, limit: number, two: StageTwo | null): boolean {
+  #tables(range: Range, inputHigh: number, inputLow: number, limit: number, two: StageTwo | null): boolean {
     const r = this.result;
     if (range.baseTooLarge) return this.#fail(FAULT_ADDRESS_SIZE);
     const granule = range.granule;
     const stride = granule - 3;
+    const strideMask = (1 << stride) - 1;
+    const granuleMask = -1 << granule;
     const reader = this.#reader;
     let level = range.startLevel;
     let table = range.base;
     let tableBits = 0;
-    /** The bits of the address that the levels so far have not used up. */
-    let rest = ia;
+    let first = true;
     for (;;) {
       const shift = (3 - level) * stride + granule;
-      const size = POWERS[shift] as number;
-      const index = Math.floor(rest / size);
-      rest -= index * size;
+      // the input above `shift`: at most 16 bits at the first level, concatenated tables included
+      let index = shift >= 32 ? inputHigh >>> (shift - 32) : (inputHigh << (32 - shift)) | (inputLow >>> shift);
+      if (!first) index &= strideMask;
+      first = false;
       let at = table + index * 8;
       if (two !== null) {
         if (!this.#stageTwo(two, at, true)) return false;
@@ -266,9 +266,9 @@ export class Walker {
       if (reader.failed) return this.#fail(FAULT_EXTERNAL_ON_WALK + level);
       if ((low & 1) === 0) return this.#fail(FAULT_TRANSLATION + level);
       const isTable = (low & 2) !== 0;
-      const addressHigh = (high & 0xffff) * 4294967296;
+      const top = (high & 0xffff) * 4294967296;
       if (isTable && level < 3) {
-        table = addressHigh + ((low & (-1 << granule)) >>> 0);
+        table = top + ((low & granuleMask) >>> 0);
         if (table >= limit) return this.#fail(FAULT_ADDRESS_SIZE + level);
         tableBits |= high;
         level++;
@@ -278,13 +278,15 @@ export class Walker {
       if (!isTable && (level === 0 || level === 3 || (level === 1 && granule !== 12))) {
         return this.#fail(FAULT_TRANSLATION + level);
       }
-      const output = addressHigh + ((low & (-1 << shift)) >>> 0);
+      // blocks are 1 GiB at most: the offset lies in the low word
+      const sizeMask = -1 << shift;
+      const output = top + ((low & sizeMask) >>> 0);
       if (output >= limit) return this.#fail(FAULT_ADDRESS_SIZE + level);
       if ((low & 0x400) === 0) return this.#fail(FAULT_ACCESS_FLAG + level);
       this.#low = low;
       this.#high = high;
       this.#level = level;
-      this.#output = output + rest;
+      this.#output = output + ((inputLow & ~sizeMask) >>> 0);
       this.#sizeLog2 = shift;
       this.#tableBits = tableBits;
       return true;
