@@ -310,6 +310,7 @@ export class Cpu extends Module {
     const { context } = this;
     this.mmu.enter();
     context.setLow(L.FP_ENABLED, this.system.floatingPointEnabled ? 1 : 0);
+    context.setLow(L.ZERO_ENABLED, this.system.zeroEnabled ? 1 : 0);
     const stepping = this.exceptions.stepEnabled(context.el, context.daif);
     if (stepping !== this.stepping) {
       this.stepping = stepping;

@@ -664,6 +664,17 @@ export abstract class WasmEmitter implements Emitter {
     const slow = [this.contextStore(L.MAIL_VALUE, v), this.#slow(this.helpers.slowStore, a, this.k32(16), this.k32(0))];
     this.out.push(w.when(hit, fast, slow, true));
   }
+  zeroBlock(address: I64, host: () => void): void {
+    const a = this.let(this.and(address, this.k64(-64, -1))) as I64;
+    const entry = this.temp("i32");
+    const hit = this.#hit(entry.tee(this.#entry(a)), a, 64, L.TLB_WRITE);
+    const zero = this.kv(new Array<number>(16).fill(0));
+    const fast = [
+      entry.set(this.#host(entry.get, a, L.TLB_WRITE)),
+      [0, 16, 32, 48].map((at) => w.store(w.simd(11), entry.get, zero, at)),
+    ];
+    this.out.push(w.when(hit, fast, this.arm(host), true));
+  }
   checkFp(): void {
     const off = this.eqz(this.contextI32(L.FP_ENABLED));
     this.out.push(

@@ -40,7 +40,7 @@ export const READ_HOOKS: { readonly [hook in Hook]?: ReadHook } = {
   MPIDR: (cpu) => cpu.el2 && cpu.context.el === 1 && giveFrom(cpu, offsetOf("VMPIDR_EL2")),
   CCSIDR: (cpu) => give(cpu, cacheSize(cpu, cpu.context.low(offsetOf("CSSELR_EL1")))),
   ISR: (cpu) => give(cpu, cpu.exceptions.status()),
-  DCZID: (cpu, register) => give(cpu, register.resetLow | (zeroProhibited(cpu) ? 16 : 0)),
+  DCZID: (cpu, register) => give(cpu, register.resetLow | (cpu.system.zeroEnabled ? 0 : 16)), // DZP,
   claimSet: (cpu) => give(cpu, 0xff), // the eight claim tags that exist
   L2CTLR: (cpu) => give(cpu, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24),
   physicalCount: readTimer,
@@ -104,11 +104,4 @@ function cacheSize(cpu: Cpu, selector: number): number {
   const instruction = (selector & 1) !== 0;
   if (level === 0) return cpu.model.caches[instruction ? 1 : 0];
   return level === 1 && !instruction ? cpu.model.caches[2] : 0;
-}
-
-/** DCZID_EL0.DZP: whether DC ZVA would be trapped at the current level. */
-function zeroProhibited(cpu: Cpu): boolean {
-  const { context } = cpu;
-  if (context.el === 0 && (context.low(offsetOf("SCTLR_EL1")) & (1 << 14)) === 0) return true;
-  return context.el < 2 && (cpu.exceptions.hcr & (1 << 28)) !== 0;
 }

@@ -43,8 +43,13 @@ export const ROOMS: readonly SysregRoom[] = [
   { section: "D17.3", title: "Breakpoints and watchpoints", rows: breakpointRows(16, 16) },
 ];
 
+/** `layout.ts` gives these the first places. */
+const ENGINE_READS = ["SP_EL0", "TPIDR_EL1", "TPIDR_EL0"] as const;
 const INDEX: ReadonlyMap<string, number> = new Map(
-  ROOMS.flatMap((room) => room.rows).map((row, index) => [row.name, index]),
+  [...new Set([...ENGINE_READS, ...ROOMS.flatMap((room) => room.rows).map((row) => row.name)])].map((name, index) => [
+    name,
+    index,
+  ]),
 );
 const STORED = INDEX.size;
 

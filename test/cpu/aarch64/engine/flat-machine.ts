@@ -218,7 +218,6 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
       case L.SYSTEM_SP_ALIGNMENT:
       case L.SYSTEM_SYS:
       case L.SYSTEM_MSR_IMMEDIATE:
-      case L.SYSTEM_ISB:
         return L.GO_ON;
       default:
         return LEFT_OTHER;
