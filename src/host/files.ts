@@ -7,7 +7,7 @@ const REASONS: { readonly [code: string]: string } = {
   EACCES: "permission denied",
   EPERM: "operation not permitted",
   EISDIR: "it is a directory",
-  ENOTDIR: "part of the path is no directory",
+  ENOTDIR: "not a directory",
   EROFS: "the file system is read-only",
   ENOSPC: "no space left on the device",
   EADDRINUSE: "the address is in use",

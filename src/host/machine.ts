@@ -2,6 +2,7 @@
 import type { Target } from "../bus/index.ts";
 import type { CpuAction, Declarations, QtestDevice, StopReason, TargetRegister, WatchKind } from "../observe/index.ts";
 import type { Simulation } from "../sim/index.ts";
+import type { CharacterSpec } from "./options/chardev-spec.ts";
 
 /** A serial port's far end. */
 export interface SerialPort {
@@ -36,10 +37,20 @@ export interface DebugPort {
 
 export type PowerRequest = "off" | "reset";
 
+/** A port of a console device, beside the serial port. */
+export interface HostConsole {
+  readonly label: string;
+  /** The character device at its far end. */
+  readonly spec: CharacterSpec;
+  readonly port: SerialPort;
+}
+
 export interface HostMachine {
   readonly simulation: Simulation;
   readonly bus: Target;
   readonly serial: SerialPort | null;
+  /** Ports of virtio consoles. */
+  readonly consoles?: readonly HostConsole[];
   readonly debug: DebugPort | null;
   readonly declarations: Declarations;
   readonly deviceTree: Uint8Array;
@@ -53,6 +64,8 @@ export interface HostMachine {
   /** Lines of the address map. */
   memoryMap(): readonly string[];
   qtestDevice(path: string): QtestDevice | null;
+  /** The host looks elsewhere: what was gathered for files goes out. */
+  flush?(): void;
   /** Called when the run has ended: contents of flash go back to their files. */
   finish(): void;
 }

@@ -9,7 +9,7 @@ import { performance } from "node:perf_hooks";
 import type { ControlEvent, MachineControl, MachineDescription, RunState } from "../observe/index.ts";
 import { NEVER, TICKS_PER_SECOND, type Time, US } from "../sim/index.ts";
 import { writeOutput } from "./files.ts";
-import type { HostMachine, PowerRequest } from "./machine.ts";
+import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import type { ResetAction, ShutdownAction } from "./options/run-options.ts";
 import type { Script } from "./script.ts";
 
@@ -64,9 +64,9 @@ export class Runner implements MachineControl {
   #state: RunState;
   #outcome: Outcome | null = null;
   #power: PowerRequest | null = null;
-  /** Bytes on their way to the serial port. */
-  #input: number[] = [];
-  #inputAt = 0;
+  /** Bytes on their way to the serial port, and to each port of a virtio console. */
+  readonly #input: PortInput;
+  readonly #consoles: readonly PortInput[];
   #wake: (() => void) | null = null;
   /** Host time and simulated time that belong together, for throttling. */
   #anchorHost = 0;
@@ -77,6 +77,8 @@ export class Runner implements MachineControl {
   constructor(machine: HostMachine, options: RunnerOptions) {
     this.#machine = machine;
     this.#options = options;
+    this.#input = new PortInput(machine.serial);
+    this.#consoles = (machine.consoles ?? []).map((c) => new PortInput(c.port));
     this.description = options.description;
     this.#state = options.startPaused ? "prelaunch" : "running";
     machine.onPower = (request) => {
@@ -150,13 +152,18 @@ export class Runner implements MachineControl {
 
   // Serial input
 
-  /** Bytes typed by somebody. */
-  type(data: Uint8Array): void {
-    for (const byte of data) this.#input.push(byte);
+  /** Bytes typed by somebody, at the serial port or at one of the machine's consoles. */
+  type(data: Uint8Array, console?: number): void {
+    const input = console === undefined ? this.#input : this.#consoles[console];
+    input?.add(data);
     this.wake();
   }
+  /** Bytes that the serial port, or that console, has not had room for yet. */
   get pendingInput(): number {
-    return this.#input.length - this.#inputAt;
+    return this.#input.pending;
+  }
+  pendingConsoleInput(console: number): number {
+    return this.#consoles[console]?.pending ?? 0;
   }
 
   /** `flush` is called whenever the host is about to look elsewhere: output that was gathered goes out. */
@@ -204,7 +211,7 @@ export class Runner implements MachineControl {
     let pause = 0;
     do {
       this.#deliver();
-      const idle = this.#machine.idle && this.pendingInput === 0;
+      const idle = this.#machine.idle && this.pendingInput === 0 && !this.#consoles.some((c) => c.ready);
       const target = this.#target(idle, throttle);
       if (target === null) {
         pause = this.#idlePause(throttle);
@@ -262,17 +269,11 @@ export class Runner implements MachineControl {
     this.#anchorTime = this.#machine.simulation.now;
   }
 
-  /** Gives the serial port what it has room for, at points of the grid: a debugger that stops between them changes nothing. */
+  /** Gives the ports what they have room for, at points of the grid: a debugger that stops between them changes nothing. */
   #deliver(): void {
-    const { serial, simulation } = this.#machine;
-    if (serial === null || this.pendingInput === 0 || simulation.now % GRID !== 0) return;
-    for (let room = serial.receiveSpace; room > 0 && this.pendingInput > 0; room--) {
-      serial.receive(this.#input[this.#inputAt++] as number);
-    }
-    if (this.#inputAt === this.#input.length) {
-      this.#input = [];
-      this.#inputAt = 0;
-    }
+    if (this.#machine.simulation.now % GRID !== 0) return;
+    this.#input.deliver();
+    for (const input of this.#consoles) input.deliver();
   }
 
   /** After a run: what the guest asked for, what the debugger wanted, whether the script is through. */
@@ -365,6 +366,37 @@ export class Runner implements MachineControl {
         resolve();
       };
     });
+  }
+}
+
+/** What waits for room in one port. */
+class PortInput {
+  readonly #port: SerialPort | null;
+  #bytes: number[] = [];
+  #at = 0;
+
+  constructor(port: SerialPort | null) {
+    this.#port = port;
+  }
+  add(data: Uint8Array): void {
+    for (const byte of data) this.#bytes.push(byte);
+  }
+  get pending(): number {
+    return this.#bytes.length - this.#at;
+  }
+  /** Something waits, and there is room for it. */
+  get ready(): boolean {
+    return this.pending > 0 && this.#port !== null && this.#port.receiveSpace > 0;
+  }
+  deliver(): void {
+    const port = this.#port;
+    if (port === null || this.pending === 0) return;
+    for (let room = port.receiveSpace; room > 0 && this.pending > 0; room--)
+      port.receive(this.#bytes[this.#at++] as number);
+    if (this.pending === 0) {
+      this.#bytes = [];
+      this.#at = 0;
+    }
   }
 }
 

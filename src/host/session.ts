@@ -26,6 +26,12 @@ export interface SessionOptions {
   readonly remark: boolean;
 }
 
+/** A port of a virtio console and what it has written since the last flush. */
+interface ConsoleLine {
+  readonly line: CharacterLine;
+  readonly output: number[];
+}
+
 /** Runs `machine` to its end. Returns the exit code. */
 export async function runSession(machine: HostMachine, options: SessionOptions): Promise<number> {
   const session = new Session(machine, options);
@@ -44,6 +50,7 @@ class Session {
   readonly #monitor: Monitor;
   #serialLine: CharacterLine | null = null;
   #serialOutput: number[] = [];
+  readonly #consoleLines: ConsoleLine[] = [];
   #gdbServer: SocketDevice | null = null;
 
   constructor(machine: HostMachine, options: SessionOptions) {
@@ -101,6 +108,7 @@ class Session {
       this.#runner.onFlush = () => {
         this.#flushSerial();
         this.#log.flush();
+        this.#machine.flush?.();
       };
       const outcome = await this.#runner.run();
       this.#flushSerial();
@@ -141,6 +149,7 @@ class Session {
     const { run } = this.#options;
     if (run.qtest !== undefined) this.#connectQtest(run.qtest);
     this.#connectSerial();
+    this.#connectConsoles();
     for (const m of run.monitors) {
       if (m.mode === "control") this.#connectQmp(m.device, m.pretty);
       else this.#connectMonitor(m.device);
@@ -170,7 +179,33 @@ class Session {
     };
   }
 
+  #connectConsoles(): void {
+    this.#machine.consoles?.forEach(({ label, spec, port }, n) => {
+      const line = this.#devices.connect(label, spec, true, {
+        receive: (data) => {
+          this.#runner.type(data, n);
+          if (this.#runner.pendingConsoleInput(n) > HIGH_WATER) line.device.hold(true);
+        },
+        closed: () => this.#runner.wake(),
+      });
+      const output: number[] = [];
+      this.#consoleLines.push({ line, output });
+      port.onTransmit = (byte) => {
+        output.push(byte);
+        if (output.length >= 65_536) this.#flushConsole(n);
+      };
+    });
+  }
+
+  #flushConsole(n: number): void {
+    const { line, output } = this.#consoleLines[n] as ConsoleLine;
+    if (output.length > 0) line.write(Buffer.from(output));
+    output.length = 0;
+    if (this.#runner.pendingConsoleInput(n) < HIGH_WATER / 2) line.device.hold(false);
+  }
+
   #flushSerial(): void {
+    for (const n of this.#consoleLines.keys()) this.#flushConsole(n);
     if (this.#serialOutput.length > 0) {
       const data = Buffer.from(this.#serialOutput);
       this.#serialOutput.length = 0;

@@ -14,6 +14,7 @@ import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import type { FlashImage, RunOptions } from "./options/run-options.ts";
+import { HostVirtio } from "./virtio.ts";
 
 /** 2025-01-01T00:00:00Z: the date at power-on unless an option says otherwise, so that runs repeat. */
 const DEFAULT_DATE = 1_735_689_600;
@@ -23,12 +24,17 @@ const DEFAULT_DATE = 1_735_689_600;
  * interpreter, where there is one already.
  */
 export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachine | null {
-  const machine = createVirtMachine({ ...virtOptions(run), ...(code === undefined ? {} : { code }) });
+  const virtio = new HostVirtio(run.virtio);
+  const machine = createVirtMachine({
+    ...virtOptions(run),
+    virtio: virtio.slots,
+    ...(code === undefined ? {} : { code }),
+  });
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
   }
-  return new VirtHost(machine, run);
+  return new VirtHost(machine, run, virtio);
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
@@ -117,9 +123,13 @@ class VirtHost implements HostMachine {
   readonly #writeBack: (() => void)[] = [];
   readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
-  constructor(machine: VirtMachine, run: RunOptions) {
+  readonly #virtio: HostVirtio;
+
+  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio) {
     this.#machine = machine;
     this.#run = run;
+    this.#virtio = virtio;
+    virtio.open();
     this.debug = debugPort(machine.cpus);
     const { uart } = machine;
     this.serial = {
@@ -175,8 +185,17 @@ class VirtHost implements HostMachine {
     return this.bus.segments.map((s) => `${hex(s.start)}-${hex(s.end - 1)}: ${s.window.name}`);
   }
 
+  get consoles() {
+    return this.#virtio.consoles;
+  }
+
+  flush(): void {
+    this.#virtio.flush();
+  }
+
   finish(): void {
     for (const write of this.#writeBack) write();
+    this.#virtio.close();
   }
 
   /** Under qtest the protocol is the only one that moves the machine. */

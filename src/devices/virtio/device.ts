@@ -29,6 +29,9 @@ export interface Transport {
 export interface VirtioOptions {
   /** DMA of the device. */
   readonly port: Port;
+  /** Offer EVENT_IDX, INDIRECT_DESC; true unless given. */
+  readonly eventIndex?: boolean;
+  readonly indirect?: boolean;
 }
 
 export abstract class VirtioDevice extends Module {
@@ -41,11 +44,14 @@ export abstract class VirtioDevice extends Module {
   readonly port: Port;
   transport: Transport | null = null;
   protected readonly common: { status: number; driverLow: number; driverHigh: number };
+  readonly #ringFeatures: number;
 
   constructor(parent: Module | Simulation, name: string, options: VirtioOptions, queueSizes: readonly number[]) {
     super(parent, name);
     this.port = options.port;
     this.queueSizes = queueSizes;
+    this.#ringFeatures =
+      (options.indirect === false ? 0 : 1 << F_INDIRECT_DESC) | (options.eventIndex === false ? 0 : 1 << F_EVENT_IDX);
     this.common = this.state({ status: 0, driverLow: 0, driverHigh: 0 }, "virtio");
     this.queues = queueSizes.map((_, i) => {
       const state = this.state(Virtqueue.initialState(), `queue${i}`);
@@ -85,7 +91,7 @@ export abstract class VirtioDevice extends Module {
 
   /** Word 0 or 1 of the offered features. */
   features(word: number): number {
-    if (word === 0) return (this.ownFeatures | (1 << F_INDIRECT_DESC) | (1 << F_EVENT_IDX)) >>> 0;
+    if (word === 0) return (this.ownFeatures | this.#ringFeatures) >>> 0;
     return word === 1 ? 1 << (F_VERSION_1 - 32) : 0;
   }
 

@@ -93,11 +93,18 @@ export class Virtqueue {
 
   /** Gives a buffer back, `written` bytes of it filled. */
   push(chain: Chain, written: number): void {
+    this.pushAll([chain], [written]);
+  }
+
+  /** Gives buffers back that the driver is to see at once. */
+  pushAll(chains: readonly Chain[], written: readonly number[]): void {
     const s = this.state;
-    const at = s.used + 4 + 8 * (s.nextUsed % s.size);
-    this.#port.write(at, 4, chain.head);
-    this.#port.write(at + 4, 4, written);
-    s.nextUsed = (s.nextUsed + 1) & 0xffff;
+    chains.forEach((chain, i) => {
+      const at = s.used + 4 + 8 * (s.nextUsed % s.size);
+      this.#port.write(at, 4, chain.head);
+      this.#port.write(at + 4, 4, written[i] as number);
+      s.nextUsed = (s.nextUsed + 1) & 0xffff;
+    });
     this.#port.write(s.used + 2, 2, s.nextUsed);
   }
 

@@ -11,6 +11,7 @@ import type {
   ScriptStep,
   ShutdownAction,
 } from "./run-options.ts";
+import { VirtioRequests } from "./virtio-requests.ts";
 
 export type Flavour = "armature" | "qemu";
 
@@ -41,6 +42,7 @@ export class Builder {
   loaders: LoaderDevice[] = [];
   firmwareFiles: FirmwareFile[] = [];
   legacyVirtio = true;
+  readonly virtio = new VirtioRequests();
   searchPaths: string[] = [];
   rtcBase: number | "now" | "local" | undefined;
   seed: number | undefined;
@@ -102,6 +104,7 @@ export class Builder {
       loaders: this.loaders,
       firmwareFiles: this.firmwareFiles,
       legacyVirtio: this.legacyVirtio,
+      virtio: [...this.virtio.devices, ...this.virtio.implied].map((d) => d.make()),
       searchPaths: this.searchPaths,
       ...optional("rtcBase", this.rtcBase),
       ...optional("seed", this.seed),
@@ -132,6 +135,9 @@ export class Builder {
   }
 
   #check(): void {
+    for (const { where, network } of this.virtio.captures) {
+      if (!this.virtio.networks.has(network)) throw new InputError(`${where}: there is no -netdev with id=${network}`);
+    }
     if (this.kernel === undefined) {
       if (this.append !== undefined)
         throw new InputError("-append: only with -kernel: there is no kernel to give it to");

@@ -1,6 +1,7 @@
 /** From a command line to `RunOptions`, and the help text of the options. */
 import { InputError } from "../../formats/index.ts";
 import { Builder, type Flavour, TextRequest } from "./builder.ts";
+import { applyDiskFile } from "./disk-options.ts";
 import type { ParsedCommandLine } from "./run-options.ts";
 import { OPTIONS, type Option, REFUSED } from "./table.ts";
 
@@ -51,7 +52,8 @@ export function parseCommandLine(words: readonly string[], flavour: Flavour, pro
 
 function positional(builder: Builder, word: string): void {
   if (builder.flavour === "qemu") {
-    throw new InputError(`"${word}": not supported by Armature: there are no disks yet; expected options only`);
+    applyDiskFile(false)(builder, word, `"${word}"`);
+    return;
   }
   if (builder.kernel !== undefined)
     throw new InputError(`"${word}": the image to run is "${builder.kernel}": expected one`);

@@ -36,6 +36,62 @@ export type ScriptStep =
 export type ResetAction = "reset" | "shutdown";
 export type ShutdownAction = "poweroff" | "pause";
 
+/** A raw image of a disk. */
+export interface DiskImage {
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** What the guest writes stays in memory. */
+  readonly snapshot: boolean;
+  /** No format was given: an image of another format than raw is refused. */
+  readonly probe: boolean;
+}
+
+/** A `user` network; IPv4 addresses as numbers. */
+export interface NetworkOption {
+  readonly network: number;
+  readonly mask: number;
+  readonly host: number;
+  readonly dns: number;
+  readonly guest: number;
+  readonly captures?: readonly { readonly name: string; readonly path: string; readonly longest: number }[];
+}
+
+export interface SharedFolder {
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface ConsolePort {
+  readonly number: number;
+  /** A console of the guest's; else a plain port. */
+  readonly console: boolean;
+  readonly name?: string;
+  readonly device: CharacterSpec;
+}
+
+/** A virtio device behind a slot of the board. */
+export type VirtioOption = {
+  /** The option as the user wrote it. */
+  readonly where: string;
+  /** Number of the virtio-mmio slot; the highest free one where it is not given. */
+  readonly slot?: number;
+  /** Whether these features are offered. */
+  readonly eventIndex: boolean;
+  readonly indirect: boolean;
+} & (
+  | { readonly kind: "block"; readonly image: DiskImage; readonly serial?: string }
+  | {
+      readonly kind: "network";
+      readonly network: NetworkOption | null;
+      readonly mac?: Uint8Array;
+      readonly mergeable: boolean;
+      readonly linkStatus: boolean;
+    }
+  | { readonly kind: "console"; readonly maxPorts: number; readonly ports: readonly ConsolePort[] }
+  | { readonly kind: "entropy" }
+  | { readonly kind: "9p"; readonly folder: SharedFolder; readonly tag: string }
+);
+
 export interface RunOptions {
   readonly machine: {
     readonly virtualization: boolean;
@@ -64,6 +120,8 @@ export interface RunOptions {
   readonly firmwareFiles: readonly FirmwareFile[];
   /** virtio-mmio transports show version 1 (legacy) or 2. */
   readonly legacyVirtio: boolean;
+  /** In the order of their slots. */
+  readonly virtio: readonly VirtioOption[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */
   readonly rtcBase?: number | "now" | "local";

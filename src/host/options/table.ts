@@ -14,6 +14,7 @@ import {
   applyGlobal,
   onlyNone,
 } from "./device-options.ts";
+import { applyBlockdev, applyDiskFile } from "./disk-options.ts";
 import {
   applyAccelerator,
   applyCpu,
@@ -22,7 +23,9 @@ import {
   applyMemory,
   applySmp,
 } from "./machine-options.ts";
+import { applyNetdev, applyNic, applyObject } from "./network-options.ts";
 import { KeyValues, parseDateTime, parseEscapes, parseInteger, parseSeconds } from "./values.ts";
+import { applyFolder, applyShare } from "./virtio-options.ts";
 
 export interface Option {
   readonly names: readonly string[];
@@ -207,8 +210,7 @@ export const OPTIONS: readonly Option[] = [
   value("boot", "pflash", "FILE", "image of the next flash bank; what the guest writes goes back into it", (b, v, w) =>
     addFlash(b, w, v, undefined),
   ),
-  value("boot", "drive", "if=pflash,file=FILE[,unit=N][,readonly=on]", "image of a flash bank", applyDrive),
-  flag("boot", "snapshot", "do not write flash images back", (b) => {
+  flag("boot", "snapshot", "keep what the guest writes to disks and flash in memory", (b) => {
     b.snapshot = true;
   }),
   value("boot", "L", "DIR", "where to look for the file of -bios", (b, v) => {
@@ -222,7 +224,34 @@ export const OPTIONS: readonly Option[] = [
     applyFirmwareFile,
   ),
 
-  value("devices", "device", "loader,...", "load files or data into memory (help)", applyDevice),
+  value("devices", "device", "DEVICE,...", "virtio devices; load files or data into memory (help)", applyDevice),
+  value(
+    "devices",
+    "drive",
+    "file=FILE[,if=none|virtio|pflash][,id=ID][,readonly=on][,snapshot=on]",
+    "raw disk image, or image of a flash bank",
+    applyDrive,
+  ),
+  value("devices", "blockdev", "driver=raw|file,node-name=ID,...", "raw disk image", applyBlockdev),
+  value("devices", "hda hdb hdc hdd", "FILE", "disk image, as -drive file=FILE", applyDiskFile(false)),
+  value("devices", "cdrom", "FILE", "disk image, read-only", applyDiskFile(true)),
+  value("devices", "fsdev", "local,id=ID,path=DIR[,readonly=off]", "folder of the host to share by 9P", applyFolder),
+  value("devices", "virtfs", "local,path=DIR,mount_tag=TAG[,readonly=off]", "-fsdev and its device in one", applyShare),
+  value(
+    "devices",
+    "netdev",
+    "user,id=ID[,net=,host=,dns=,dhcpstart=]",
+    "network with a host that answers",
+    applyNetdev,
+  ),
+  value("devices", "nic", "user|none[,mac=ADDRESS]", "-netdev and its device in one", applyNic),
+  value(
+    "devices",
+    "object",
+    "filter-dump,id=ID,netdev=ID,file=FILE",
+    "capture a network's frames (pcapng)",
+    applyObject,
+  ),
   value("devices", "global", "DRIVER.PROPERTY=VALUE", "virtio-mmio.force-legacy=on|off", applyGlobal),
 
   flag("console", "nographic", "serial port and monitor on the terminal (the default)", (b) => {
@@ -346,8 +375,7 @@ export const OPTIONS: readonly Option[] = [
   }),
   value("accepted", "audio", "none", "", onlyNone("there is no audio device")),
   value("accepted", "audiodev", "none", "", onlyNone("there is no audio device")),
-  value("accepted", "net", "none", "", onlyNone("there is no network device yet")),
-  value("accepted", "nic", "none", "", onlyNone("there is no network device yet")),
+  value("accepted", "net", "none", "", onlyNone("use -nic, or -netdev with -device")),
   value("accepted", "sandbox", "off", "", (_b, v, w) => {
     if (v !== "off")
       throw new InputError(`${w}: not supported by Armature: run it under a sandbox of the host; expected off`);
@@ -355,7 +383,6 @@ export const OPTIONS: readonly Option[] = [
 ];
 
 const NO_DISPLAY = "there is no display";
-const NO_DISKS = "there are no disks yet";
 const NO_USB = "the board has no USB";
 const NO_MIGRATION = "machines are not migrated";
 const NO_XEN = "there is no Xen host";
@@ -365,12 +392,11 @@ const HOST_MEMORY = "guest memory is sparse and the host's own business";
 export const REFUSED: readonly Refused[] = (
   [
     ["fda fdb", "the board has no floppy drive"],
-    ["hda hdb hdc hdd cdrom blockdev mtdblock sd", NO_DISKS],
-    ["fsdev virtfs iscsi", "there are no shared file systems"],
+    ["mtdblock sd", "the board has neither; use -drive if=pflash or if=virtio"],
+    ["iscsi", "images are files of the host"],
     ["usb usbdevice", NO_USB],
     ["full-screen vnc spice k alt-grab ctrl-grab sdl curses", NO_DISPLAY],
     ["smbios acpitable", NO_TABLES],
-    ["netdev", "there is no network device yet; use -nic none"],
     ["tpmdev", "there is no TPM"],
     ["shim option-rom", "firmware is given by -bios or -pflash"],
     ["debugcon", "the board has no debug console; use -serial"],
@@ -386,7 +412,6 @@ export const REFUSED: readonly Refused[] = (
     ["plugin", "there are no plugins; use -trace or the TypeScript API"],
     ["run-with runas chroot", "change user and root before starting it"],
     ["enable-sync-profile perfmap jitdump", "profile it with the tools of Node"],
-    ["object", "there are no such objects; what it would configure is not built"],
     ["add-fd", "file descriptors are not handed over; use a path"],
     ["set", "write the value into the option itself"],
     ["numa", "memory is one node"],
