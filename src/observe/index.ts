@@ -7,6 +7,16 @@ export { Monitor, type MonitorServices, MonitorTerminal } from "./monitor.ts";
 export { QMP_VERSION, type QmpServices, QmpSession } from "./qmp.ts";
 export { type QtestDevice, type QtestMachine, QtestServer } from "./qtest.ts";
 export {
+  type Codec,
+  decodeSnapshot,
+  encodeSnapshot,
+  machineDifference,
+  PLAIN,
+  readSnapshotHeader,
+  type Snapshot,
+  type SnapshotMachine,
+} from "./snapshot.ts";
+export {
   type Declarations,
   type DecodedAccess,
   decodeAccess,

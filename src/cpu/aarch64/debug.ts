@@ -57,9 +57,11 @@ export class Debugger {
     registers.push({ name: "cpsr", bits: 32, group: "core" });
     for (let i = 0; i < 32; i++) registers.push({ name: `v${i}`, bits: 128, group: "fpu" });
     registers.push({ name: "fpsr", bits: 32, group: "fpu" }, { name: "fpcr", bits: 32, group: "fpu" });
-    this.#system = cluster
-      .registerTable()
-      .registers.filter((r) => !r.name.startsWith("S3_") && r.hook !== "FPCR" && r.hook !== "FPSR" && r.readLevel < 4);
+    this.#system = cluster.registerTable().registers.filter((r) => {
+      const level = Math.min(r.readLevel, r.writeLevel);
+      const exists = r.readLevel < 4 && level <= (cluster.el2 ? 3 : 1);
+      return exists && !r.name.startsWith("S3_") && r.hook !== "FPCR" && r.hook !== "FPSR";
+    });
     for (const r of this.#system) {
       registers.push({ name: r.name, bits: 64, group: Math.min(r.readLevel, r.writeLevel) >= 2 ? "el2" : "el1" });
     }
