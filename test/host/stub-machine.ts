@@ -48,6 +48,7 @@ class Guest extends Module implements SerialPort {
     this.#cells.line = "";
     if (line === "off" || line === "reset") this.onPower?.(line);
     else if (line === "fault") this.guestError({ kind: "value", detail: "as asked" });
+    else if (line === "panic") this.#print("---[ end Kernel panic - not syncing: as asked ]---\n");
     else if (line === "time") this.#print(`t=${this.simulation.now / US}\n`);
     else this.#print(`?${line}\n`);
     this.#print("> ");
@@ -97,6 +98,9 @@ export class StubMachine implements HostMachine {
   }
   qtestDevice(): null {
     return null;
+  }
+  report(): readonly string[] {
+    return ["where it was"];
   }
   finish(): void {
     this.finished++;

@@ -27,10 +27,13 @@ function archive(files: readonly { readonly name: string; readonly text: string 
   const parts: Buffer[] = [];
   const entry = (name: string, mode: number, data: Buffer, inode: number) => {
     const fields = [inode, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
-    const header = Buffer.from(`070701${fields.map((n) => n.toString(16).padStart(8, "0")).join("")}${name}\0`, "latin1");
+    const header = Buffer.from(
+      `070701${fields.map((n) => n.toString(16).padStart(8, "0")).join("")}${name}\0`,
+      "latin1",
+    );
     for (const part of [header, data]) parts.push(part, Buffer.alloc(-part.length & 3));
   };
-  files.forEach(({ name, text }, n) => entry(name, 0o100755, Buffer.from(text), n + 1));
+  for (const [n, { name, text }] of files.entries()) entry(name, 0o100755, Buffer.from(text), n + 1);
   entry("TRAILER!!!", 0, Buffer.alloc(0), 0);
   return Buffer.concat(parts);
 }
