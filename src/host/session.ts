@@ -3,7 +3,7 @@ import { unlinkSync, writeFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { InputError } from "../formats/index.ts";
 import { GdbSession, Monitor, MonitorTerminal, PanicWatch, QmpSession, QtestServer } from "../observe/index.ts";
-import { NEVER, SEC } from "../sim/index.ts";
+import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import type { CharacterDevice } from "./chardev/device.ts";
 import { RingDevice } from "./chardev/files.ts";
 import { CharacterDevices, type CharacterLine } from "./chardev/open.ts";
@@ -138,6 +138,10 @@ class Session {
     if (asked) for (const line of summary) say(line);
     else if (this.#options.remark && reporter.guestErrors > 0) {
       say(`${reporter.guestErrors} guest errors; -d guest_errors shows them`);
+    }
+    if (run.statistics) {
+      const { instructions, simulation } = this.#machine;
+      say(`${instructions} instructions, ${formatTime(simulation.now)} of simulated time`);
     }
     if (run.stateHash) process.stdout.write(`state hash ${this.#machine.simulation.stateHash()}\n`);
     return run.strict && reporter.guestErrors > 0 ? EXIT_FAILED : code;

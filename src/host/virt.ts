@@ -194,12 +194,16 @@ class VirtHost implements HostMachine {
     this.#virtio.flush();
   }
 
+  get instructions(): number {
+    return this.#machine.cpus.cpus.reduce((sum, cpu) => sum + cpu.instructions, 0);
+  }
+
   report(): readonly string[] {
     const machine = this.#machine;
     const { cpus } = machine.cpus;
     return machineReport({
       time: machine.simulation.now,
-      instructions: cpus.reduce((sum, cpu) => sum + cpu.instructions, 0),
+      instructions: this.instructions,
       cpus: cpus.map((cpu) => ({
         description: machine.cpus.debugger.describe(cpu),
         pcHigh: cpu.context.high(PC),
