@@ -3,7 +3,7 @@ import { defineFloat } from "./fp/index.ts";
 import * as L from "./layout.ts";
 import * as w from "./wasm.ts";
 import { type I32, type I64, Label, type Local } from "./wasm.ts";
-import type { Helpers } from "./wasm-emitter.ts";
+import { type Helpers, tlbIndex } from "./wasm-emitter.ts";
 
 export interface AllHelpers extends Helpers {
   readonly imports: { readonly fetch: w.Func; readonly decode: w.Func };
@@ -89,7 +89,7 @@ function undecodedStore(
       entry.set(
         op(
           w.load("i32", w.LOAD_I32, context.get, L.TLB),
-          op(wrap(op64(address.get, w.i64Const(8), 0x88)), k((L.TLB_ENTRIES - 1) << 4), 0x71),
+          tlbIndex(address.get),
           0x6a,
         ),
       ),

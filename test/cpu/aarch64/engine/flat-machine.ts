@@ -122,7 +122,7 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
   }
 
   #entry(table: number, va: number): number {
-    return (this.get32(L.TLB) + table + (Math.floor(va / 4096) % L.TLB_ENTRIES) * L.TLB_ENTRY_BYTES) >>> 2;
+    return (this.get32(L.TLB) + table + L.tlbSlot(va) * L.TLB_ENTRY_BYTES) >>> 2;
   }
   #fill(table: number, va: number, addend: number, code: number): void {
     const { words } = this.arena;
