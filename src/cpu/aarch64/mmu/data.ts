@@ -125,7 +125,9 @@ export class DataPath {
 
   /** Translation faults of a cache operation by address; there is no cache to do anything with. */
   touch(access: number, high: number, low: number, el: number): number {
-    const t = this.#cpu.mmu.translate(high, low, el, access);
+    const { mmu } = this.#cpu;
+    if (mmu.set(el).find(access, high, low) >= 0) return L.GO_ON;
+    const t = mmu.translate(high, low, el, access);
     if (t.fault === NO_FAULT && t.permission === NO_FAULT) return L.GO_ON;
     // cache maintenance reports WnR 1 and CM 1
     return this.#cpu.mmu.abort(t, WRITE, 1 << 8, high, low);
