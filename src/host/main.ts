@@ -1,7 +1,9 @@
 /** The two programs: `armature` with its verbs, and `armature-system-aarch64` with QEMU's command line. */
 import { InputError } from "../formats/index.ts";
 import { isSystemError, systemReason } from "./files.ts";
-import { parseCommandLine } from "./options/parse.ts";
+import { type Beginning, readBeginning } from "./keeper.ts";
+import type { Flavour } from "./options/builder.ts";
+import { parseCommandLine, withMachineWords } from "./options/parse.ts";
 import type { RunOptions } from "./options/run-options.ts";
 import { version } from "./product.ts";
 import { EXIT_OK, EXIT_USER_ERROR } from "./runner.ts";
@@ -43,13 +45,35 @@ async function runMachine(program: Program, words: readonly string[]): Promise<n
     process.stdout.write(parsed.text);
     return EXIT_OK;
   }
-  return start(program, parsed.options);
+  const beginning = readBeginning(parsed.options);
+  return start(program, asSaved(parsed.options, words, beginning, flavour, program), beginning);
 }
 
-async function start(program: Program, run: RunOptions): Promise<number> {
+/** The options with those of the machine that a snapshot or a recording is of, where the user left them out. */
+function asSaved(
+  run: RunOptions,
+  words: readonly string[],
+  beginning: Beginning,
+  flavour: Flavour,
+  program: Program,
+): RunOptions {
+  const saved = beginning.snapshot ?? beginning.recording;
+  if (saved === null) return run;
+  const all = withMachineWords(saved.options, words, run.machineWords);
+  const parsed = parseCommandLine(all, flavour, { program, version: version() });
+  if (parsed.kind !== "run") return run;
+  const { options } = parsed;
+  // The clock of the host was asked once, when the machine was first built.
+  const base = saved.machine["rtc base"];
+  const asked = options.rtcBase === "now" || options.rtcBase === "local";
+  return asked && typeof base === "number" ? { ...options, rtcBase: base } : options;
+}
+
+async function start(program: Program, run: RunOptions, beginning: Beginning): Promise<number> {
   const machine = buildMachine(run);
   if (machine === null) return EXIT_OK;
   return runSession(machine, {
+    beginning,
     run,
     program,
     prompt: program === "armature" ? "(armature) " : "(qemu) ",

@@ -7,6 +7,19 @@ export { Monitor, type MonitorServices, MonitorTerminal } from "./monitor.ts";
 export { QMP_VERSION, type QmpServices, QmpSession } from "./qmp.ts";
 export { type QtestDevice, type QtestMachine, QtestServer } from "./qtest.ts";
 export {
+  bytesToText,
+  type Input,
+  type Point,
+  type RecordedInput,
+  type Recording,
+  type RecordingEnd,
+  type RecordingHeader,
+  RecordingWriter,
+  readRecording,
+  readRecordingHeader,
+  textToBytes,
+} from "./replay.ts";
+export {
   type Codec,
   decodeSnapshot,
   encodeSnapshot,

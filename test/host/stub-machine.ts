@@ -98,6 +98,9 @@ export class StubMachine implements HostMachine {
   qtestDevice(): null {
     return null;
   }
+  identity() {
+    return { board: "stub" };
+  }
   finish(): void {
     this.finished++;
   }

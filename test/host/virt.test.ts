@@ -118,6 +118,8 @@ describe("GDB on the board", () => {
       throttle: () => false,
       attended: () => true,
       script: null,
+      journal: null,
+      replay: null,
     });
     if (machine.debug === null) throw new Error("expected a debug port");
     let notify: (() => void) | null = null;
