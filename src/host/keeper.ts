@@ -121,7 +121,7 @@ export class Keeper {
     } else if (this.#run.saveSnapshot !== undefined && this.#stop === null) this.#saveToFile();
     const hash = () => this.#machine.simulation.stateHash();
     this.#file?.finish({ ...runner.point, hash: runner.repeatable ? hash() : null });
-    if (this.#replayer !== null && code === 0) {
+    if (this.#replayer !== null && !this.#replayer.diverged) {
       const { message, failed } = this.#replayer.outcome(runner.point, runner.poweredOff, hash);
       say(message);
       if (failed) result = EXIT_FAILED;

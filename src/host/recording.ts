@@ -75,6 +75,8 @@ export class Replayer implements Replay {
   readonly #recording: Recording;
   readonly #path: string;
   #at = 0;
+  /** The run has gone another way, and that has been told. */
+  diverged = false;
 
   constructor(path: string, recording: Recording) {
     this.#path = path;
@@ -95,7 +97,9 @@ export class Replayer implements Replay {
   check(point: Point): { readonly message: string } | "end" | null {
     const expected = this.#recording.inputs[this.#at];
     if (expected === undefined) return "end";
-    return this.#compare(point, expected);
+    const difference = this.#compare(point, expected);
+    if (difference !== null) this.diverged = true;
+    return difference;
   }
 
   #compare(point: Point, expected: Point): { readonly message: string } | null {

@@ -364,7 +364,7 @@ export class Runner implements MachineControl {
     if (replay !== null) {
       if (replay.next > this.#now) return;
       const verdict = replay.check(this.point);
-      if (verdict === "end") this.#end({ code: EXIT_OK });
+      if (verdict === "end") this.#end({ code: this.#scriptCode() });
       else if (verdict !== null) this.#end({ code: EXIT_FAILED, message: verdict.message });
       else this.#inputs.deliver(this.#now);
     } else if (this.#onGrid) this.#inputs.deliver(this.#now);
@@ -384,7 +384,8 @@ export class Runner implements MachineControl {
     if (this.debugHook?.paused() === true) return;
     if (this.#settled) for (const stop of this.stops) stop.reached(simulation.now);
     const { script, maxTime } = this.#options;
-    if (script?.done && this.pendingInput() === 0) this.#end({ code: EXIT_OK });
+    // A replay ends where its recording does.
+    if (this.#options.replay === null && script?.done && this.pendingInput() === 0) this.#end({ code: EXIT_OK });
     else if (simulation.now >= maxTime) {
       if (script === null) this.#end({ code: EXIT_OK });
       else this.#end({ code: EXIT_FAILED, message: `simulated time is up, still waiting for ${script.waitingFor}` });
