@@ -1,4 +1,5 @@
 /** The two programs: `armature` with its verbs, and `armature-system-aarch64` with QEMU's command line. */
+import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
 import { InputError } from "../formats/index.ts";
 import { isSystemError, systemReason } from "./files.ts";
 import { type Beginning, readBeginning } from "./keeper.ts";
@@ -16,11 +17,14 @@ export type Program = "armature" | "armature-system-aarch64";
 /** A defect of ours; nothing a user does should lead here. */
 const EXIT_DEFECT = 70;
 
-/** Runs the program with the words after its name. Returns the exit code; never throws. */
-export async function main(program: Program, words: readonly string[]): Promise<number> {
+/**
+ * Runs the program with the words after its name. Returns the exit code; never throws. `code` is the compiled interpreter, for several runs in
+ * one process.
+ */
+export async function main(program: Program, words: readonly string[], code?: InterpreterCode): Promise<number> {
   try {
-    if (program === "armature") return await runVerb(words, (rest) => runMachine(program, rest));
-    return await runMachine(program, words);
+    if (program === "armature") return await runVerb(words, (rest) => runMachine(program, rest, code));
+    return await runMachine(program, words, code);
   } catch (error) {
     if (error instanceof InputError) {
       process.stderr.write(`${program}: ${error.message}\n`);
@@ -38,7 +42,7 @@ export async function main(program: Program, words: readonly string[]): Promise<
   }
 }
 
-async function runMachine(program: Program, words: readonly string[]): Promise<number> {
+async function runMachine(program: Program, words: readonly string[], code?: InterpreterCode): Promise<number> {
   const flavour = program === "armature" ? "armature" : "qemu";
   const parsed = parseCommandLine(words, flavour, { program, version: version() });
   if (parsed.kind === "text") {
@@ -46,7 +50,7 @@ async function runMachine(program: Program, words: readonly string[]): Promise<n
     return EXIT_OK;
   }
   const beginning = readBeginning(parsed.options);
-  return start(program, asSaved(parsed.options, words, beginning, flavour, program), beginning);
+  return start(program, asSaved(parsed.options, words, beginning, flavour, program), beginning, code);
 }
 
 /** The options with those of the machine that a snapshot or a recording is of, where the user left them out. */
@@ -69,8 +73,13 @@ function asSaved(
   return asked && typeof base === "number" ? { ...options, rtcBase: base } : options;
 }
 
-async function start(program: Program, run: RunOptions, beginning: Beginning): Promise<number> {
-  const machine = buildMachine(run);
+async function start(
+  program: Program,
+  run: RunOptions,
+  beginning: Beginning,
+  code: InterpreterCode | undefined,
+): Promise<number> {
+  const machine = buildMachine(run, code);
   if (machine === null) return EXIT_OK;
   return runSession(machine, {
     beginning,

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
 import { main } from "../../src/host/main.ts";
 
 const SELFTEST = fileURLToPath(new URL("../../firmware/images/selftest.elf", import.meta.url));
+const interpreter = new InterpreterCode();
 let directory = "";
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "armature-"));
@@ -26,7 +28,7 @@ async function run(...words: string[]): Promise<{ code: number; output: string; 
   stdout.write = capture(0) as typeof stdout.write;
   stderr.write = capture(1) as typeof stderr.write;
   try {
-    const code = await main("armature", ["run", "-display", "none", ...words]);
+    const code = await main("armature", ["run", "-display", "none", ...words], interpreter);
     return { code, output: texts[0] as string, errors: texts[1] as string };
   } finally {
     stdout.write = writers[0];
