@@ -32,6 +32,8 @@ export interface Snapshot {
   readonly state: SimulationState;
   /** Input that had come but not reached the guest yet, by character device. */
   readonly input: { readonly [device: string]: Uint8Array };
+  /** A debugger had stopped the machine in the middle of a slice: input waits until it is through. */
+  readonly midway: boolean;
 }
 
 interface Header {
@@ -59,10 +61,10 @@ function nameOfArray(value: TypedData): ArrayName {
 }
 
 export function encodeSnapshot(snapshot: Snapshot, codec: Codec = PLAIN): Uint8Array {
-  const { machine, options, state, input } = snapshot;
+  const { machine, options, state, input, midway } = snapshot;
   const arrays: TypedData[] = [];
   let arrayBytes = 0;
-  const json = JSON.stringify({ state, input }, (_key, value: unknown) => {
+  const json = JSON.stringify({ state, input, midway }, (_key, value: unknown) => {
     if (!ArrayBuffer.isView(value)) return value;
     const data = value as TypedData;
     const at = arrayBytes;
@@ -111,14 +113,13 @@ export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly
   if (!codec) return wrong(`compressed with "${header.codec}"; this host has ${codecs.map((c) => c.name).join(", ")}`);
   try {
     const body = codec.decompress(packed, header.bytes);
-    const { state, input } = readBody(body);
-    return { machine: header.machine, options: header.options, state, input };
+    return { machine: header.machine, options: header.options, ...readBody(body) };
   } catch (error) {
     return wrong(`damaged: its contents cannot be read (${error instanceof Error ? error.message : String(error)})`);
   }
 }
 
-function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input"> {
+function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input" | "midway"> {
   const textLength = new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(0, true);
   const arraysAt = (textLength + 4 + 7) & ~7;
   const text = new TextDecoder().decode(body.subarray(4, 4 + textLength));
@@ -133,7 +134,7 @@ function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input"> {
     // RAM is large: it is looked at where it lies, and copied only if it lies badly.
     if ((body.byteOffset + from) % 8 === 0) return new type(body.buffer as ArrayBuffer, body.byteOffset + from, n);
     return new type(body.slice(from, from + bytes).buffer);
-  }) as Pick<Snapshot, "state" | "input">;
+  }) as Pick<Snapshot, "state" | "input" | "midway">;
 }
 
 function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: number } {

@@ -103,6 +103,9 @@ export class StubMachine implements HostMachine {
   report(): readonly string[] {
     return ["where it was"];
   }
+  identity() {
+    return { board: "stub" };
+  }
   finish(): void {
     this.finished++;
   }

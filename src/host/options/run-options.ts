@@ -33,6 +33,9 @@ export type ScriptStep =
   | { readonly kind: "expect"; readonly text: string; readonly timeout: number }
   | { readonly kind: "send"; readonly text: string };
 
+/** Simulated seconds, or text that the guest prints. */
+export type SavePoint = { readonly time: number } | { readonly text: string };
+
 export type ResetAction = "reset" | "shutdown";
 export type ShutdownAction = "poweroff" | "pause";
 
@@ -154,6 +157,16 @@ export interface RunOptions {
   readonly stateHash: boolean;
   /** Tell at the end how much was executed. */
   readonly statistics: boolean;
+
+  /** Save a snapshot here: at `saveAt`, or at the end. */
+  readonly saveSnapshot?: string;
+  readonly saveAt?: SavePoint;
+  /** Start from this snapshot. */
+  readonly snapshot?: string;
+  readonly record?: string;
+  readonly replay?: string;
+  /** The words that say which machine it is: options of machine, images and devices. */
+  readonly machineWords: readonly string[];
 
   readonly script: readonly ScriptStep[];
   /** Host seconds after which a run without `--expect` is ended with an error. */
