@@ -227,16 +227,12 @@ class VirtHost implements HostMachine {
     this.#virtio.flush();
   }
 
-  get instructions(): number {
-    return this.#machine.cpus.cpus.reduce((sum, cpu) => sum + cpu.instructions, 0);
-  }
-
   report(): readonly string[] {
     const machine = this.#machine;
     const { cpus } = machine.cpus;
     return machineReport({
       time: machine.simulation.now,
-      instructions: this.instructions,
+      instructions: this.instructions.reduce((sum, n) => sum + n, 0),
       cpus: cpus.map((cpu) => ({
         description: machine.cpus.debugger.describe(cpu),
         pcHigh: cpu.context.high(PC),
