@@ -17,7 +17,7 @@ import type { RunOptions, SavePoint } from "./options/run-options.ts";
 import type { Runner, Stop } from "./runner.ts";
 
 /** The fastest level: RAM of a booted Linux packs to a third with it, at a gigabyte in a second or two. */
-const ZSTD: Codec = {
+export const ZSTD: Codec = {
   name: "zstd",
   compress: (data) => zstdCompressSync(data, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
   decompress: (data, bytes) => {
