@@ -4,6 +4,7 @@
  */
 import { Router, SIZES_UP_TO_64, type Target, type Transaction } from "../bus/index.ts";
 import { Module, type Simulation } from "../sim/index.ts";
+import type { ErrorMessage } from "./capabilities/aer.ts";
 import type { PcieFunction } from "./function.ts";
 
 /** The root complex as buses see it. */
@@ -27,6 +28,8 @@ export interface BusParent {
   readonly ariForwarding: boolean;
   /** Peer-to-peer requests go up to the root complex although a sibling would claim them (ACS). */
   readonly redirectsRequests: boolean;
+  /** An error message from a function below. */
+  errorMessage(message: ErrorMessage, source: number): void;
   /** A request came to the secondary side and nobody claimed it. */
   unclaimed(request: Request): void;
 }

@@ -8,13 +8,23 @@
 import { type Arena, Port, type Target, type Transaction } from "../bus/index.ts";
 import { Module, type Simulation } from "../sim/index.ts";
 import { type Bar, BarSet, type BarSpec } from "./bars.ts";
-import type { PcieBus } from "./bus.ts";
+import type { PcieBus, Request } from "./bus.ts";
+import { type ErrorMessage, reportUncorrectable, UNCORRECTABLE } from "./capabilities/aer.ts";
+import { Msi } from "./capabilities/msi.ts";
+import { Msix } from "./capabilities/msix.ts";
 import { type Capability, registersOf } from "./capability.ts";
 import { COMMAND, checkBars, type HeaderHooks, type Identity, STATUS, type0 } from "./header.ts";
 import { type ConfigRegister, ConfigSpace, type Piece, type ResetKind } from "./space.ts";
 import { UpstreamPath } from "./upstream.ts";
 
 export type { ResetKind } from "./space.ts";
+
+/** The SR-IOV capability as its function sees it. */
+interface VirtualFunctions {
+  find(routingId: number): PcieFunction | null;
+  update(): void;
+  updateWindows(): void;
+}
 
 export interface FunctionOptions extends Identity {
   /** Title of the part for documentation and traces. */
@@ -59,6 +69,8 @@ export class PcieFunction extends Module {
   #physical: PcieFunction | null = null;
   #routingOffset = 0;
   readonly #command: number;
+  readonly #msi: Msi | null;
+  readonly #msix: Msix | null;
   readonly #ports: Port[] = [];
 
   constructor(parent: Module | Simulation, name: string, options: FunctionOptions) {
@@ -80,6 +92,8 @@ export class PcieFunction extends Module {
     ];
     this.config = new ConfigSpace(this, name, options.title ?? name, pieces);
     this.#command = this.config.slot("COMMAND_STATUS");
+    this.#msi = this.capability(Msi);
+    this.#msix = this.capability(Msix);
     this.upstream = new UpstreamPath(this);
     this.port = this.makePort();
     this.bars = new BarSet(this, bars);
@@ -160,7 +174,7 @@ export class PcieFunction extends Module {
     return this.virtualFunctions?.find(routingId) ?? null;
   }
   /** Set by the SR-IOV capability. */
-  virtualFunctions: { find(routingId: number): PcieFunction | null; update(): void } | null = null;
+  virtualFunctions: VirtualFunctions | null = null;
 
   get command(): number {
     return (this.config.bank.values[this.#command] as number) & 0xffff;
@@ -193,6 +207,16 @@ export class PcieFunction extends Module {
     values[this.#command] = (values[this.#command] as number) | bits;
   }
 
+  /** Refuses a request: status bits, AER log and message as enabled. */
+  unsupportedRequest(request: Request): void {
+    reportUncorrectable(this, UNCORRECTABLE.unsupportedRequest, request);
+  }
+
+  /** Sends an error message towards the root complex. */
+  sendErrorMessage(message: ErrorMessage, source: number): void {
+    this.#bus?.parentBridge?.errorMessage(message, source);
+  }
+
   configRead(offset: number, size: number, tx: Transaction): number {
     return this.config.read(offset, size, tx);
   }
@@ -204,7 +228,26 @@ export class PcieFunction extends Module {
 
   /** What the device says of the pin, masked by Interrupt Disable. */
   get interruptAsserted(): boolean {
-    return this.#present && this.intx.level && (this.command & COMMAND.interruptDisable) === 0;
+    if (!this.#present || !this.intx.level || (this.command & COMMAND.interruptDisable) !== 0) return false;
+    // Messages replace the pin (6.1.4).
+    return !this.messagesEnabled;
+  }
+  /** MSI or MSI-X is enabled. */
+  get messagesEnabled(): boolean {
+    return (this.#msi?.enabled ?? false) || (this.#msix?.enabled ?? false);
+  }
+  get msi(): Msi | null {
+    return this.#msi;
+  }
+  get msix(): Msix | null {
+    return this.#msix;
+  }
+  /** An interrupt by whichever kind of message is enabled: vector `vector` of MSI-X or MSI. False where neither is. */
+  raiseMessage(vector: number): boolean {
+    if (this.#msix?.enabled) this.#msix.raise(vector);
+    else if (this.#msi?.enabled) this.#msi.raise(vector);
+    else return false;
+    return true;
   }
   /** 1 to 4, or 0 where the function has no pin. */
   get interruptPin(): number {
@@ -221,6 +264,7 @@ export class PcieFunction extends Module {
   /** Recomputes what follows from registers: windows of BARs, the way up, the pin. */
   update(): void {
     this.bars.update();
+    if (this.#physical) this.#physical.virtualFunctions?.updateWindows();
     this.updatePath();
     this.#bus?.interruptChanged();
   }
