@@ -39,3 +39,4 @@ export {
   formatAccess,
   RegisterTrace,
 } from "./trace.ts";
+export { ZSTD_READER } from "./zstd.ts";
