@@ -16,6 +16,7 @@ import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import type { FlashImage, RunOptions } from "./options/run-options.ts";
+import { pcieSlots } from "./pcie.ts";
 import { HostVirtio } from "./virtio.ts";
 
 /** 2025-01-01T00:00:00Z: the date at power-on unless an option says otherwise, so that runs repeat. */
@@ -30,6 +31,7 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
   const machine = createVirtMachine({
     ...virtOptions(run),
     virtio: virtio.slots,
+    pcie: pcieSlots(run.pcie),
     ...(code === undefined ? {} : { code }),
   });
   if (run.machine.dumpTree !== undefined) {
@@ -51,6 +53,8 @@ function virtOptions(run: RunOptions): VirtOptions {
     virtioLegacy: run.legacyVirtio,
     rtcBase: rtcBase(run.rtcBase),
     treeRandomness: run.machine.treeRandomness,
+    highEcam: run.machine.highEcam,
+    highMmio: run.machine.highMmio,
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
     ...(run.seed === undefined ? {} : { seed: run.seed }),
@@ -187,7 +191,7 @@ class VirtHost implements HostMachine {
       memory: memory ?? 0,
       virtualization: virtualization ?? false,
       "virtio-mmio": virtioLegacy === false ? "modern" : "legacy",
-      devices: added.map(([name]) => name).join(" "),
+      devices: [...added.map(([name]) => name), ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`)].join(" "),
       seed: seed ?? 1,
       "rtc base": rtcBase ?? 0,
       // Images are put in place anew at a reset, so they are part of what happens next.

@@ -1,6 +1,7 @@
 /** The state that option handlers fill, and how it becomes `RunOptions`: defaults, and checks across options. */
 import { InputError } from "../../formats/index.ts";
 import { type CharacterSpec, optional } from "./chardev-spec.ts";
+import type { PcieRequest } from "./pcie-options.ts";
 import type {
   FirmwareFile,
   FlashImage,
@@ -25,6 +26,10 @@ export class Builder {
   readonly flavour: Flavour;
   virtualization = false;
   treeRandomness = true;
+  highMemory = true;
+  highEcam = true;
+  highMmio = true;
+  readonly pcie: PcieRequest[] = [];
   dumpTree: string | undefined;
   machineAccelerators: string[] = [];
   accelerators: string[] = [];
@@ -95,6 +100,8 @@ export class Builder {
       machine: {
         virtualization: this.virtualization,
         treeRandomness: this.treeRandomness,
+        highEcam: this.highEcam && this.highMemory,
+        highMmio: this.highMmio && this.highMemory,
         ...optional("dumpTree", this.dumpTree),
       },
       cpuModel: this.cpuModel ?? "cortex-a57",
@@ -113,6 +120,7 @@ export class Builder {
       firmwareFiles: this.firmwareFiles,
       legacyVirtio: this.legacyVirtio,
       virtio: [...this.virtio.devices, ...this.virtio.implied].map((d) => d.make()),
+      pcie: this.pcie.map((d) => d.make()),
       searchPaths: this.searchPaths,
       ...optional("rtcBase", this.rtcBase),
       ...optional("seed", this.seed),
@@ -150,6 +158,9 @@ export class Builder {
   }
 
   #check(): void {
+    if (!this.highMemory && this.memory > 3 * 2 ** 30) {
+      throw new InputError(`-M highmem=off: ${this.memory} bytes of RAM: expected at most 3G, all below 4 GiB`);
+    }
     this.#checkRecording();
     for (const { where, network } of this.virtio.captures) {
       if (!this.virtio.networks.has(network)) throw new InputError(`${where}: there is no -netdev with id=${network}`);
