@@ -164,7 +164,7 @@ export function buildInterpreter(step: boolean): InterpreterModule {
 
   const labels = [goTo, left, limit, next];
   const handlers = numberHandlers(
-    (r, v, c) => (c ? coldEmitter : hotEmitter).row(r, v),
+    (r, v, c) => (c ? w.settled(coldEmitter.row(r, v)) : hotEmitter.row(r, v)),
     (code) => w.codeKey(code, labels),
   );
 
