@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { Initramfs } from "./support/initramfs.ts";
-import { armature, machines, requireGuest, ROOT } from "./support/machines.ts";
+import { armature, machines, ROOT, requireGuest } from "./support/machines.ts";
 
 /** Check values of a scale in percent, as the programs print them anywhere. */
 function reference(scale: 1 | 10 | 100): string[] {
@@ -28,7 +28,8 @@ const SCRIPTS = {
   programs: "kernels 10\nfor i in 1 2 3; do sha256sum /bin/busybox | cut -c1-16; done | sort -u | wc -l\n",
   idle: "sleep 3600\n",
   kvm: "kvmmini\n",
-  parallel: "for i in 1 2 3 4; do kernels 1 > /tmp/$i & done; wait; cat /tmp/? | grep TOTAL | sed 's/ ns=.*//' | sort | uniq -c\n",
+  parallel:
+    "for i in 1 2 3 4; do kernels 1 > /tmp/$i & done; wait; cat /tmp/? | grep TOTAL | sed 's/ ns=.*//' | sort | uniq -c\n",
 };
 
 for (const machine of machines) {
