@@ -11,10 +11,11 @@ import { Context } from "./context.ts";
 import { CpuDebug } from "./debug.ts";
 import { BusReader, PeekReader } from "./descriptors.ts";
 import * as L from "./engine/layout.ts";
-import { EC_PC_ALIGNMENT, EC_SOFTWARE_STEP, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
+import { EC_PC_ALIGNMENT, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
 import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { FETCH, NO_FAULT } from "./mmu/walk.ts";
+import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";
 import { CpuState } from "./state.ts";
 import { SystemRegisters } from "./sysreg/access.ts";
 import type { CpuModel } from "./sysreg/models.ts";
@@ -55,11 +56,10 @@ export class Cpu extends Module {
   readonly timer: GenericTimer;
   readonly system: SystemInstructions;
   readonly debug: CpuDebug;
+  readonly selfHosted: SelfHostedDebug;
   /** Side-band of this CPU's bus accesses. */
   readonly transaction = new Transaction();
   readonly initiator: Initiator;
-  /** Software step is on: instructions run one by one. */
-  stepping = false;
   /** Instruction clock: ticks an instruction. */
   readonly #ticks: number;
   readonly #cells: CpuCells;
@@ -89,6 +89,7 @@ export class Cpu extends Module {
     this.context = new Context(cluster.arena);
     this.registers = new SystemRegisters(this, table);
     this.exceptions = new Exceptions(this);
+    this.selfHosted = new SelfHostedDebug(this, this.state<StepCells>({ stepped: 0 }, "step"));
     this.mmu = new Mmu(this, new BusReader(cluster), new PeekReader(cluster));
     this.data = new DataPath(this, cluster.arena);
     this.timer = new GenericTimer(this, cluster.counterFrequency);
@@ -183,7 +184,9 @@ export class Cpu extends Module {
   arm(end: number, one: boolean): void {
     const left = Math.ceil((end - this.#cells.time) / this.#ticks);
     this.context.setLow(L.COUNT, 0);
-    this.context.setLow(L.LIMIT, one ? 16 : Math.min(Math.max(left, 1), 0x400_0000) * 16);
+    // an interrupt that came in the middle of a block is taken at its end
+    const most = one || this.interruptDue() ? 1 : Math.min(Math.max(left, 1), 0x400_0000);
+    this.context.setLow(L.LIMIT, most * 16);
     this.#cells.stalled = false;
   }
 
@@ -226,17 +229,25 @@ export class Cpu extends Module {
     this.fold();
   }
 
-  /** With software step on: takes the step exception where it is due (true), else uses up PSTATE.SS for the next instruction. */
-  softwareStep(): boolean {
-    const { context } = this;
-    if (context.low(L.SS) !== 0) {
-      context.setLow(L.SS, 0);
-      return false;
-    }
-    context.setLow(L.COUNT, 0);
-    this.exceptions.debug(EC_SOFTWARE_STEP, 0x22);
+  /**
+   * Before an instruction that has to be looked at: takes the software step exception (true) where it is due, or that of a breakpoint on
+   * a context.
+   */
+  debugException(): boolean {
+    const { selfHosted } = this;
+    this.context.setLow(L.COUNT, 0);
+    const taken = selfHosted.stepPending() || selfHosted.breakpoint();
     this.fold();
-    return true;
+    if (!taken) selfHosted.before();
+    return taken;
+  }
+
+  /** A planted breakpoint has been reached: true, with the exception taken, where it is the guest's. */
+  breakpointException(): boolean {
+    this.context.setLow(L.COUNT, 0);
+    const taken = this.selfHosted.breakpoint();
+    this.fold();
+    return taken;
   }
 
   interruptDue(): boolean {
@@ -311,11 +322,11 @@ export class Cpu extends Module {
     this.mmu.enter();
     context.setLow(L.FP_ENABLED, this.system.floatingPointEnabled ? 1 : 0);
     context.setLow(L.ZERO_ENABLED, this.system.zeroEnabled ? 1 : 0);
-    const stepping = this.exceptions.stepEnabled(context.el, context.daif);
-    if (stepping !== this.stepping) {
-      this.stepping = stepping;
-      this.kick();
-    } else if (this.interruptDue()) this.kick();
+    const { selfHosted } = this;
+    const before = selfHosted.everyInstruction;
+    selfHosted.update();
+    if (selfHosted.everyInstruction !== before) this.kick();
+    else if (this.interruptDue()) this.kick();
   }
 
   floatingPointTrap(): number {
@@ -439,11 +450,13 @@ export class Cpu extends Module {
     this.mmu.flushAll();
     this.derive();
     this.timer.reset();
+    this.selfHosted.returned();
   }
 
   /** Recomputes all that is derived from registers. */
   derive(): void {
     this.mmu.changed();
+    this.selfHosted.changed();
     this.stateChanged();
   }
 

@@ -42,6 +42,7 @@ export type Hook =
   | "ISR"
   | "DCZID"
   | "OSLAR"
+  | "MDSCR"
   | "OSLSR"
   | "claimSet"
   | "claimClear"

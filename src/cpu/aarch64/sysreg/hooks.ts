@@ -80,8 +80,17 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
     const { context } = cpu;
     const oslsr = offsetOf("OSLSR_EL1");
     context.setLow(oslsr, (context.low(oslsr) & ~2) | ((value(cpu) & 1) << 1));
+    cpu.selfHosted.changed();
     cpu.stateChanged();
     return true;
+  },
+  MDSCR: (cpu, register) => {
+    const { context } = cpu;
+    // while the OS lock is open, what belongs to the external debugger is read-only (D17.3.20)
+    if ((context.low(offsetOf("OSLSR_EL1")) & 2) !== 0) return false;
+    const writable = 0xb001; // MDE, KDE, TDCC, SS
+    context.setLow(L.MAIL_VALUE, (value(cpu) & writable) | (context.low(register.offset) & ~writable));
+    return false;
   },
   claimSet: (cpu) => {
     const claim = offsetOf("DBGCLAIMCLR_EL1");
