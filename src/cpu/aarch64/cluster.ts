@@ -238,6 +238,11 @@ export class Cluster extends Module {
     this.#shorten();
   }
 
+  /** An event has been scheduled in the turn of a CPU, outside an access. */
+  eventMade(): void {
+    this.#shorten();
+  }
+
   /** The slice ends at the latest at an event that has been made during it. */
   #shorten(): void {
     const next = this.simulation.nextEventTime;
@@ -334,6 +339,7 @@ export class Cluster extends Module {
       if (looked && (status === L.RUN_LIMIT || status === LEAVE_SLEEP)) cpu.selfHosted.after();
       if (status === L.RUN_BREAKPOINT || status === LEAVE_STOP) cpu.debug.stopped(status);
       else if (single) cpu.debug.stepped();
+      if (cpu.pmu.active && cpu.atBlockEnd) cpu.pmu.atBlockEnd(cpu.time);
       if (cpu.isStalled) break;
     }
     // a turn that ends at the end of the slice closes the monitor; one that a pause has cut short does not

@@ -1,7 +1,7 @@
 /**
  * One AArch64 CPU: Armv8.0-A, EL0 to EL1 or EL2, AArch64 state only, DDI 0487J.a. Modelled: base instructions (`engine/`, `isa/`), system
- * registers (`sysreg/`), translation (`mmu/`), exceptions, generic timer, PSCI. Not modelled: EL3 and secure state, AArch32,
- * big-endian data, caches (always coherent, maintenance does nothing), external debug, the PMU. Choices where the architecture leaves
+ * registers (`sysreg/`), translation (`mmu/`), exceptions, generic timer, self-hosted debug, PMU, PSCI. Not modelled: EL3 and secure state, AArch32,
+ * big-endian data, caches (always coherent, maintenance does nothing), external debug. Choices where the architecture leaves
  * them are in docs/devices/aarch64.md.
  */
 import { Transaction } from "../../bus/index.ts";
@@ -15,6 +15,7 @@ import { EC_PC_ALIGNMENT, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
 import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { FETCH, NO_FAULT } from "./mmu/walk.ts";
+import { Pmu } from "./pmu.ts";
 import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";
 import { CpuState } from "./state.ts";
 import { SystemRegisters } from "./sysreg/access.ts";
@@ -34,7 +35,14 @@ export const LEAVE_RETRY = 3; // the access waits for events that are due before
 export const LEAVE_SLEEP = 4;
 export const LEAVE_STOP = 5; // a debugger's watchpoint
 
-type CpuCells = { time: number; instructions: number; power: number; blockEnd: boolean; stalled: boolean };
+type CpuCells = {
+  time: number;
+  instructions: number;
+  spent: number;
+  power: number;
+  blockEnd: boolean;
+  stalled: boolean;
+};
 type Inputs = { irq: boolean; fiq: boolean; virq: boolean; vfiq: boolean };
 
 /** As a count limit: the engine returns at the next block end. */
@@ -57,6 +65,7 @@ export class Cpu extends Module {
   readonly system: SystemInstructions;
   readonly debug: CpuDebug;
   readonly selfHosted: SelfHostedDebug;
+  readonly pmu: Pmu;
   /** Side-band of this CPU's bus accesses. */
   readonly transaction = new Transaction();
   readonly initiator: Initiator;
@@ -79,6 +88,8 @@ export class Cpu extends Module {
       /** Local time at the last fold of the count. */
       time: 0,
       instructions: 0,
+      /** Time that accesses took beyond their instructions. */
+      spent: 0,
       power: OFF,
       /** The last instruction ended a block: interrupts are sampled here. */
       blockEnd: true,
@@ -92,6 +103,7 @@ export class Cpu extends Module {
     this.selfHosted = new SelfHostedDebug(this, this.state<StepCells>({ stepped: 0 }, "step"));
     this.mmu = new Mmu(this, new BusReader(cluster), new PeekReader(cluster));
     this.data = new DataPath(this, cluster.arena);
+    this.pmu = new Pmu(this);
     this.timer = new GenericTimer(this, cluster.counterFrequency);
     this.system = new SystemInstructions(this);
     this.debug = new CpuDebug(this);
@@ -157,6 +169,10 @@ export class Cpu extends Module {
   get instructions(): number {
     return this.#cells.instructions + (this.context.low(L.COUNT) >> 4);
   }
+  /** Cycles spent executing since reset: instructions, and the time of accesses beyond them. */
+  get cycles(): number {
+    return this.instructions + Math.floor(this.#cells.spent / this.#ticks);
+  }
   get isRunning(): boolean {
     return this.#cells.power === RUNNING;
   }
@@ -186,7 +202,7 @@ export class Cpu extends Module {
     this.context.setLow(L.COUNT, 0);
     // an interrupt that came in the middle of a block is taken at its end
     const most = one || this.interruptDue() ? 1 : Math.min(Math.max(left, 1), 0x400_0000);
-    this.context.setLow(L.LIMIT, most * 16);
+    this.context.setLow(L.LIMIT, (this.pmu.active ? Math.min(most, this.pmu.untilOverflow()) : most) * 16);
     this.#cells.stalled = false;
   }
 
@@ -288,9 +304,11 @@ export class Cpu extends Module {
   #spend(ticks: number): void {
     const { context } = this;
     this.#cells.time += ticks;
+    this.#cells.spent += ticks;
     const limit = context.low(L.LIMIT);
     const left = Math.ceil((this.cluster.sliceEnd - this.#cells.time) / this.#ticks) * 16;
     if (left < limit) context.setLow(L.LIMIT, Math.max(left, AT_ONCE));
+    if (this.pmu.active) this.pmu.levelChanged();
   }
 
   /** The status that something inside an access has left; GO_ON unless it has. */
@@ -451,6 +469,7 @@ export class Cpu extends Module {
     this.derive();
     this.timer.reset();
     this.selfHosted.returned();
+    this.pmu.reset();
   }
 
   /** Recomputes all that is derived from registers. */
@@ -469,5 +488,6 @@ export class Cpu extends Module {
   protected override onRestore(): void {
     this.mmu.flushAll();
     this.derive();
+    this.pmu.restart();
   }
 }

@@ -109,6 +109,7 @@ export class Debugger {
 
   #writePstate(cpu: Cpu, value: number): void {
     const { context } = cpu;
+    cpu.pmu.sync();
     context.nzcv = value;
     context.setLow(L.DAIF, (value >>> 6) & 15);
     const el = (value >> 2) & 3;

@@ -169,6 +169,8 @@ export class Exceptions {
     const spsr = context.low(SPSR[el] as number);
     context.copy(L.PC, ELR[el] as number);
     this.#cpu.countInstruction();
+    const { pmu } = this.#cpu;
+    if (pmu.active) pmu.exceptionReturned();
     context.set(L.EXCLUSIVE_ADDRESS, -1, -1);
     // the level that returns decides whether software step is switched on for what follows
     const { selfHosted } = this.#cpu;
@@ -187,6 +189,7 @@ export class Exceptions {
     const step = (spsr & SPSR_SS) !== 0 && stepWasOff && selfHosted.stepEnabled(context.el, context.daif);
     context.setLow(L.SS, step ? 1 : 0);
     this.#cpu.stateChanged();
+    if (pmu.active) pmu.levelChanged();
     if (context.low(L.IL) !== 0) return this.illegalState();
     return L.REFETCH;
   }
@@ -229,9 +232,10 @@ export class Exceptions {
   }
 
   #enter(target: number, vector: number, advance: number): void {
-    const { context } = this.#cpu;
+    const { context, pmu } = this.#cpu;
     const spsr = context.pstate;
     const el = context.el;
+    if (pmu.active) pmu.exceptionTaken(advance !== 0);
     const group = el < target ? 0x400 : context.low(L.SPSEL) !== 0 ? 0x200 : 0;
     const low = context.low(L.PC);
     const returnLow = (low + advance) | 0;
@@ -249,6 +253,7 @@ export class Exceptions {
     context.set(L.PC, context.low(vbar) | (group + vector), context.high(vbar));
     this.#cpu.countInstruction();
     this.#cpu.stateChanged();
+    if (pmu.active) pmu.levelChanged();
   }
 
   /** The interrupt that would be taken at this instant, by level, mask and route (DDI 0487J.a D1.3.4, G1 excluded). */

@@ -110,6 +110,10 @@ export class SystemRegisters {
         cpu.selfHosted.changed();
         cpu.stateChanged();
         return true;
+      case "monitors":
+        cpu.pmu.controlsChanged();
+        cpu.stateChanged();
+        return true;
       case "timer":
         cpu.timer.update();
         return false;

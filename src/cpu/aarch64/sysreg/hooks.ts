@@ -43,6 +43,7 @@ export const READ_HOOKS: { readonly [hook in Hook]?: ReadHook } = {
   DCZID: (cpu, register) => give(cpu, register.resetLow | (cpu.system.zeroEnabled ? 0 : 16)), // DZP,
   claimSet: (cpu) => give(cpu, 0xff), // the eight claim tags that exist
   L2CTLR: (cpu) => give(cpu, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24),
+  pmu: (cpu, register) => cpu.pmu.read(register),
   physicalCount: readTimer,
   virtualCount: readTimer,
   timerValue: readTimer,
@@ -102,6 +103,18 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
     return true;
   },
   L2CTLR: () => true,
+  pmu: (cpu, register) => {
+    cpu.pmu.write(register);
+    return true;
+  },
+  MDCR: (cpu) => {
+    cpu.pmu.sync();
+    return false;
+  },
+  CONTEXTIDR: (cpu) => {
+    cpu.pmu.contextWritten();
+    return false;
+  },
   timerValue: writeTimer,
   timerControl: writeTimer,
   timerCompare: writeTimer,
