@@ -66,6 +66,10 @@ export interface HostMachine {
   qtestDevice(path: string): QtestDevice | null;
   /** The host looks elsewhere: what was gathered for files goes out. */
   flush?(): void;
+  /** Instructions that all CPUs have executed. */
+  readonly instructions: number;
+  /** Lines that tell where the guest is and what it did last. */
+  report(): readonly string[];
   /** Called when the run has ended: contents of flash go back to their files. */
   finish(): void;
 }

@@ -24,11 +24,19 @@ const TICKS_PER_MS = TICKS_PER_SECOND / 1000;
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
 export const EXIT_USER_ERROR = 2;
+/** The guest sleeps and nothing is left that could wake it. */
+export const EXIT_HANG = 3;
+/** The guest asked for a reset, which ends the run (-no-reboot). */
+export const EXIT_RESET = 4;
+/** The guest's kernel said that it panicked. */
+export const EXIT_PANIC = 5;
 
 export interface Outcome {
   readonly code: number;
   /** Said on standard error. */
   readonly message?: string;
+  /** The guest came to a bad end: tell where it was. */
+  readonly report?: boolean;
 }
 
 export interface RunnerOptions {
@@ -47,6 +55,8 @@ export interface RunnerOptions {
   /** Something may still come from outside. */
   readonly attended: () => boolean;
   readonly script: Script | null;
+  /** Exit code of a guest that asked for a reset which ends the run. */
+  readonly resetCode: number;
 }
 
 /** What a debugger puts between the runner and the machine. */
@@ -72,6 +82,7 @@ export class Runner implements MachineControl {
   #anchorHost = 0;
   #anchorTime: Time = 0;
   #flush: (() => void) | null = null;
+  #panic: string | null = null;
   debugHook: DebugHook | null = null;
 
   constructor(machine: HostMachine, options: RunnerOptions) {
@@ -287,6 +298,10 @@ export class Runner implements MachineControl {
       return;
     }
     if (this.debugHook?.paused() === true) return;
+    if (this.#panic !== null) {
+      this.#end({ code: EXIT_PANIC, message: this.#panic, report: true });
+      return;
+    }
     const { script, maxTime } = this.#options;
     if (script?.done && this.pendingInput === 0) this.#end({ code: EXIT_OK });
     else if (simulation.now >= maxTime) {
@@ -297,7 +312,10 @@ export class Runner implements MachineControl {
 
   #doReset(guest: boolean, reason: string): void {
     if (this.#options.onReset === "shutdown") {
-      this.#end({ code: this.#scriptCode() }, { guest, reason });
+      const { script, resetCode } = this.#options;
+      const code = script !== null ? this.#scriptCode() : guest ? resetCode : EXIT_OK;
+      const bad = code !== EXIT_OK;
+      this.#end({ code, ...(bad ? { message: "the guest asked for a reset", report: true } : {}) }, { guest, reason });
       return;
     }
     this.#machine.reset();
@@ -330,16 +348,26 @@ export class Runner implements MachineControl {
       script === null || script.empty
         ? "time is up: the guest has not ended by itself"
         : `time is up waiting for ${script.waitingFor}; the guest's last output was ${JSON.stringify(script.lastOutput)}`;
-    this.#end({ code: EXIT_FAILED, message: what });
+    this.#end({ code: EXIT_FAILED, message: what, report: true });
   }
 
   #starved(): void {
     const { script } = this.#options;
     const waiting = script === null || script.done ? "" : `, while waiting for ${script.waitingFor}`;
     this.#end({
-      code: EXIT_FAILED,
+      code: EXIT_HANG,
       message: `the guest sleeps and nothing is left that could wake it${waiting}`,
+      report: true,
     });
+  }
+
+  /** The guest's kernel says that it does not go on; called inside a run. Somebody at the terminal may still want to look. */
+  panicked(reason: string): void {
+    if (this.#options.attended()) return;
+    const { script } = this.#options;
+    const waiting = script === null || script.done ? "" : `, while waiting for ${script.waitingFor}`;
+    this.#panic = `the guest's kernel panicked: ${reason}${waiting}`;
+    this.#machine.simulation.pause();
   }
 
   #end(outcome: Outcome, data?: { readonly guest: boolean; readonly reason: string }): void {

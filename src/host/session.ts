@@ -2,8 +2,8 @@
 import { unlinkSync, writeFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { InputError } from "../formats/index.ts";
-import { GdbSession, Monitor, MonitorTerminal, QmpSession, QtestServer } from "../observe/index.ts";
-import { NEVER, SEC } from "../sim/index.ts";
+import { GdbSession, Monitor, MonitorTerminal, PanicWatch, QmpSession, QtestServer } from "../observe/index.ts";
+import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import type { CharacterDevice } from "./chardev/device.ts";
 import { RingDevice } from "./chardev/files.ts";
 import { CharacterDevices, type CharacterLine } from "./chardev/open.ts";
@@ -14,7 +14,7 @@ import type { HostMachine } from "./machine.ts";
 import { parseCharacterDevice } from "./options/chardev-spec.ts";
 import type { RunOptions } from "./options/run-options.ts";
 import { openQtestLog } from "./qtest-log.ts";
-import { EXIT_FAILED, Runner } from "./runner.ts";
+import { EXIT_FAILED, EXIT_OK, EXIT_RESET, type Outcome, Runner } from "./runner.ts";
 import { Script } from "./script.ts";
 
 export interface SessionOptions {
@@ -82,6 +82,8 @@ class Session {
       throttle: () => run.throttle ?? (this.#script === null && this.#attended()),
       attended: () => this.#attended(),
       script: this.#script,
+      // QEMU's own code on its command line
+      resetCode: options.remark ? EXIT_RESET : EXIT_OK,
     });
     this.#log = attachLog(run, machine.simulation, machine.declarations);
     this.#devices = new CharacterDevices(run.characterDevices, run.escapeCharacter, {
@@ -115,7 +117,7 @@ class Session {
       this.#machine.finish();
       // The terminal is the user's again before anything is said.
       await this.#devices.close();
-      return this.#report(outcome.code, outcome.message);
+      return this.#report(outcome);
     } finally {
       for (const s of signals) process.off(s, onSignal);
       await this.#devices.close();
@@ -125,9 +127,10 @@ class Session {
     }
   }
 
-  #report(code: number, message: string | undefined): number {
+  #report({ code, message, report }: Outcome): number {
     const say = (text: string) => process.stderr.write(`${this.#options.program}: ${text}\n`);
     if (message !== undefined) say(message);
+    if (report === true) for (const line of this.#machine.report()) say(line);
     const run = this.#run;
     const { reporter } = this.#machine.simulation;
     const asked = run.strict || run.guestErrorsFile !== undefined || run.logGuestErrors || run.logUnimplemented;
@@ -135,6 +138,10 @@ class Session {
     if (asked) for (const line of summary) say(line);
     else if (this.#options.remark && reporter.guestErrors > 0) {
       say(`${reporter.guestErrors} guest errors; -d guest_errors shows them`);
+    }
+    if (run.statistics) {
+      const { instructions, simulation } = this.#machine;
+      say(`${instructions} instructions, ${formatTime(simulation.now)} of simulated time`);
     }
     if (run.stateHash) process.stdout.write(`state hash ${this.#machine.simulation.stateHash()}\n`);
     return run.strict && reporter.guestErrors > 0 ? EXIT_FAILED : code;
@@ -172,8 +179,11 @@ class Session {
     this.#serialLine = line;
     const output = this.#serialOutput;
     const script = this.#script;
+    const panics = new PanicWatch();
     serial.onTransmit = (byte) => {
       output.push(byte);
+      const panic = panics.output(byte);
+      if (panic !== null) this.#runner.panicked(panic);
       script?.output(String.fromCharCode(byte));
       if (output.length >= 65_536) this.#flushSerial();
     };

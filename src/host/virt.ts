@@ -6,9 +6,10 @@ import { PPI, VIRT_PARTS } from "../../platform/virt/board.ts";
 import type { LoaderOptions } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
+import { PC } from "../cpu/aarch64/engine/layout.ts";
 import { BREAK } from "../devices/pl011/index.ts";
 import { InputError } from "../formats/index.ts";
-import type { QtestDevice } from "../observe/index.ts";
+import { machineReport, type QtestDevice } from "../observe/index.ts";
 import { Line, type Module } from "../sim/index.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
@@ -191,6 +192,28 @@ class VirtHost implements HostMachine {
 
   flush(): void {
     this.#virtio.flush();
+  }
+
+  get instructions(): number {
+    return this.#machine.cpus.cpus.reduce((sum, cpu) => sum + cpu.instructions, 0);
+  }
+
+  report(): readonly string[] {
+    const machine = this.#machine;
+    const { cpus } = machine.cpus;
+    return machineReport({
+      time: machine.simulation.now,
+      instructions: this.instructions,
+      cpus: cpus.map((cpu) => ({
+        description: machine.cpus.debugger.describe(cpu),
+        pcHigh: cpu.context.high(PC),
+        pcLow: cpu.context.low(PC),
+        exceptions: cpu.recent.exceptions,
+        accesses: cpu.recent.accesses,
+      })),
+      symbols: machine.boot.symbols,
+      part: (address) => this.bus.find(address)?.window.name ?? null,
+    });
   }
 
   finish(): void {

@@ -117,6 +117,7 @@ describe("GDB on the board", () => {
       timeout: Number.POSITIVE_INFINITY,
       throttle: () => false,
       attended: () => true,
+      resetCode: 0,
       script: null,
     });
     if (machine.debug === null) throw new Error("expected a debug port");

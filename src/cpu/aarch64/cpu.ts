@@ -16,6 +16,7 @@ import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { FETCH, NO_FAULT } from "./mmu/walk.ts";
 import { Pmu } from "./pmu.ts";
+import { Recent } from "./recent.ts";
 import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";
 import { CpuState } from "./state.ts";
 import { SystemRegisters } from "./sysreg/access.ts";
@@ -66,6 +67,7 @@ export class Cpu extends Module {
   readonly debug: CpuDebug;
   readonly selfHosted: SelfHostedDebug;
   readonly pmu: Pmu;
+  readonly recent = new Recent();
   /** Side-band of this CPU's bus accesses. */
   readonly transaction = new Transaction();
   readonly initiator: Initiator;
@@ -481,6 +483,7 @@ export class Cpu extends Module {
 
   protected override onReset(): void {
     this.#cells.time = this.simulation.now;
+    this.recent.clear();
     this.#coldReset();
     if (this.index === 0) this.start(this.cluster.resetAddress, 0);
   }

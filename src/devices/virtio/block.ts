@@ -124,7 +124,7 @@ export class VirtioBlock extends VirtioDevice {
         filled = queue.write(chain, id.subarray(0, Math.min(20, payload)));
         status = S_OK;
       } else if (type === T_DISCARD || type === T_WRITE_ZEROES) {
-        status = this.#zero(queue, chain);
+        status = this.#zero(queue, chain, type === T_DISCARD);
       } else {
         this.guestError({ kind: "value", value: type, detail: "unknown request type", clause: "VIRTIO 1.2 5.2.6" });
       }
@@ -165,17 +165,24 @@ export class VirtioBlock extends VirtioDevice {
     return S_OK;
   }
 
-  #zero(queue: Virtqueue, chain: Chain): number {
+  /** Discard and write zeroes (5.2.6.2): one segment, and of the flags only "unmap", for write zeroes. Both write zeroes. */
+  #zero(queue: Virtqueue, chain: Chain, discard: boolean): number {
     const range = new Uint8Array(16);
-    if (queue.read(chain, range, 16) < 16) return S_IOERR;
+    if (lengthOf(chain.readable) !== 32 || queue.read(chain, range, 16) < 16) return S_IOERR;
     const view = new DataView(range.buffer);
     const sector = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
     const count = view.getUint32(8, true);
+    const flags = view.getUint32(12, true);
+    if ((flags & ~(discard ? 0 : 1)) !== 0) return S_UNSUPP;
     if (this.#store.readOnly || count > RANGE_MAX || sector + count > this.#store.sectors) return S_IOERR;
     const zeros = new Uint8Array(PIECE);
     for (let done = 0; done < count; done += PIECE / SECTOR_BYTES) {
       this.#store.write(sector + done, zeros.subarray(0, Math.min(PIECE, (count - done) * SECTOR_BYTES)));
     }
     return S_OK;
+  }
+
+  protected override queueStopped(): void {
+    this.#due.cancel();
   }
 }

@@ -52,6 +52,7 @@ export class VirtioNetwork extends VirtioDevice implements Station {
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly counts: { received: number; transmitted: number; dropped: number };
+  /** The MAC address; drivers of the legacy interface may write it. */
   readonly #mac: Uint8Array;
   readonly #link: { up: boolean };
   readonly #waiting: Waiting;
@@ -62,7 +63,7 @@ export class VirtioNetwork extends VirtioDevice implements Station {
       (1 << F_MAC) |
       (options.mergeable === false ? 0 : 1 << F_MRG_RXBUF) |
       (options.linkStatus === false ? 0 : 1 << F_STATUS);
-    this.#mac = options.mac.slice(0, 6);
+    this.#mac = this.state({ mac: options.mac.slice(0, 6) }, "address").mac;
     this.#link = this.state({ up: true }, "link");
     this.counts = this.state({ received: 0, transmitted: 0, dropped: 0 });
     this.#waiting = this.part("waiting", new Waiting());
@@ -71,6 +72,15 @@ export class VirtioNetwork extends VirtioDevice implements Station {
   configurationByte(offset: number): number {
     if (offset < 6) return this.#mac[offset] as number;
     return offset === 6 && this.#link.up ? STATUS_LINK_UP : 0;
+  }
+
+  /** 5.1.4.3: without VERSION_1 the address is the driver's to write, a byte at a time. */
+  override writeConfiguration(offset: number, size: number, value: number): void {
+    if (!this.legacy || offset + size > 6) {
+      super.writeConfiguration(offset, size, value);
+      return;
+    }
+    for (let i = 0; i < size; i++) this.#mac[offset + i] = value >>> (8 * i);
   }
 
   setLink(up: boolean): void {
@@ -115,6 +125,9 @@ export class VirtioNetwork extends VirtioDevice implements Station {
     this.flush(queue);
   }
 
+  protected override queueStopped(queue: Virtqueue): void {
+    if (queue.index === RECEIVE) this.#waiting.frames.length = 0;
+  }
   protected override stopped(): void {
     this.#waiting.frames.length = 0;
   }

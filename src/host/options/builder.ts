@@ -70,6 +70,7 @@ export class Builder {
   guestErrorsFile: string | undefined;
   strict = false;
   stateHash = false;
+  statistics = false;
   script: ({ kind: "expect"; text: string } | { kind: "send"; text: string } | { kind: "timeout"; seconds: number })[] =
     [];
   maxTime: number | undefined;
@@ -128,6 +129,7 @@ export class Builder {
       ...optional("guestErrorsFile", this.guestErrorsFile),
       strict: this.strict,
       stateHash: this.stateHash,
+      statistics: this.statistics,
       script,
       ...optional("timeout", script.some((s) => s.kind === "expect") ? undefined : timeouts.at(-1)?.seconds),
       ...optional("maxTime", this.maxTime),

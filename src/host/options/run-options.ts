@@ -152,6 +152,8 @@ export interface RunOptions {
   readonly guestErrorsFile?: string;
   readonly strict: boolean;
   readonly stateHash: boolean;
+  /** Tell at the end how much was executed. */
+  readonly statistics: boolean;
 
   readonly script: readonly ScriptStep[];
   /** Host seconds after which a run without `--expect` is ended with an error. */

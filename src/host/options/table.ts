@@ -340,6 +340,9 @@ export const OPTIONS: readonly Option[] = [
   flag("observe", "strict", "guest errors make the exit code 1", (b) => {
     b.strict = true;
   }),
+  flag("observe", "stats", "print at the end how many instructions ran, in what time", (b) => {
+    b.statistics = true;
+  }),
   flag("observe", "state-hash", "print the hash of the machine's state at the end", (b) => {
     b.stateHash = true;
   }),

@@ -85,7 +85,7 @@ export const SYSREG_TPIDR_EL0 = SYSREG + 16;
  * TLB holds the address of the current one, TLB_USER that of EL0 as long as the level is EL1.
  */
 export const TLB_SETS = 0x2000;
-export const TLB_ENTRIES = 512;
+export const TLB_ENTRIES = 2048;
 export const TLB_ENTRY_BYTES = 16;
 export const TLB_READ = 0;
 export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
@@ -101,7 +101,7 @@ export const TLB_ADDEND = 8;
  */
 export const TLB_CODE = 12;
 
-export const CONTEXT_BYTES = 0x20000;
+export const CONTEXT_BYTES = 0x80000;
 
 /** Bits of MAIL_ACCESS. */
 export const ACCESS_UNPRIVILEGED = 1; // LDTR, STTR

@@ -229,36 +229,72 @@ export class Func {
     return value(type, this.call(...args));
   }
   /** Body as in the code section, and the branch hints as (offset, likely). */
-  finish(): { bytes: number[]; hints: [number, number][] } {
-    const bytes: number[] = [...unsigned(this.#locals.length)];
-    for (const type of this.#locals) bytes.push(1, TYPE_CODE[type]);
+  finish(): { bytes: Uint8Array; hints: [number, number][] } {
+    const bytes = new Bytes();
+    bytes.unsigned(this.#locals.length);
+    for (const type of this.#locals) {
+      bytes.push(1);
+      bytes.push(TYPE_CODE[type]);
+    }
     const hints: [number, number][] = [];
     write(this.body, bytes, [], hints);
     bytes.push(0x0b);
-    return { bytes, hints };
+    return { bytes: bytes.contents, hints };
   }
 }
 
-function depth(label: Label, stack: readonly Label[]): number[] {
-  const at = stack.lastIndexOf(label);
-  if (at < 0) throw new Error(`branch to "${label.name}" from outside it`);
-  return unsigned(stack.length - 1 - at);
+/** Bytes under construction. */
+class Bytes {
+  length = 0;
+  #bytes = new Uint8Array(4096);
+
+  push(byte: number): void {
+    if (this.length === this.#bytes.length) {
+      const larger = new Uint8Array(2 * this.length);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+    }
+    this.#bytes[this.length++] = byte;
+  }
+  append(bytes: ArrayLike<number>): void {
+    for (let i = 0; i < bytes.length; i++) this.push(bytes[i] as number);
+  }
+  /** LEB128. */
+  unsigned(n: number): void {
+    let rest = n;
+    for (; rest >= 128; rest = Math.floor(rest / 128)) this.push((rest % 128) | 0x80);
+    this.push(rest);
+  }
+  /** Valid until the next change. */
+  get contents(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.length);
+  }
 }
 
-function write(code: Code, out: number[], stack: Label[], hints: [number, number][]): void {
-  for (const node of code) {
+function depth(label: Label, stack: readonly Label[]): number {
+  const at = stack.lastIndexOf(label);
+  if (at < 0) throw new Error(`branch to "${label.name}" from outside it`);
+  return stack.length - 1 - at;
+}
+
+function write(code: Code, out: Bytes, stack: Label[], hints: [number, number][]): void {
+  for (let i = 0; i < code.length; i++) {
+    const node = code[i] as Node;
     if (typeof node === "number") out.push(node);
     else if (isCode(node)) write(node, out, stack, hints);
     else if (node.kind === "br_table") {
-      out.push(0x0e, ...unsigned(node.labels.length));
-      for (const label of node.labels) out.push(...depth(label, stack));
-      out.push(...depth(node.fallback, stack));
+      out.push(0x0e);
+      out.unsigned(node.labels.length);
+      for (const label of node.labels) out.unsigned(depth(label, stack));
+      out.unsigned(depth(node.fallback, stack));
     } else if (!("body" in node)) {
       if (node.hint !== undefined) hints.push([out.length, node.hint ? 1 : 0]);
-      out.push(node.kind === "br" ? 0x0c : 0x0d, ...depth(node.label, stack));
+      out.push(node.kind === "br" ? 0x0c : 0x0d);
+      out.unsigned(depth(node.label, stack));
     } else {
       if (node.hint !== undefined) hints.push([out.length, node.hint ? 1 : 0]);
-      out.push(node.kind === "block" ? 0x02 : node.kind === "loop" ? 0x03 : 0x04, TYPE_CODE[node.type]);
+      out.push(node.kind === "block" ? 0x02 : node.kind === "loop" ? 0x03 : 0x04);
+      out.push(TYPE_CODE[node.type]);
       stack.push(node.label);
       write(node.body, out, stack, hints);
       if (node.otherwise) {
@@ -272,9 +308,12 @@ function write(code: Code, out: number[], stack: Label[], hints: [number, number
 }
 /** Text that is equal for equal code; `labels` are those that the code may branch to from outside itself. */
 export function codeKey(code: Code, labels: readonly Label[]): string {
-  const out: number[] = [];
+  const out = new Bytes();
   write(code, out, [...labels], []);
-  return out.join();
+  const bytes = out.contents;
+  let key = "";
+  for (let at = 0; at < bytes.length; at += 4096) key += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  return key;
 }
 function isCode(node: Structured | Branch | Table | Code): node is Code {
   return Array.isArray(node);
@@ -314,14 +353,22 @@ export class ModuleBuilder {
       ...unsigned(f.index),
       ...vector(hints.map(([at, likely]) => [...unsigned(at), 1, likely])),
     ]);
-    const out: number[] = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    const out = new Bytes();
+    out.append([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
     section(out, 1, vector(this.#typeCodes));
     section(out, 2, vector(this.#imports));
     section(out, 3, vector(types));
     section(out, 7, vector(this.#exports));
     if (hints.length > 0) section(out, 0, concat([text("metadata.code.branch_hint"), vector(hints)]));
-    section(out, 10, vector(bodies.map(({ bytes }) => concat([unsigned(bytes.length), bytes]))));
-    return Uint8Array.from(out);
+    section(
+      out,
+      10,
+      vector(
+        bodies.flatMap(({ bytes }) => [unsigned(bytes.length), bytes]),
+        bodies.length,
+      ),
+    );
+    return out.contents.slice();
   }
 
   #type(parameters: readonly ValueType[], result: BlockType): number {
@@ -334,17 +381,19 @@ export class ModuleBuilder {
   }
 }
 
-function concat(parts: readonly (readonly number[])[]): number[] {
-  const out: number[] = [];
-  for (const part of parts) for (const byte of part) out.push(byte);
-  return out;
+function concat(parts: readonly ArrayLike<number>[]): Uint8Array {
+  const out = new Bytes();
+  for (const part of parts) out.append(part);
+  return out.contents;
 }
-function vector(items: readonly (readonly number[])[]): number[] {
-  return concat([unsigned(items.length), ...items]);
+/** `count` where an item is more than one part. */
+function vector(parts: readonly ArrayLike<number>[], count = parts.length): Uint8Array {
+  return concat([unsigned(count), ...parts]);
 }
-function section(out: number[], id: number, body: readonly number[]): void {
-  out.push(id, ...unsigned(body.length));
-  for (const byte of body) out.push(byte);
+function section(out: Bytes, id: number, body: Uint8Array): void {
+  out.push(id);
+  out.unsigned(body.length);
+  out.append(body);
 }
 function text(s: string): number[] {
   return [...unsigned(s.length), ...Array.from(s, (c) => c.charCodeAt(0))];

@@ -125,12 +125,14 @@ export class DataPath {
 
   /** Translation faults of a cache operation by address; there is no cache to do anything with. */
   touch(access: number, high: number, low: number, el: number): number {
-    const t = this.#cpu.mmu.translate(high, low, el, access);
+    const { mmu, debug } = this.#cpu;
+    // of these, DC IVAC alone counts as a store for watchpoints (DDI 0487J.a D2.10.5)
+    const watched = access === WRITE && debug.watches(high, low);
+    if (!watched && mmu.set(el).find(access, high, low) >= 0) return L.GO_ON;
+    const t = mmu.translate(high, low, el, access);
     if (t.fault === NO_FAULT && t.permission === NO_FAULT) {
-      // of these, DC IVAC alone counts as a store for watchpoints (DDI 0487J.a D2.10.5)
-      if (access !== WRITE || !this.#cpu.debug.watches(high, low)) return L.GO_ON;
       const block = low & -ZERO_BLOCK;
-      return this.#cpu.debug.watch(WRITE, high, block, ZERO_BLOCK, el, 1 << 8) ? this.#cpu.takeStatus() : L.GO_ON;
+      return watched && debug.watch(WRITE, high, block, ZERO_BLOCK, el, 1 << 8) ? this.#cpu.takeStatus() : L.GO_ON;
     }
     // cache maintenance reports WnR 1 and CM 1
     return this.#cpu.mmu.abort(t, WRITE, 1 << 8, high, low);
@@ -275,6 +277,7 @@ export class DataPath {
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) this.#bytes[i] = bus.read(pa + i, 1, tx);
       this.#pack(size);
     }
+    this.#note(false, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(READ, high, low);
   }
@@ -299,8 +302,17 @@ export class DataPath {
       this.#unpack();
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) bus.write(pa + i, 1, this.#bytes[i] as number, tx);
     }
+    this.#note(true, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low);
+  }
+
+  #note(write: boolean, pa: number, size: number): void {
+    const cpu = this.#cpu;
+    const context = this.#context;
+    const { response } = cpu.transaction;
+    const value = context.low(L.MAIL_VALUE);
+    cpu.recent.access(cpu.simulation.now, write, pa, size, value, response, context.high(L.PC), context.low(L.PC));
   }
 
   #external(access: number, high: number, low: number): number {
