@@ -123,6 +123,44 @@ for (const machine of machines) {
   });
 }
 
+/** Programs of Debian's, in the root file system of rootfs.img. */
+const PROGRAMS = `mount -t ext4 /dev/vda /mnt && mount -t proc proc /mnt/proc && mount -o bind /dev /mnt/dev && mount -t tmpfs tmp /mnt/tmp || exit 1
+cat > /mnt/tmp/a.c << C
+#include <math.h>
+#include <stdio.h>
+int main(void) { double s = 0; for (int i = 1; i < 1000; i++) s += sqrt(i) / i; printf("gcc %.6f\\n", s); return 0; }
+C
+cat > /mnt/tmp/run.sh << 'S'
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/tmp
+perl -e 'my $s = 0; $s += $_ ** 2 for 1 .. 10000; printf "perl %d\\n", $s'
+python3 -c 'import hashlib; print("python3", hashlib.sha256(bytes(range(256)) * 100).hexdigest()[:16], sum(x * 0.1 for x in range(1000)))'
+printf armature | openssl dgst -sha512 | cut -d' ' -f2 | cut -c1-16 | sed 's/^/openssl /'
+openssl speed -seconds 1 -bytes 1024 sha256 2>&1 | tail -1
+gcc -O2 -o /tmp/a /tmp/a.c -lm && /tmp/a
+S
+chroot /mnt /bin/sh /tmp/run.sh
+`;
+
+for (const machine of machines) {
+  it(`Debian's perl, Python, OpenSSL and GCC run on ${machine.name} from a root file system on virtio-blk`, async () => {
+    using initramfs = new Initramfs({ debian: PROGRAMS }, {}, "initrd-full.cpio.gz");
+    await using session = machine.start([
+      ...linux(initramfs.path, "quiet vpmods=virtio_mmio,virtio_blk,ext4 vptest=debian", 1, "1G"),
+      ...["-drive", `file=${requireGuest("rootfs.img")},if=none,id=d0,format=raw,snapshot=on`],
+      ...["-device", "virtio-blk-device,drive=d0"],
+    ]);
+    await session.expect("VP-TEST-BEGIN debian", 150);
+    await session.expect("perl 333383335000", 120);
+    // hashlib.sha256(bytes(range(256)) * 100), and a sum of doubles with its rounding error
+    await session.expect("python3 22c27b0217525961 49950.0", 120);
+    await session.expect("openssl 77ee3fa9d0aac489", 120);
+    await session.expect(/^sha256 +[\d.]+k/, 120);
+    await session.expect("gcc 61.769386", 170);
+    await session.expect("VP-TEST-END debian rc=0", 60);
+    expect(await session.exit()).toBe(0);
+  });
+}
+
 describe("Linux on Armature", () => {
   it("sleeps for an hour in seconds", async () => {
     using initramfs = new Initramfs(SCRIPTS);
