@@ -29,7 +29,7 @@ const BESIDE: { readonly [edge: string]: string } = {
 };
 
 /** Packages that the core may use; they must run in a browser. */
-const CORE_PACKAGES = ["binary-parser", "bitwise"];
+const CORE_PACKAGES = ["binary-parser", "bitwise", "fzstd"];
 
 const all = sources("src", "platform");
 

@@ -239,7 +239,7 @@ describe("user errors: what, where, what was expected", () => {
     ["-chardev null,id=x -chardev null,id=x", "-chardev null,id=x: there are two devices with id=x"],
     [
       "-device virtio-net-pci",
-      "-device virtio-net-pci: not supported by Armature: the PCIe bus has no devices yet; expected virtio-net-device",
+      "-device virtio-net-pci: not supported by Armature: virtio devices sit on the virtio-mmio bus; expected virtio-net-device",
     ],
     ["-device loader", "-device loader: expected file=, or addr= with data= and data-len=, or addr= with cpu-num="],
     ["-device loader,addr=0,data=256,data-len=1", "data=256: expected a value of 1 bytes"],

@@ -156,7 +156,7 @@ describe("user errors", () => {
       "-drive if=none,file=f,id=x -device virtio-blk-device,drive=x,serial=123456789012345678901",
       "expected at most 20 bytes",
     ],
-    ["-device virtio-blk-pci,drive=x", "the PCIe bus has no devices yet; expected virtio-blk-device"],
+    ["-device virtio-blk-pci,drive=x", "virtio devices sit on the virtio-mmio bus; expected virtio-blk-device"],
     ["-device virtio-net,netdev=n", "expected virtio-net-device"],
     ["-device e1000", 'device "e1000": expected one of those that -device help lists'],
     [net, `${net}: there is no -netdev with id=n`],

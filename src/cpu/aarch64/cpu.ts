@@ -15,6 +15,7 @@ import { EC_PC_ALIGNMENT, EC_SOFTWARE_STEP, Exceptions, NO_INTERRUPT } from "./e
 import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
 import { FETCH, NO_FAULT } from "./mmu/walk.ts";
+import { Recent } from "./recent.ts";
 import { CpuState } from "./state.ts";
 import { SystemRegisters } from "./sysreg/access.ts";
 import type { CpuModel } from "./sysreg/models.ts";
@@ -55,6 +56,7 @@ export class Cpu extends Module {
   readonly timer: GenericTimer;
   readonly system: SystemInstructions;
   readonly debug: CpuDebug;
+  readonly recent = new Recent();
   /** Side-band of this CPU's bus accesses. */
   readonly transaction = new Transaction();
   readonly initiator: Initiator;
@@ -449,6 +451,7 @@ export class Cpu extends Module {
 
   protected override onReset(): void {
     this.#cells.time = this.simulation.now;
+    this.recent.clear();
     this.#coldReset();
     if (this.index === 0) this.start(this.cluster.resetAddress, 0);
   }

@@ -231,6 +231,20 @@ export class Exceptions {
       advance !== 0 && returnLow >>> 0 < low >>> 0 ? (context.high(L.PC) + 1) | 0 : context.high(L.PC),
     );
     context.set(SPSR[target] as number, spsr, 0);
+    const esr = ESR[target] as number;
+    const far = FAR[target] as number;
+    const elr = ELR[target] as number;
+    this.#cpu.recent.exception(
+      this.#cpu.localTime,
+      el,
+      target,
+      vector,
+      context.low(esr),
+      context.high(elr),
+      context.low(elr),
+      context.high(far),
+      context.low(far),
+    );
     this.setLevel(target, 1);
     context.setLow(L.DAIF, DAIF_D | DAIF_A | DAIF_I | DAIF_F);
     context.setLow(L.IL, 0);

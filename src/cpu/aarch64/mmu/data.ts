@@ -272,6 +272,7 @@ export class DataPath {
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) this.#bytes[i] = bus.read(pa + i, 1, tx);
       this.#pack(size);
     }
+    this.#note(false, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(READ, high, low);
   }
@@ -296,8 +297,17 @@ export class DataPath {
       this.#unpack();
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) bus.write(pa + i, 1, this.#bytes[i] as number, tx);
     }
+    this.#note(true, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low);
+  }
+
+  #note(write: boolean, pa: number, size: number): void {
+    const cpu = this.#cpu;
+    const context = this.#context;
+    const { response } = cpu.transaction;
+    const value = context.low(L.MAIL_VALUE);
+    cpu.recent.access(cpu.simulation.now, write, pa, size, value, response, context.high(L.PC), context.low(L.PC));
   }
 
   #external(access: number, high: number, low: number): number {
