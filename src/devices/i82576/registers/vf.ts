@@ -1,0 +1,83 @@
+/** What a virtual function's memory BAR shows (82576 datasheet, VF device registers). All of it is a view of the PF's registers. */
+import { defineRegisters, rc, ro, rw, w1c, wo } from "../../../registers/index.ts";
+import { vtivar } from "./virtualization.ts";
+import { word } from "./table.ts";
+
+const QUEUES = { count: 2, stride: 0x100, computed: true } as const;
+const VIEW = { computed: true } as const;
+const CLAUSE = "VF device registers";
+
+export const I82576_VF = defineRegisters({
+  name: "I82576VF",
+  title: "82576 Virtual Function",
+  manual: "Intel 82576EB Datasheet 2.7",
+  size: 0x4000,
+  sizes: [4],
+  registers: {
+    VTCTRL: { at: 0x0000, ...VIEW, title: "VT Control", clause: CLAUSE, fields: { RST: wo(26, "VF reset; clears itself") } },
+    STATUS: { at: 0x0008, ...VIEW, title: "Device Status", clause: CLAUSE, fields: { STATUS: ro([31, 0], "As the PF's") } },
+    VTFRTIMER: { at: 0x1048, ...VIEW, title: "Free Running Timer", clause: CLAUSE, fields: { FRTIMER: ro([31, 0], "As the PF's") } },
+    VMBMEM: { at: 0x0800, count: 16, ...VIEW, title: "Mailbox Memory", clause: CLAUSE, fields: word("MAILBOX_DATA", "64 bytes") },
+    V2PMAILBOX: {
+      at: 0x0c40,
+      ...VIEW,
+      title: "VF Mailbox",
+      clause: CLAUSE,
+      fields: {
+        REQ: wo(0, "Message ready: interrupts the PF"),
+        ACK: wo(1, "Acknowledgement: interrupts the PF"),
+        VFU: rw(2, "Buffer taken by the VF"),
+        PFU: ro(3, "Buffer taken by the PF"),
+        PFSTS: rc(4, "The PF wrote a message"),
+        PFACK: rc(5, "The PF acknowledged"),
+        RSTI: ro(6, "The PF is in reset", { reset: 1 }),
+        RSTD: rc(7, "The PF left reset"),
+      },
+    },
+    VTEICS: { at: 0x1520, ...VIEW, title: "Extended Interrupt Cause Set", clause: CLAUSE, fields: { EICS: wo([2, 0], "Sets causes") } },
+    VTEIMS: { at: 0x1524, ...VIEW, title: "Extended Interrupt Mask Set", clause: CLAUSE, fields: { EIMS: rw([2, 0], "Enabled causes; ones set") } },
+    VTEIMC: { at: 0x1528, ...VIEW, title: "Extended Interrupt Mask Clear", clause: CLAUSE, fields: { EIMC: wo([2, 0], "Disables causes") } },
+    VTEIAC: { at: 0x152c, ...VIEW, title: "Extended Interrupt Auto Clear", clause: CLAUSE, fields: { EIAC: rw([2, 0], "Causes cleared when their message is sent") } },
+    VTEIAM: { at: 0x1530, ...VIEW, title: "Extended Interrupt Auto Mask", clause: CLAUSE, fields: { EIAM: rw([2, 0], "Causes disabled by EICR accesses or messages") } },
+    VTEICR: { at: 0x1580, ...VIEW, title: "Extended Interrupt Cause", clause: CLAUSE, fields: { EICR: w1c([2, 0], "Causes") } },
+    VTEITR: {
+      at: 0x1680,
+      count: 3,
+      ...VIEW,
+      title: "Extended Interrupt Throttle",
+      clause: CLAUSE,
+      fields: { INTERVAL: rw([14, 2], "Least time between messages in microseconds"), LLI_EN: rw(15, "Low latency"), LL_COUNTER: rw([20, 16], "Credits"), CNT_INGR: wo(31, "The counter is left alone") },
+    },
+    VTIVAR: { at: 0x1700, ...VIEW, title: "Interrupt Vector Allocation", clause: CLAUSE, fields: vtivar() },
+    VTIVAR_MISC: { at: 0x1740, ...VIEW, title: "Interrupt Vector Allocation of the Mailbox", clause: CLAUSE, fields: { INT_ALLOC4: rw([1, 0], "Vector"), INT_ALLOC_VAL4: rw(7, "Valid") } },
+    PBACL: { at: 0x0f04, ...VIEW, title: "MSI-X PBA Clear", clause: CLAUSE, fields: { PENBIT: w1c([2, 0], "Clears pending bits") } },
+    PSRTYPE: { at: 0x0f0c, ...VIEW, title: "Split and Replication Receive Type", clause: CLAUSE, fields: { PSR_TYPE: rw([18, 1], "Headers at which packets are split", { reset: 0x3_ffff }) } },
+    VFGPRC: { at: 0x0f10, ...VIEW, title: "Good Packets Received Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Packets") } },
+    VFGPTC: { at: 0x0f14, ...VIEW, title: "Good Packets Transmitted Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Packets") } },
+    VFGORC: { at: 0x0f18, ...VIEW, title: "Good Octets Received Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Bytes") } },
+    VFGOTC: { at: 0x0f34, ...VIEW, title: "Good Octets Transmitted Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Bytes") } },
+    VFMPRC: { at: 0x0f3c, ...VIEW, title: "Multicast Packets Received Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Packets") } },
+    VFGPRLBC: { at: 0x0f40, ...VIEW, title: "Good RX Packets of the Loopback Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Packets") } },
+    VFGPTLBC: { at: 0x0f44, ...VIEW, title: "Good TX Packets of the Loopback Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Packets") } },
+    VFGORLBC: { at: 0x0f48, ...VIEW, title: "Good RX Octets of the Loopback Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Bytes") } },
+    VFGOTLBC: { at: 0x0f50, ...VIEW, title: "Good TX Octets of the Loopback Count", clause: CLAUSE, fields: { COUNT: ro([31, 0], "Bytes") } },
+    RDBAL: { at: 0x2800, ...QUEUES, title: "Receive Descriptor Base Address Low", clause: CLAUSE, fields: { RDBAL: rw([31, 7], "Address bits 31:7") } },
+    RDBAH: { at: 0x2804, ...QUEUES, title: "Receive Descriptor Base Address High", clause: CLAUSE, fields: word("RDBAH", "Address bits 63:32") },
+    RDLEN: { at: 0x2808, ...QUEUES, title: "Receive Descriptor Ring Length", clause: CLAUSE, fields: { LEN: rw([19, 4], "Bytes") } },
+    SRRCTL: { at: 0x280c, ...QUEUES, title: "Split and Replication Receive Control", clause: CLAUSE, fields: { LOW: rw([13, 0], "Buffer sizes", { reset: 0x400 }), HIGH: rw([31, 20], "Threshold, type, drop") } },
+    RDH: { at: 0x2810, ...QUEUES, title: "Receive Descriptor Head", clause: CLAUSE, fields: word("RDH", "Head; writes are ignored", 16) },
+    RXCTL: { at: 0x2814, ...QUEUES, title: "Receive DCA Control", clause: CLAUSE, fields: { RXCTL: rw([31, 0], "Control", { reset: 0xa200 }) } },
+    RDT: { at: 0x2818, ...QUEUES, title: "Receive Descriptor Tail", clause: CLAUSE, fields: word("RDT", "Tail", 16) },
+    RXDCTL: { at: 0x2828, ...QUEUES, title: "Receive Descriptor Control", clause: CLAUSE, resets: [0x0001_0000, 0x0001_0000], fields: { LOW: rw([20, 0], "Thresholds"), ENABLE: rw(25, "Queue enable"), SWFLUSH: wo(26, "Flush") } },
+    RQDPC: { at: 0x2830, ...QUEUES, title: "Receive Queue Drop Packet Count", clause: CLAUSE, fields: { RQDPC: rw([11, 0], "Packets") } },
+    TDBAL: { at: 0x3800, ...QUEUES, title: "Transmit Descriptor Base Address Low", clause: CLAUSE, fields: { TDBAL: rw([31, 7], "Address bits 31:7") } },
+    TDBAH: { at: 0x3804, ...QUEUES, title: "Transmit Descriptor Base Address High", clause: CLAUSE, fields: word("TDBAH", "Address bits 63:32") },
+    TDLEN: { at: 0x3808, ...QUEUES, title: "Transmit Descriptor Ring Length", clause: CLAUSE, fields: { LEN: rw([19, 4], "Bytes") } },
+    TDH: { at: 0x3810, ...QUEUES, title: "Transmit Descriptor Head", clause: CLAUSE, fields: word("TDH", "Head; writes are ignored", 16) },
+    TXCTL: { at: 0x3814, ...QUEUES, title: "Transmit DCA Control", clause: CLAUSE, fields: { TXCTL: rw([31, 0], "Control", { reset: 0x2a00 }) } },
+    TDT: { at: 0x3818, ...QUEUES, title: "Transmit Descriptor Tail", clause: CLAUSE, fields: word("TDT", "Tail", 16) },
+    TXDCTL: { at: 0x3828, ...QUEUES, title: "Transmit Descriptor Control", clause: CLAUSE, fields: { LOW: rw([20, 0], "Thresholds"), ENABLE: rw(25, "Queue enable"), SWFLSH: wo(26, "Flush"), PRIORITY: rw(27, "Priority") } },
+    TDWBAL: { at: 0x3838, ...QUEUES, title: "Transmit Completion Write-back Address Low", clause: CLAUSE, fields: word("TDWBAL", "Address and enable") },
+    TDWBAH: { at: 0x383c, ...QUEUES, title: "Transmit Completion Write-back Address High", clause: CLAUSE, fields: word("TDWBAH", "Address") },
+  },
+});
