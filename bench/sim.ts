@@ -118,7 +118,7 @@ function compare(runs: number, scale: number): void {
         if (systemc) theirs.push(run(program, [name, events]));
       }
       const [a, b] = [median(ours), median(theirs)];
-      console.log(`| ${name} | ${a.toFixed(1)} | ${b.toFixed(1)} | ${(a / b).toFixed(2)} |`);
+      console.log(`| ${name} | ${a.toFixed(1)} | ${systemc ? `${b.toFixed(1)} | ${(a / b).toFixed(2)}` : "- | -"} |`);
     }
   } finally {
     rmSync(directory, { recursive: true });

@@ -1,12 +1,10 @@
 /** RAM and ROM, sparse: a chunk of the arena is taken when it is first written; until then it reads as zero. */
 import {
-  assignState,
   Module,
   type Simulation,
   SnapshotError,
   type StateHash,
   type StatePart,
-  type StateRecord,
   type StateValue,
 } from "../sim/index.ts";
 import { type Arena, CHUNK_BYTES } from "./arena.ts";
@@ -134,26 +132,35 @@ export class Memory extends Module implements Target, StatePart {
     return out;
   }
 
-  /** Pages that are not all zero, by page number. */
+  /** Pages that are not all zero: their numbers, and their contents one after the other. */
   save(): StateValue {
-    const pages: Record<string, StateValue> = {};
-    this.#eachPage((page, at) => {
-      pages[page] = this.arena.bytes.slice(at, at + PAGE);
+    const pages: number[] = [];
+    this.#eachPage((page) => pages.push(page));
+    const data = new Uint8Array(pages.length * PAGE);
+    let done = 0;
+    this.#eachPage((_page, at) => {
+      data.set(this.arena.bytes.subarray(at, at + PAGE), done);
+      done += PAGE;
     });
-    return pages;
+    return { pages: Uint32Array.from(pages), data };
   }
 
   load(value: StateValue, path: string): void {
-    if (value === null || typeof value !== "object") throw new SnapshotError(`${path}: expected a record of pages`);
+    const { pages, data } = (value ?? {}) as { pages?: StateValue; data?: StateValue };
+    if (!(pages instanceof Uint32Array) || !(data instanceof Uint8Array)) {
+      throw new SnapshotError(`${path}: expected page numbers and their contents`);
+    }
+    if (data.length !== pages.length * PAGE) {
+      throw new SnapshotError(`${path}: ${data.length} bytes for ${pages.length} pages`);
+    }
+    const outside = pages.find((page) => page * PAGE + PAGE > this.size);
+    if (outside !== undefined) throw new SnapshotError(`${path}: page ${outside} is outside the memory`);
     this.#clear();
-    for (const [page, data] of Object.entries(value as StateRecord)) {
-      const target = new Uint8Array(PAGE);
-      const number = Number(page);
-      if (!Number.isInteger(number) || number < 0 || number * PAGE + PAGE > this.size) {
-        throw new SnapshotError(`${path}.${page}: outside the memory`);
-      }
-      assignState(target, data, `${path}.${page}`);
-      this.fill(number * PAGE, target);
+    // Neighbours go together.
+    for (let from = 0, to = 1; from < pages.length; from = to++) {
+      const first = pages[from] as number;
+      while (to < pages.length && pages[to] === first + (to - from)) to++;
+      this.fill(first * PAGE, data.subarray(from * PAGE, to * PAGE));
     }
   }
 

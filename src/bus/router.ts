@@ -3,6 +3,7 @@
  * different priorities the higher one answers. A router is itself a target, so maps nest.
  */
 import { Module, type Simulation } from "../sim/index.ts";
+import { CHUNK_BYTES } from "./arena.ts";
 import {
   type DirectRegion,
   RESPONSE_DECODE_ERROR,
@@ -39,6 +40,7 @@ export interface Segment {
 }
 
 const MAX_ADDRESS = 2 ** 52;
+const REGIONS_KEPT = 64;
 
 export class Router extends Module implements Target {
   readonly accessSizes = SIZES_UP_TO_64;
@@ -47,6 +49,8 @@ export class Router extends Module implements Target {
   /** Null after a change, until somebody asks. */
   #segments: readonly Segment[] | null = null;
   #last: Segment | null = null;
+  /** Direct regions given out lately, readable and writable ones in turn: they hold until invalidated. */
+  readonly #regions: (DirectRegion | null)[] = new Array<DirectRegion | null>(2 * REGIONS_KEPT).fill(null);
   readonly #listeners: ((address: number, length: number) => void)[] = [];
   readonly #watched = new Set<Target>();
 
@@ -143,12 +147,17 @@ export class Router extends Module implements Target {
   }
 
   direct(address: number, write: boolean): DirectRegion | null {
+    const slot = 2 * (Math.floor(address / CHUNK_BYTES) % REGIONS_KEPT) + (write ? 1 : 0);
+    const known = this.#regions[slot] as DirectRegion | null;
+    if (known !== null && address >= known.start && address < known.end) return known;
     const s = this.find(address);
     const region = s?.target.direct?.(address + s.delta, write);
     if (!s || !region) return null;
     const start = Math.max(s.start, region.start - s.delta);
     const end = Math.min(s.end, region.end - s.delta);
-    return { start, end, arenaAt: region.arenaAt + (start + s.delta - region.start), writable: region.writable };
+    const found = { start, end, arenaAt: region.arenaAt + (start + s.delta - region.start), writable: region.writable };
+    this.#regions[slot] = found;
+    return found;
   }
 
   onInvalidate(listener: (address: number, length: number) => void): void {
@@ -193,6 +202,7 @@ export class Router extends Module implements Target {
     this.#windows = windows;
     this.#segments = null;
     this.#last = null;
+    this.#regions.fill(null);
   }
 
   #search(address: number): Segment | null {
@@ -221,6 +231,7 @@ export class Router extends Module implements Target {
         if (s.target !== target) continue;
         const start = Math.max(s.start, offset - s.delta);
         const end = Math.min(s.end, offset + length - s.delta);
+        this.#regions.fill(null);
         if (start < end) for (const listener of this.#listeners) listener(start, end - start);
       }
     });

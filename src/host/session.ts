@@ -2,19 +2,20 @@
 import { unlinkSync, writeFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { InputError } from "../formats/index.ts";
-import { GdbSession, Monitor, MonitorTerminal, QmpSession, QtestServer } from "../observe/index.ts";
-import { NEVER, SEC } from "../sim/index.ts";
+import { GdbSession, Monitor, MonitorTerminal, PanicWatch, QmpSession, QtestServer } from "../observe/index.ts";
+import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import type { CharacterDevice } from "./chardev/device.ts";
 import { RingDevice } from "./chardev/files.ts";
 import { CharacterDevices, type CharacterLine } from "./chardev/open.ts";
 import { SocketDevice } from "./chardev/socket.ts";
 import { MachineDebugger } from "./debugger.ts";
+import { type Beginning, Keeper } from "./keeper.ts";
 import { attachLog, type Log } from "./log.ts";
 import type { HostMachine } from "./machine.ts";
 import { parseCharacterDevice } from "./options/chardev-spec.ts";
 import type { RunOptions } from "./options/run-options.ts";
 import { openQtestLog } from "./qtest-log.ts";
-import { EXIT_FAILED, Runner } from "./runner.ts";
+import { asCommand, EXIT_FAILED, EXIT_OK, EXIT_RESET, type Outcome, Runner } from "./runner.ts";
 import { Script } from "./script.ts";
 
 export interface SessionOptions {
@@ -24,6 +25,15 @@ export interface SessionOptions {
   readonly prompt: string;
   /** Tell of guest errors at the end even where no option asked for them. */
   readonly remark: boolean;
+  /** The snapshot to go on from, the recording to repeat; neither unless given. */
+  readonly beginning?: Beginning;
+}
+
+/** A port of a virtio console and what it has written since the last flush. */
+interface ConsoleLine {
+  readonly label: string;
+  readonly line: CharacterLine;
+  readonly output: number[];
 }
 
 /** Runs `machine` to its end. Returns the exit code. */
@@ -42,8 +52,10 @@ class Session {
   readonly #log: Log;
   readonly #debugger: MachineDebugger | null;
   readonly #monitor: Monitor;
+  readonly #keeper: Keeper;
   #serialLine: CharacterLine | null = null;
   #serialOutput: number[] = [];
+  readonly #consoleLines: ConsoleLine[] = [];
   #gdbServer: SocketDevice | null = null;
 
   constructor(machine: HostMachine, options: SessionOptions) {
@@ -51,6 +63,8 @@ class Session {
     this.#options = options;
     const { run } = options;
     this.#run = run;
+    this.#keeper = new Keeper(machine, run, options.beginning ?? { snapshot: null, recording: null });
+    const { journal, replay, midway } = this.#keeper;
     this.#script =
       run.script.length === 0
         ? null
@@ -67,24 +81,33 @@ class Session {
         ...(run.name === undefined ? {} : { guestName: run.name }),
       },
       startPaused: run.startPaused,
+      midway,
+      journal,
+      replay,
       clockOwned: run.accelerator === "qtest",
       onReset: run.onReset,
       onShutdown: run.onShutdown,
       maxTime: run.maxTime === undefined ? NEVER : Math.round(run.maxTime * SEC),
       timeout: run.timeout === undefined ? Number.POSITIVE_INFINITY : run.timeout * 1000,
-      throttle: () => run.throttle ?? (this.#script === null && this.#attended()),
+      throttle: () => run.throttle ?? (this.#script === null && replay === null && this.#attended()),
       attended: () => this.#attended(),
       script: this.#script,
+      // QEMU's own code on its command line
+      resetCode: options.remark ? EXIT_RESET : EXIT_OK,
     });
     this.#log = attachLog(run, machine.simulation, machine.declarations);
     this.#devices = new CharacterDevices(run.characterDevices, run.escapeCharacter, {
       interrupt: () => this.#runner.leave("host-signal"),
       leave: () => this.#runner.leave("host-ui"),
+      save: () => this.#keeper.saveOnDemand(),
       now: () => performance.now(),
     });
     this.#debugger = machine.debug === null ? null : new MachineDebugger(this.#runner, machine.debug);
     this.#monitor = this.#makeMonitor();
-    if (this.#debugger) this.#debugger.monitorCommands = this.#monitor;
+    if (this.#debugger) {
+      this.#debugger.monitorCommands = this.#monitor;
+      this.#debugger.frozen = this.#keeper.frozen;
+    }
     this.#connect();
   }
 
@@ -98,18 +121,22 @@ class Session {
     if (run.pidFile !== undefined) writePidFile(run.pidFile);
     try {
       await this.#devices.start();
+      this.#keeper.begin(this.#runner);
       this.#runner.onFlush = () => {
+        this.#keeper.flush();
         this.#flushSerial();
         this.#log.flush();
+        this.#machine.flush?.();
       };
       const outcome = await this.#runner.run();
       this.#flushSerial();
       this.#machine.finish();
       // The terminal is the user's again before anything is said.
       await this.#devices.close();
-      return this.#report(outcome.code, outcome.message);
+      return this.#report(outcome);
     } finally {
       for (const s of signals) process.off(s, onSignal);
+      this.#keeper.abandon();
       await this.#devices.close();
       await this.#gdbServer?.close();
       this.#log.close();
@@ -117,9 +144,11 @@ class Session {
     }
   }
 
-  #report(code: number, message: string | undefined): number {
+  #report(outcome: Outcome): number {
     const say = (text: string) => process.stderr.write(`${this.#options.program}: ${text}\n`);
-    if (message !== undefined) say(message);
+    if (outcome.message !== undefined) say(outcome.message);
+    if (outcome.report === true) for (const line of this.#machine.report()) say(line);
+    const code = this.#keeper.finish(outcome, say);
     const run = this.#run;
     const { reporter } = this.#machine.simulation;
     const asked = run.strict || run.guestErrorsFile !== undefined || run.logGuestErrors || run.logUnimplemented;
@@ -127,6 +156,10 @@ class Session {
     if (asked) for (const line of summary) say(line);
     else if (this.#options.remark && reporter.guestErrors > 0) {
       say(`${reporter.guestErrors} guest errors; -d guest_errors shows them`);
+    }
+    if (run.statistics) {
+      const { instructions, simulation } = this.#machine;
+      say(`${instructions} instructions, ${formatTime(simulation.now)} of simulated time`);
     }
     if (run.stateHash) process.stdout.write(`state hash ${this.#machine.simulation.stateHash()}\n`);
     return run.strict && reporter.guestErrors > 0 ? EXIT_FAILED : code;
@@ -141,6 +174,7 @@ class Session {
     const { run } = this.#options;
     if (run.qtest !== undefined) this.#connectQtest(run.qtest);
     this.#connectSerial();
+    this.#connectConsoles();
     for (const m of run.monitors) {
       if (m.mode === "control") this.#connectQmp(m.device, m.pretty);
       else this.#connectMonitor(m.device);
@@ -155,28 +189,59 @@ class Session {
     const line = this.#devices.connect("serial0", spec, true, {
       receive: (data) => {
         this.#runner.type(data);
-        if (this.#runner.pendingInput > HIGH_WATER) line.device.hold(true);
+        if (this.#runner.pendingInput() > HIGH_WATER) line.device.hold(true);
       },
-      sendBreak: () => serial.sendBreak(),
+      sendBreak: () => this.#runner.sendBreak(),
       closed: () => this.#runner.wake(),
     });
     this.#serialLine = line;
     const output = this.#serialOutput;
     const script = this.#script;
+    const panics = new PanicWatch();
     serial.onTransmit = (byte) => {
       output.push(byte);
-      script?.output(String.fromCharCode(byte));
+      const panic = panics.output(byte);
+      if (panic !== null) this.#runner.panicked(panic);
+      const text = String.fromCharCode(byte);
+      script?.output(text);
+      this.#keeper.output(text);
       if (output.length >= 65_536) this.#flushSerial();
     };
   }
 
+  #connectConsoles(): void {
+    this.#machine.consoles?.forEach(({ label, spec, port }, n) => {
+      const line = this.#devices.connect(label, spec, true, {
+        receive: (data) => {
+          this.#runner.type(data, label);
+          if (this.#runner.pendingInput(label) > HIGH_WATER) line.device.hold(true);
+        },
+        closed: () => this.#runner.wake(),
+      });
+      const output: number[] = [];
+      this.#consoleLines.push({ label, line, output });
+      port.onTransmit = (byte) => {
+        output.push(byte);
+        if (output.length >= 65_536) this.#flushConsole(n);
+      };
+    });
+  }
+
+  #flushConsole(n: number): void {
+    const { label, line, output } = this.#consoleLines[n] as ConsoleLine;
+    if (output.length > 0) line.write(Buffer.from(output));
+    output.length = 0;
+    if (this.#runner.pendingInput(label) < HIGH_WATER / 2) line.device.hold(false);
+  }
+
   #flushSerial(): void {
+    for (const n of this.#consoleLines.keys()) this.#flushConsole(n);
     if (this.#serialOutput.length > 0) {
       const data = Buffer.from(this.#serialOutput);
       this.#serialOutput.length = 0;
       this.#serialLine?.write(data);
     }
-    if (this.#serialLine !== null && this.#runner.pendingInput < HIGH_WATER / 2) this.#serialLine.device.hold(false);
+    if (this.#serialLine !== null && this.#runner.pendingInput() < HIGH_WATER / 2) this.#serialLine.device.hold(false);
   }
 
   #makeMonitor(): Monitor {
@@ -190,6 +255,7 @@ class Session {
       characterDevices: () => this.#characterDevices(),
       gdbServer: (device) => this.#startGdb(device),
       stateHash: () => machine.simulation.stateHash(),
+      saveSnapshot: (path) => asCommand(() => this.#keeper.save(path)),
     });
   }
 
@@ -236,12 +302,13 @@ class Session {
                 return data.length < length ? null : data;
               },
             }),
+        saveSnapshot: (path) => asCommand(() => this.#keeper.save(path)),
         monitor: (text, cpu) => this.#monitor.run(text, cpu),
         wallClock: () => (performance.timeOrigin + performance.now()) * 1000,
         characterDevices: () => this.#characterDevices(),
         sendBreak: (label) => {
           if (this.#devices.find(label) === null) return false;
-          this.#machine.serial?.sendBreak();
+          this.#runner.sendBreak();
           return true;
         },
         readRing: (label, size) => {

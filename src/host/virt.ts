@@ -6,14 +6,18 @@ import { PPI, VIRT_PARTS } from "../../platform/virt/board.ts";
 import type { LoaderOptions } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
+import { PC } from "../cpu/aarch64/engine/layout.ts";
 import { BREAK } from "../devices/pl011/index.ts";
+import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
-import type { QtestDevice } from "../observe/index.ts";
-import { Line, type Module } from "../sim/index.ts";
+import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
+import { Line, type Module, StateHash } from "../sim/index.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import type { FlashImage, RunOptions } from "./options/run-options.ts";
+import { pcieSlots } from "./pcie.ts";
+import { HostVirtio } from "./virtio.ts";
 
 /** 2025-01-01T00:00:00Z: the date at power-on unless an option says otherwise, so that runs repeat. */
 const DEFAULT_DATE = 1_735_689_600;
@@ -23,12 +27,18 @@ const DEFAULT_DATE = 1_735_689_600;
  * interpreter, where there is one already.
  */
 export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachine | null {
-  const machine = createVirtMachine({ ...virtOptions(run), ...(code === undefined ? {} : { code }) });
+  const virtio = new HostVirtio(run.virtio);
+  const machine = createVirtMachine({
+    ...virtOptions(run),
+    virtio: virtio.slots,
+    pcie: pcieSlots(run.pcie),
+    ...(code === undefined ? {} : { code }),
+  });
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
   }
-  return new VirtHost(machine, run);
+  return new VirtHost(machine, run, virtio);
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
@@ -43,6 +53,8 @@ function virtOptions(run: RunOptions): VirtOptions {
     virtioLegacy: run.legacyVirtio,
     rtcBase: rtcBase(run.rtcBase),
     treeRandomness: run.machine.treeRandomness,
+    highEcam: run.machine.highEcam,
+    highMmio: run.machine.highMmio,
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
     ...(run.seed === undefined ? {} : { seed: run.seed }),
@@ -117,9 +129,13 @@ class VirtHost implements HostMachine {
   readonly #writeBack: (() => void)[] = [];
   readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
-  constructor(machine: VirtMachine, run: RunOptions) {
+  readonly #virtio: HostVirtio;
+
+  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio) {
     this.#machine = machine;
     this.#run = run;
+    this.#virtio = virtio;
+    virtio.open();
     this.debug = debugPort(machine.cpus);
     const { uart } = machine;
     this.serial = {
@@ -157,6 +173,38 @@ class VirtHost implements HostMachine {
   get deviceTree(): Uint8Array {
     return this.#machine.deviceTree;
   }
+  get instructions(): readonly number[] {
+    return this.#machine.cpus.cpus.map((c) => c.instructions);
+  }
+
+  identity(): SnapshotMachine {
+    const { options, devices } = this.#machine;
+    const { cpus, cpu, memory, virtualization, virtioLegacy, seed, rtcBase } = options;
+    const own = new Set(VIRT_PARTS.map((p) => p.name));
+    const added = [...devices].filter(([name, d]) => !own.has(name) && d instanceof VirtioDevice);
+    const { kernel, initrd, append, firmware, flash1, deviceTree, loaders } = options;
+    const writtenBack = (bank: number) => this.#run.flash.some((f) => f.bank === bank && f.writeBack);
+    return {
+      board: this.#machine.name,
+      cpu: cpu ?? "",
+      cpus: cpus ?? 1,
+      memory: memory ?? 0,
+      virtualization: virtualization ?? false,
+      "virtio-mmio": virtioLegacy === false ? "modern" : "legacy",
+      devices: [...added.map(([name]) => name), ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`)].join(" "),
+      seed: seed ?? 1,
+      "rtc base": rtcBase ?? 0,
+      // Images are put in place anew at a reset, so they are part of what happens next.
+      ...imageHash("kernel", kernel?.data),
+      ...imageHash("initrd", initrd?.data),
+      ...(append === undefined ? {} : { append }),
+      ...imageHash("dtb", deviceTree?.data),
+      ...(writtenBack(0) ? {} : imageHash("firmware", firmware?.data)),
+      ...(writtenBack(1) ? {} : imageHash("flash bank 1", flash1?.data)),
+      ...imageHash("loader", ...(loaders ?? []).map((l) => l.image?.data)),
+    };
+  }
+
   get idle(): boolean {
     return this.#machine.cpus.cpus.every((c) => !c.isRunning);
   }
@@ -175,8 +223,35 @@ class VirtHost implements HostMachine {
     return this.bus.segments.map((s) => `${hex(s.start)}-${hex(s.end - 1)}: ${s.window.name}`);
   }
 
+  get consoles() {
+    return this.#virtio.consoles;
+  }
+
+  flush(): void {
+    this.#virtio.flush();
+  }
+
+  report(): readonly string[] {
+    const machine = this.#machine;
+    const { cpus } = machine.cpus;
+    return machineReport({
+      time: machine.simulation.now,
+      instructions: this.instructions.reduce((sum, n) => sum + n, 0),
+      cpus: cpus.map((cpu) => ({
+        description: machine.cpus.debugger.describe(cpu),
+        pcHigh: cpu.context.high(PC),
+        pcLow: cpu.context.low(PC),
+        exceptions: cpu.recent.exceptions,
+        accesses: cpu.recent.accesses,
+      })),
+      symbols: machine.boot.symbols,
+      part: (address) => this.bus.find(address)?.window.name ?? null,
+    });
+  }
+
   finish(): void {
     for (const write of this.#writeBack) write();
+    this.#virtio.close();
   }
 
   /** Under qtest the protocol is the only one that moves the machine. */
@@ -290,6 +365,17 @@ class VirtHost implements HostMachine {
       },
     };
   }
+}
+
+function imageHash(name: string, ...images: readonly (Uint8Array | undefined)[]): { readonly [name: string]: string } {
+  const hash = new StateHash();
+  let any = false;
+  for (const image of images) {
+    if (image === undefined) continue;
+    hash.bytes(image);
+    any = true;
+  }
+  return any ? { [name]: hash.digest() } : {};
 }
 
 const SPIS = 256;

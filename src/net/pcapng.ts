@@ -39,8 +39,8 @@ function join(...parts: Uint8Array[]): Uint8Array {
   return out;
 }
 
-/** The start of a capture: everything before the first packet. */
-export function pcapngHeader(interfaceName: string): Uint8Array {
+/** The start of a capture: everything before the first packet. Of each frame at most `longest` bytes are kept; 0: all. */
+export function pcapngHeader(interfaceName: string, longest = 0): Uint8Array {
   const section = new Uint8Array(16);
   const s = new DataView(section.buffer);
   s.setUint32(0, 0x1a2b3c4d, true);
@@ -49,6 +49,7 @@ export function pcapngHeader(interfaceName: string): Uint8Array {
   s.setInt32(12, -1, true);
   const fixed = new Uint8Array(8);
   new DataView(fixed.buffer).setUint16(0, LINKTYPE_ETHERNET, true);
+  new DataView(fixed.buffer).setUint32(4, longest, true);
   const description = join(
     fixed,
     option(OPTION_IF_NAME, new TextEncoder().encode(interfaceName)),
@@ -59,15 +60,16 @@ export function pcapngHeader(interfaceName: string): Uint8Array {
 }
 
 /** One packet; `inbound` is seen from the interface that the capture is named after. */
-export function pcapngPacket(frame: Uint8Array, time: Time, inbound: boolean): Uint8Array {
+export function pcapngPacket(frame: Uint8Array, time: Time, inbound: boolean, longest = 0): Uint8Array {
   const nanoseconds = Math.floor(time / 10);
-  const fixed = new Uint8Array(20 + ((frame.length + 3) & ~3));
+  const kept = longest > 0 && frame.length > longest ? frame.subarray(0, longest) : frame;
+  const fixed = new Uint8Array(20 + ((kept.length + 3) & ~3));
   const view = new DataView(fixed.buffer);
   view.setUint32(4, Math.floor(nanoseconds / 2 ** 32), true);
   view.setUint32(8, nanoseconds % 2 ** 32, true);
-  view.setUint32(12, frame.length, true);
+  view.setUint32(12, kept.length, true);
   view.setUint32(16, frame.length, true);
-  fixed.set(frame, 20);
+  fixed.set(kept, 20);
   const flags = new Uint8Array([inbound ? 1 : 2, 0, 0, 0]);
   return block(ENHANCED_PACKET, join(fixed, option(OPTION_EPB_FLAGS, flags), option(0, new Uint8Array(0))));
 }

@@ -1,6 +1,6 @@
 /**
  * The far end of a `user` link: a host that answers ARP, DHCP (RFC 2131) and ICMP echo, with QEMU's addresses (network
- * 10.0.2.0/24, host 10.0.2.2, DNS 10.0.2.3, guest 10.0.2.15). Nothing goes further: other traffic is counted and dropped.
+ * 10.0.2.0/24, host 10.0.2.2, DNS 10.0.2.3, guest 10.0.2.15). Nothing goes further: other traffic is counted and dropped. Fragments are not put together.
  */
 import { Module, type Simulation } from "../sim/index.ts";
 import { checksum, get16, get32, put16, put32 } from "./bytes.ts";
@@ -78,7 +78,8 @@ export class UserHost extends Module implements Station {
 
   #ipv4(frame: Frame): void {
     const total = get16(frame, 16);
-    if (total < 28 || 14 + total > frame.length || checksum(frame, 14, 20) !== 0) {
+    const fragment = (get16(frame, 20) & 0x3fff) !== 0;
+    if (total < 28 || 14 + total > frame.length || fragment || checksum(frame, 14, 20) !== 0) {
       this.counts.dropped++;
       return;
     }

@@ -25,8 +25,20 @@ export const PLAIN: Codec = { name: "none", compress: (data) => data, decompress
 /** What the snapshot is of; it must be equal where it is restored. */
 export type SnapshotMachine = { readonly [option: string]: string | number | boolean };
 
+export interface Snapshot {
+  readonly machine: SnapshotMachine;
+  /** Command-line words that make such a machine. */
+  readonly options: readonly string[];
+  readonly state: SimulationState;
+  /** Input that had come but not reached the guest yet, by character device. */
+  readonly input: { readonly [device: string]: Uint8Array };
+  /** A debugger had stopped the machine in the middle of a slice: input waits until it is through. */
+  readonly midway: boolean;
+}
+
 interface Header {
   readonly machine: SnapshotMachine;
+  readonly options: readonly string[];
   readonly codec: string;
   readonly bytes: number;
   readonly check: string;
@@ -48,10 +60,11 @@ function nameOfArray(value: TypedData): ArrayName {
   throw new Error("a typed array that snapshots do not know");
 }
 
-export function encodeSnapshot(state: SimulationState, machine: SnapshotMachine, codec: Codec = PLAIN): Uint8Array {
+export function encodeSnapshot(snapshot: Snapshot, codec: Codec = PLAIN): Uint8Array {
+  const { machine, options, state, input, midway } = snapshot;
   const arrays: TypedData[] = [];
   let arrayBytes = 0;
-  const json = JSON.stringify(state, (_key, value: unknown) => {
+  const json = JSON.stringify({ state, input, midway }, (_key, value: unknown) => {
     if (!ArrayBuffer.isView(value)) return value;
     const data = value as TypedData;
     const at = arrayBytes;
@@ -70,25 +83,29 @@ export function encodeSnapshot(state: SimulationState, machine: SnapshotMachine,
     at += (data.byteLength + 7) & ~7;
   }
   const packed = codec.compress(body);
-  const header: Header = { machine, codec: codec.name, bytes: body.length, check: checkOf(packed) };
-  const headerText = new TextEncoder().encode(JSON.stringify(header));
-  const file = new Uint8Array(PREFIX_BYTES + headerText.length + packed.length);
+  const header: Header = { machine, options, codec: codec.name, bytes: body.length, check: checkOf(packed) };
+  // Blanks, so that the body lies at a multiple of eight.
+  const headerJson = JSON.stringify(header);
+  const headerText = new TextEncoder().encode(headerJson + " ".repeat(8));
+  const headerBytes = headerText.length & ~7;
+  const file = new Uint8Array(PREFIX_BYTES + headerBytes + packed.length);
   file.set(new TextEncoder().encode(MAGIC));
   const view = new DataView(file.buffer);
   view.setUint32(8, FORMAT, true);
-  view.setUint32(12, headerText.length, true);
-  file.set(headerText, PREFIX_BYTES);
-  file.set(packed, PREFIX_BYTES + headerText.length);
+  view.setUint32(12, headerBytes, true);
+  file.set(headerText.subarray(0, headerBytes), PREFIX_BYTES);
+  file.set(packed, PREFIX_BYTES + headerBytes);
   return file;
 }
 
-/** The machine that a snapshot file is of. Throws InputError, naming `where`, for anything that is no snapshot. */
-export function readSnapshotMachine(file: Uint8Array, where: string): SnapshotMachine {
-  return readHeader(file, where).header.machine;
+/** What a snapshot file says of its machine. Throws InputError, naming `where`, for anything that is no snapshot. */
+export function readSnapshotHeader(file: Uint8Array, where: string): Pick<Snapshot, "machine" | "options"> {
+  const { machine, options } = readHeader(file, where).header;
+  return { machine, options };
 }
 
-/** The state in a snapshot file. Throws InputError, naming `where`, for a file that is damaged or needs a codec not given. */
-export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly Codec[] = [PLAIN]): SimulationState {
+/** Reads a snapshot file. Throws InputError, naming `where`, for a file that is damaged or needs a codec not given. */
+export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly Codec[] = [PLAIN]): Snapshot {
   const { header, bodyAt } = readHeader(file, where);
   const wrong = (what: string): never => {
     throw new InputError(`${where}: ${what}`);
@@ -97,7 +114,17 @@ export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly
   if (checkOf(packed) !== header.check) wrong("damaged: its contents do not match the check in its header");
   const codec = codecs.find((c) => c.name === header.codec);
   if (!codec) return wrong(`compressed with "${header.codec}"; this host has ${codecs.map((c) => c.name).join(", ")}`);
-  const body = codec.decompress(packed, header.bytes);
+  try {
+    const unpacked = codec.decompress(packed, header.bytes);
+    // What Node gives is a Buffer, whose slice is no copy.
+    const body = new Uint8Array(unpacked.buffer, unpacked.byteOffset, unpacked.length);
+    return { machine: header.machine, options: header.options, ...readBody(body) };
+  } catch (error) {
+    return wrong(`damaged: its contents cannot be read (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input" | "midway"> {
   const textLength = new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(0, true);
   const arraysAt = (textLength + 4 + 7) & ~7;
   const text = new TextDecoder().decode(body.subarray(4, 4 + textLength));
@@ -107,8 +134,12 @@ export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly
     if (name === undefined || at === undefined || n === undefined) return value;
     const type = ARRAYS[name];
     const from = arraysAt + at;
-    return new type(body.slice(from, from + n * type.BYTES_PER_ELEMENT).buffer);
-  }) as SimulationState;
+    const bytes = n * type.BYTES_PER_ELEMENT;
+    if (from + bytes > body.length) throw new Error("an array lies outside");
+    // RAM is large: it is looked at where it lies, and copied only if it lies badly.
+    if ((body.byteOffset + from) % 8 === 0) return new type(body.buffer as ArrayBuffer, body.byteOffset + from, n);
+    return new type(body.slice(from, from + bytes).buffer);
+  }) as Pick<Snapshot, "state" | "input" | "midway">;
 }
 
 function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: number } {
@@ -124,15 +155,31 @@ function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: 
   const bodyAt = PREFIX_BYTES + view.getUint32(12, true);
   if (bodyAt > file.length) wrong(`cut off: its header ends at byte ${bodyAt}, the file has ${file.length}`);
   try {
-    return { header: JSON.parse(new TextDecoder().decode(file.subarray(PREFIX_BYTES, bodyAt))) as Header, bodyAt };
+    const header = JSON.parse(new TextDecoder().decode(file.subarray(PREFIX_BYTES, bodyAt))) as Header;
+    const { machine, options, codec, bytes, check } = header;
+    const whole =
+      typeof machine === "object" && machine !== null && Array.isArray(options) && Number.isSafeInteger(bytes);
+    if (whole && typeof codec === "string" && typeof check === "string") return { header, bodyAt };
   } catch {
-    return wrong("damaged: its header cannot be read");
+    // As below.
   }
+  return wrong("damaged: its header cannot be read");
 }
 
 function checkOf(data: Uint8Array): string {
-  const whole = data.byteOffset % 4 === 0 ? data : data.slice();
+  const whole = data.byteOffset % 4 === 0 ? data : new Uint8Array(data);
   const hash = new StateHash().words(new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2));
   for (const b of data.subarray(data.length & ~3)) hash.word(b);
   return hash.word(data.length).digest();
+}
+
+/**
+ * Where `file`'s machine is not the one here: "4 cpus; here 1". Null where they are the same. Both ways: what one has and the other lacks
+ * differs too.
+ */
+export function machineDifference(theirs: SnapshotMachine, ours: SnapshotMachine): string | null {
+  for (const name of new Set([...Object.keys(theirs), ...Object.keys(ours)])) {
+    if (theirs[name] !== ours[name]) return `${name}: ${theirs[name] ?? "none"}; here ${ours[name] ?? "none"}`;
+  }
+  return null;
 }

@@ -6,6 +6,7 @@ export class StateHash {
   #a = 0x9747b28c | 0;
   #b = 0x3c6ef372 | 0;
   #length = 0;
+  readonly #scratch = new DataView(new ArrayBuffer(8));
 
   word(w: number): this {
     let k = Math.imul(w, 0xcc9e2d51);
@@ -24,8 +25,8 @@ export class StateHash {
 
   number(n: number): this {
     if (Number.isInteger(n)) return this.word(n | 0).word(Math.floor(n / 4294967296) | 0);
-    scratch.setFloat64(0, n);
-    return this.word(scratch.getInt32(0)).word(scratch.getInt32(4)).word(1);
+    this.#scratch.setFloat64(0, n);
+    return this.word(this.#scratch.getInt32(0)).word(this.#scratch.getInt32(4)).word(1);
   }
 
   text(s: string): this {
@@ -101,7 +102,6 @@ export class StateHash {
 
 const PAGE_WORDS = 1024;
 const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
-const scratch = new DataView(new ArrayBuffer(8));
 
 function finish(h: number): string {
   h ^= h >>> 16;

@@ -124,10 +124,11 @@ export abstract class Process implements StatePart {
   get fullName(): string {
     return `${this.owner.fullName}.${this.name}`;
   }
-  /** True once the process has ended: a thread that returned, or a process that was killed. */
+  /** True once `kill` was called. */
   get killed(): boolean {
     return this.throwing === KILL;
   }
+  /** True once the process has ended: a thread that returned, or a process that was killed. */
   get terminated(): boolean {
     return this.ended;
   }

@@ -5,7 +5,7 @@
 import type { Event } from "./event.ts";
 import type { StateHash } from "./hash.ts";
 import type { Module } from "./module.ts";
-import { KILL, NO_THROW, Process, type ProcessOptions, remove, Unwind, waitersOf } from "./process.ts";
+import { NO_THROW, Process, type ProcessOptions, remove, Unwind, waitersOf } from "./process.ts";
 import { SnapshotError, type StateValue } from "./state.ts";
 import type { Thread } from "./wait.ts";
 
@@ -13,8 +13,12 @@ export class ThreadProcess extends Process {
   override readonly isThread = true;
   readonly #body: (self: ThreadProcess) => Thread;
   #generator: Thread | null = null;
+  /** The generator's own `next`: each generator function makes a shape of its own, and a look-up by name would not be cached. */
+  #next: Thread["next"] | null = null;
   /** True while the generator is on the call stack. */
   #executing = false;
+  /** The module was reset from within the generator, which ends where it yields next; the thread is already due anew. */
+  #abandoned = false;
   /** Times the thread has run: all that a hash can see of a generator's place. */
   #runs = 0;
 
@@ -41,6 +45,7 @@ export class ThreadProcess extends Process {
     if (this.#generator !== null) this.unwind();
     this.enterFromStart();
     this.#generator = this.#body(this);
+    this.#next = this.#generator.next;
     this.#step(this.#generator);
   }
 
@@ -48,9 +53,9 @@ export class ThreadProcess extends Process {
     let result: ReturnType<Thread["next"]>;
     this.#executing = true;
     try {
-      result = generator.next(this.timedOut);
+      result = (this.#next as Thread["next"]).call(generator, this.timedOut);
     } catch (error) {
-      this.#executing = false;
+      this.#executing = this.#abandoned = false;
       this.#generator = null;
       if (!(error instanceof Unwind) || error.target !== this) throw error;
       if (error.isReset) this.#enter();
@@ -58,7 +63,10 @@ export class ThreadProcess extends Process {
       return;
     }
     this.#executing = false;
-    if (this.ended) this.unwind();
+    if (this.#abandoned) {
+      this.#abandoned = false;
+      this.unwind();
+    } else if (this.ended) this.unwind();
     else if (result.done === true) this.end();
     else this.startWait(result.value);
   }
@@ -113,7 +121,8 @@ export class ThreadProcess extends Process {
   }
 
   protected override initialState(): void {
-    if (this.throwing !== KILL) this.unwind();
+    if (this.#executing) this.#abandoned = true;
+    else this.unwind();
     super.initialState();
     this.#runs = 0;
   }

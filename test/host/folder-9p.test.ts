@@ -29,7 +29,7 @@ class Client {
   readonly server: P9Server;
   readonly fids = new Map();
   constructor(readOnly = true) {
-    this.server = new P9Server(new Folder(root, readOnly), { messageSize: 8192, fids: this.fids });
+    this.server = new P9Server(new Folder("-fsdev", root, readOnly), { messageSize: 8192, fids: this.fids });
     this.call(100, [...le(8192, 4), ...str("9P2000.L")]);
     this.call(104, [...le(0, 4), ...le(0xffffffff, 4), ...str("root"), ...str(""), ...le(0, 4)]);
   }
@@ -148,8 +148,8 @@ describe("9P2000.L over a host folder", () => {
   });
 
   it("a folder that is none is refused with its name", () => {
-    expect(() => new Folder(join(root, "nowhere"), true)).toThrow(InputError);
-    expect(() => new Folder(join(root, "hello.txt"), true)).toThrow("expected a folder");
+    expect(() => new Folder("-fsdev", join(root, "nowhere"), true)).toThrow(InputError);
+    expect(() => new Folder("-fsdev", join(root, "hello.txt"), true)).toThrow("expected a folder to share");
   });
 
   it("property: no message throws or changes a read-only folder", () => {

@@ -108,8 +108,13 @@ describe("scripts: --expect and --send", () => {
     expect(code).toBe(1);
   });
 
-  it("ends with 1 when the guest sleeps for ever before the text comes", async () => {
-    expect((await scripted(new StubMachine(), "--expect", "never")).code).toBe(1);
+  it("ends with 3 when the guest sleeps for ever before the text comes", async () => {
+    expect((await scripted(new StubMachine(), "--expect", "never")).code).toBe(3);
+  });
+
+  it("ends with 5 when the guest's kernel says that it panicked", async () => {
+    const words = ["--expect", "> ", "--send", "panic\\n", "--expect", "never"];
+    expect((await scripted(new StubMachine(true), ...words)).code).toBe(5);
   });
 
   it("ends with 1 at the timeout", async () => {

@@ -48,6 +48,7 @@ class Guest extends Module implements SerialPort {
     this.#cells.line = "";
     if (line === "off" || line === "reset") this.onPower?.(line);
     else if (line === "fault") this.guestError({ kind: "value", detail: "as asked" });
+    else if (line === "panic") this.#print("---[ end Kernel panic - not syncing: as asked ]---\n");
     else if (line === "time") this.#print(`t=${this.simulation.now / US}\n`);
     else this.#print(`?${line}\n`);
     this.#print("> ");
@@ -64,6 +65,7 @@ export class StubMachine implements HostMachine {
   readonly deviceTree = new Uint8Array([0xd0, 0x0d, 0xfe, 0xed]);
   readonly debug = null;
   readonly idle = true;
+  readonly instructions: readonly number[] = [];
   readonly guest: Guest;
   powerKeys = 0;
   resets = 0;
@@ -97,6 +99,12 @@ export class StubMachine implements HostMachine {
   }
   qtestDevice(): null {
     return null;
+  }
+  report(): readonly string[] {
+    return ["where it was"];
+  }
+  identity() {
+    return { board: "stub" };
   }
   finish(): void {
     this.finished++;

@@ -117,7 +117,10 @@ describe("GDB on the board", () => {
       timeout: Number.POSITIVE_INFINITY,
       throttle: () => false,
       attended: () => true,
+      resetCode: 0,
       script: null,
+      journal: null,
+      replay: null,
     });
     if (machine.debug === null) throw new Error("expected a debug port");
     let notify: (() => void) | null = null;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { InputError } from "../../src/formats/index.ts";
-import { decodeSnapshot, encodeSnapshot, readSnapshotMachine } from "../../src/observe/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot, readSnapshotHeader } from "../../src/observe/snapshot.ts";
 import { Simulation } from "../../src/sim/index.ts";
 
 const state = {
@@ -11,27 +11,35 @@ const state = {
       version: 2,
       state: { registers: { UARTCR: 0x300 }, fifo: new Uint8Array([1, 2, 3]), on: true, none: null },
     },
-    ram: { version: 1, state: { contents: { "7": new Uint8Array(4096).fill(9) }, wide: new Float64Array([1.5, -2]) } },
+    ram: {
+      version: 1,
+      state: {
+        contents: { pages: Uint32Array.of(7), data: new Uint8Array(4096).fill(9) },
+        wide: new Float64Array([1.5, -2]),
+      },
+    },
   },
 };
 const machine = { board: "virt", cpus: 2, memory: 1024 };
+const options = ["-smp", "2"];
+const snapshot = { machine, options, state, input: { serial0: new Uint8Array([104, 105]) }, midway: false };
 
 describe("snapshot files", () => {
   it("what is saved is read back, arrays with their types", () => {
-    const file = encodeSnapshot(state, machine);
-    expect(readSnapshotMachine(file, "s")).toEqual(machine);
-    expect(decodeSnapshot(file, "s")).toEqual(state);
+    const file = encodeSnapshot(snapshot);
+    expect(readSnapshotHeader(file, "s")).toEqual({ machine, options });
+    expect(decodeSnapshot(file, "s")).toEqual(snapshot);
   });
 
   it("a codec is named in the file and used", () => {
     const turn = (d: Uint8Array) => d.map((b) => b ^ 0x5a);
     const codec = { name: "turn", compress: turn, decompress: turn };
-    const file = encodeSnapshot(state, machine, codec);
-    expect(decodeSnapshot(file, "s", [codec])).toEqual(state);
+    const file = encodeSnapshot(snapshot, codec);
+    expect(decodeSnapshot(file, "s", [codec])).toEqual(snapshot);
     expect(() => decodeSnapshot(file, "s")).toThrow('s: compressed with "turn"; this host has none');
   });
 
-  const file = encodeSnapshot(state, machine);
+  const file = encodeSnapshot(snapshot);
   const patched = (at: number, value: number) => {
     const copy = file.slice();
     copy[at] = value;

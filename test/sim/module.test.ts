@@ -86,6 +86,29 @@ describe("module tree", () => {
   });
 });
 
+describe("reset from within a thread", () => {
+  it("ends the thread where it yields next, and starts it anew", () => {
+    const sim = new Simulation();
+    const top = new Module(sim, "top");
+    const log: string[] = [];
+    let resets = 0;
+    top.thread("t", function* () {
+      try {
+        log.push(`${sim.now} start`);
+        yield wait(10);
+        if (resets++ === 0) sim.reset();
+        log.push(`${sim.now} goes on`);
+        yield wait(10);
+        log.push(`${sim.now} end`);
+      } finally {
+        log.push(`${sim.now} left`);
+      }
+    });
+    sim.run();
+    expect(log).toEqual(["0 start", "10 goes on", "10 left", "10 start", "20 goes on", "30 end", "30 left"]);
+  });
+});
+
 const stateValue: fc.Arbitrary<StateValue> = fc.letrec<{ value: StateValue }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 3 },

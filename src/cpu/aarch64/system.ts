@@ -2,6 +2,8 @@
  * The engine's import `system`: exception generating instructions, hints, barriers with an effect, MSR (immediate), SYS. DDI 0487J.a C6.2
  * under the instructions' names.
  */
+
+import { READ, WRITE } from "../../mmu/index.ts";
 import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
 import {
@@ -18,7 +20,6 @@ import {
   HCR_TWE,
   HCR_TWI,
 } from "./exceptions.ts";
-import { READ, WRITE } from "./mmu/walk.ts";
 import { systemSyndrome } from "./sysreg/access.ts";
 import { compileOperations, type Operation } from "./sysreg/operations.ts";
 import { offsetOf } from "./sysreg/table.ts";
@@ -29,10 +30,12 @@ const CPTR_EL2 = offsetOf("CPTR_EL2");
 const SCTLR_SA = 1 << 3;
 const SCTLR_SA0 = 1 << 4;
 const SCTLR_UMA = 1 << 9;
+const SCTLR_DZE = 1 << 14;
 const SCTLR_NTWI = 1 << 16;
 const SCTLR_NTWE = 1 << 18;
 const CPTR_TFP = 1 << 10;
 const HCR_FB = 1 << 9;
+const HCR_TDZ = 1 << 28;
 /** CV 1, COND 14: "always". */
 const CONDITION = 0x1e0_0000;
 
@@ -69,9 +72,6 @@ export class SystemInstructions {
       case L.SYSTEM_SEVL:
         context.setLow(L.EVENT, 1);
         return L.GO_ON;
-      case L.SYSTEM_ISB:
-        cpu.nextInstruction();
-        return L.REFETCH;
       case L.SYSTEM_SYS:
         return this.#sys();
       case L.SYSTEM_MSR_IMMEDIATE:
@@ -168,6 +168,14 @@ export class SystemInstructions {
     if (el === 0 && fpen === 1) return exceptions.floatingPoint(1);
     if (el2 && (context.low(CPTR_EL2) & CPTR_TFP) !== 0) return exceptions.synchronous(EC_FP, CONDITION, 2, 0);
     return L.GO_ON;
+  }
+
+  /** Whether DC ZVA may execute at the current level. */
+  get zeroEnabled(): boolean {
+    const { context, exceptions } = this.#cpu;
+    const el = context.el;
+    if (el === 0 && (context.low(SCTLR[1]) & SCTLR_DZE) === 0) return false;
+    return el === 2 || (exceptions.hcr & HCR_TDZ) === 0;
   }
 
   /** Whether SIMD and floating-point instructions may execute at the current level. */

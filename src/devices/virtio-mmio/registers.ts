@@ -233,7 +233,7 @@ export const VIRTIO_MMIO = defineRegisters({
       at: 0x0c0,
       title: "Resets the selected queue",
       clause: "4.2.2; 2.6.1",
-      unimplemented: "VIRTIO_F_RING_RESET is not offered",
+      computed: true,
       fields: { QueueReset: rw(0, "Reset of the queue is asked for, or not yet done") },
     },
     ConfigGeneration: {

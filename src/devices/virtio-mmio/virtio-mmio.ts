@@ -5,14 +5,14 @@
  * Modelled: every register of table 4.1 and of the legacy table, both versions (one a slot, by option), interrupts, queue set-up, the
  * configuration space. An empty slot shows magic value, version and vendor, device id 0; everything else reads as zero and
  * ignores writes.
- * Not modelled: shared memory regions (no device has one: lengths and addresses read as all ones, as the clause asks) and
- * QueueReset (VIRTIO_F_RING_RESET is not offered).
+ * Not modelled: shared memory regions (no device has one: lengths and addresses read as all ones, as the clause asks). Resets of the
+ * device and of single queues are done at once.
  * Open in the manual: registers of the other version read as zero, ignore writes and are guest errors; a queue size that is no
  * power of two, or too large, is ignored and reported; addresses keep 52 bits.
  */
 import { type Hooks, type HooksOf, RegisterBank } from "../../registers/index.ts";
 import { Module, type Simulation } from "../../sim/index.ts";
-import type { Transport, VirtioDevice, Virtqueue } from "../virtio/index.ts";
+import { F_RING_RESET, STATUS_DRIVER_OK, type Transport, type VirtioDevice, type Virtqueue } from "../virtio/index.ts";
 import { VIRTIO_MMIO } from "./registers.ts";
 
 const INTERRUPT_USED_BUFFER = 1;
@@ -57,7 +57,8 @@ export class VirtioMmio extends Module implements Transport {
   configurationChanged(): void {
     const { values, slot } = this.registers;
     if (!this.legacy) values[slot.ConfigGeneration] = (values[slot.ConfigGeneration] as number) + 1;
-    this.#cause(INTERRUPT_CONFIGURATION);
+    // A driver that is not up yet will read the configuration anyway.
+    if (((this.device?.status ?? 0) & STATUS_DRIVER_OK) !== 0) this.#cause(INTERRUPT_CONFIGURATION);
   }
 
   #stored(name: Name): number {
@@ -74,6 +75,12 @@ export class VirtioMmio extends Module implements Transport {
     const at = this.registers.slot.InterruptStatus;
     this.registers.values[at] = (this.registers.values[at] as number) & ~bits;
     this.interrupt.set(this.registers.values[at] !== 0);
+  }
+
+  #acknowledged(value: number): void {
+    if (this.device === null) return;
+    if ((value & ~3) !== 0) this.#complain("value", "acknowledges causes that do not exist", "4.2.2.2", value >>> 0);
+    this.#acknowledge(value & 3);
   }
 
   /** The queue that QueueSel names, or null. */
@@ -97,7 +104,7 @@ export class VirtioMmio extends Module implements Transport {
         onWrite: (v) => this.#queueReady((v & 1) !== 0),
       }),
       QueueNotify: { onWrite: (v) => this.device?.notify(v >>> 0) },
-      InterruptACK: { onWrite: (v) => this.#acknowledge(v & 3) },
+      InterruptACK: { onWrite: (v) => this.#acknowledged(v) },
       Status: { get: () => this.device?.status ?? 0, onWrite: (v) => this.#status(v & 0xff) },
       QueueDescLow: this.#half("descriptors", false),
       QueueDescHigh: this.#half("descriptors", true),
@@ -109,6 +116,7 @@ export class VirtioMmio extends Module implements Transport {
       SHMLenHigh: { get: () => this.#noRegion() },
       SHMBaseLow: { get: () => this.#noRegion() },
       SHMBaseHigh: { get: () => this.#noRegion() },
+      QueueReset: this.#only(false, { get: () => 0, onWrite: (v) => this.#queueReset((v & 1) !== 0) }),
       ConfigGeneration: this.#only(false, {}),
       Config: {
         get: (index) => this.#configurationWord(index),
@@ -218,6 +226,20 @@ export class VirtioMmio extends Module implements Transport {
     Object.assign(s, { ready: true, nextAvailable: 0, nextUsed: 0, signalled: 0 });
   }
 
+  /** Takes no time: the register never shows 1 (4.2.2.1). */
+  #queueReset(wanted: boolean): void {
+    const queue = this.#queue();
+    if (!wanted || this.device === null) return;
+    if (queue === null || !this.device.accepted(F_RING_RESET)) {
+      this.#complain(
+        "sequence",
+        "reset of a queue that does not exist, or without RING_RESET",
+        "4.2.2",
+        this.#stored("QueueSel"),
+      );
+    } else this.device.resetQueue(queue);
+  }
+
   #queueAlign(value: number): void {
     const queue = this.#configurable();
     if (queue === null) return;
@@ -255,7 +277,7 @@ export class VirtioMmio extends Module implements Transport {
 
   #status(value: number): void {
     if (this.device === null) return;
-    this.device.writeStatus(value, this.legacy);
+    this.device.writeStatus(value);
     if (value !== 0) return;
     this.#align.fill(0);
     this.#acknowledge(INTERRUPT_USED_BUFFER | INTERRUPT_CONFIGURATION);

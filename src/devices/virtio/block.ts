@@ -4,19 +4,8 @@
  */
 import type { Event, Module, Simulation, Time } from "../../sim/index.ts";
 import { VirtioDevice, type VirtioOptions } from "./device.ts";
+import { type BlockStore, OverlayStore, SECTOR_BYTES, StoreError } from "./overlay-store.ts";
 import { type Chain, lengthOf, type Virtqueue } from "./queue.ts";
-
-export const SECTOR_BYTES = 512;
-
-/** What holds the data. Sectors out of range are never asked for. */
-export interface BlockStore {
-  /** Size in sectors of 512 bytes. */
-  readonly sectors: number;
-  readonly readOnly: boolean;
-  read(sector: number, into: Uint8Array): void;
-  write(sector: number, from: Uint8Array): void;
-  flush(): void;
-}
 
 export interface VirtioBlockOptions extends VirtioOptions {
   readonly store: BlockStore;
@@ -64,6 +53,7 @@ export class VirtioBlock extends VirtioDevice {
   constructor(parent: Module | Simulation, name: string, options: VirtioBlockOptions) {
     super(parent, name, options, [QUEUE_SIZE]);
     this.#store = options.store;
+    if (options.store instanceof OverlayStore) this.part("overlay", options.store);
     this.#serial = new TextEncoder().encode(options.serial ?? "").slice(0, 20);
     this.#latency = options.latency ?? 0;
     this.#due = this.event("due", () => this.#work());
@@ -119,23 +109,30 @@ export class VirtioBlock extends VirtioDevice {
     const payload = room - 1;
     let status = S_UNSUPP;
     let filled = 0;
-    if (type === T_IN) {
-      status = this.#move(queue, chain, sector, payload, false);
-      filled = status === S_OK ? payload : 0;
-    } else if (type === T_OUT) {
-      status = this.#move(queue, chain, sector, lengthOf(chain.readable) - 16, true);
-    } else if (type === T_FLUSH) {
-      this.#store.flush();
-      status = S_OK;
-    } else if (type === T_GET_ID) {
-      const id = new Uint8Array(20);
-      id.set(this.#serial);
-      filled = queue.write(chain, id.subarray(0, Math.min(20, payload)));
-      status = S_OK;
-    } else if (type === T_DISCARD || type === T_WRITE_ZEROES) {
-      status = this.#zero(queue, chain);
-    } else {
-      this.guestError({ kind: "value", value: type, detail: "unknown request type", clause: "VIRTIO 1.2 5.2.6" });
+    try {
+      if (type === T_IN) {
+        status = this.#move(queue, chain, sector, payload, false);
+        filled = status === S_OK ? payload : 0;
+      } else if (type === T_OUT) {
+        status = this.#move(queue, chain, sector, lengthOf(chain.readable) - 16, true);
+      } else if (type === T_FLUSH) {
+        this.#store.flush();
+        status = S_OK;
+      } else if (type === T_GET_ID) {
+        const id = new Uint8Array(20);
+        id.set(this.#serial);
+        filled = queue.write(chain, id.subarray(0, Math.min(20, payload)));
+        status = S_OK;
+      } else if (type === T_DISCARD || type === T_WRITE_ZEROES) {
+        status = this.#zero(queue, chain, type === T_DISCARD);
+      } else {
+        this.guestError({ kind: "value", value: type, detail: "unknown request type", clause: "VIRTIO 1.2 5.2.6" });
+      }
+    } catch (error) {
+      // The host's medium failed, the guest did nothing wrong.
+      if (!(error instanceof StoreError)) throw error;
+      status = S_IOERR;
+      filled = 0;
     }
     queue.write(chain, new Uint8Array([status]), payload);
     return filled + 1;
@@ -168,17 +165,24 @@ export class VirtioBlock extends VirtioDevice {
     return S_OK;
   }
 
-  #zero(queue: Virtqueue, chain: Chain): number {
+  /** Discard and write zeroes (5.2.6.2): one segment, and of the flags only "unmap", for write zeroes. Both write zeroes. */
+  #zero(queue: Virtqueue, chain: Chain, discard: boolean): number {
     const range = new Uint8Array(16);
-    if (queue.read(chain, range, 16) < 16) return S_IOERR;
+    if (lengthOf(chain.readable) !== 32 || queue.read(chain, range, 16) < 16) return S_IOERR;
     const view = new DataView(range.buffer);
     const sector = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
     const count = view.getUint32(8, true);
+    const flags = view.getUint32(12, true);
+    if ((flags & ~(discard ? 0 : 1)) !== 0) return S_UNSUPP;
     if (this.#store.readOnly || count > RANGE_MAX || sector + count > this.#store.sectors) return S_IOERR;
     const zeros = new Uint8Array(PIECE);
     for (let done = 0; done < count; done += PIECE / SECTOR_BYTES) {
       this.#store.write(sector + done, zeros.subarray(0, Math.min(PIECE, (count - done) * SECTOR_BYTES)));
     }
     return S_OK;
+  }
+
+  protected override queueStopped(): void {
+    this.#due.cancel();
   }
 }

@@ -18,9 +18,12 @@ export const STATUS_FAILED = 128;
 export const F_INDIRECT_DESC = 28;
 export const F_EVENT_IDX = 29;
 export const F_VERSION_1 = 32;
+export const F_RING_RESET = 40;
 
 /** What a transport does for its device. */
 export interface Transport {
+  /** The driver sees the legacy interface: no FEATURES_OK, 32 feature bits, use before DRIVER_OK (2.2.3, 3.1.2). */
+  readonly legacy: boolean;
   /** A queue has used buffers of which the driver wants to hear. */
   queueInterrupt(queue: number): void;
   configurationChanged(): void;
@@ -29,6 +32,9 @@ export interface Transport {
 export interface VirtioOptions {
   /** DMA of the device. */
   readonly port: Port;
+  /** Offer EVENT_IDX, INDIRECT_DESC; true unless given. */
+  readonly eventIndex?: boolean;
+  readonly indirect?: boolean;
 }
 
 export abstract class VirtioDevice extends Module {
@@ -41,15 +47,21 @@ export abstract class VirtioDevice extends Module {
   readonly port: Port;
   transport: Transport | null = null;
   protected readonly common: { status: number; driverLow: number; driverHigh: number };
+  readonly #ringFeatures: number;
 
   constructor(parent: Module | Simulation, name: string, options: VirtioOptions, queueSizes: readonly number[]) {
     super(parent, name);
     this.port = options.port;
     this.queueSizes = queueSizes;
+    this.#ringFeatures =
+      (options.indirect === false ? 0 : 1 << F_INDIRECT_DESC) | (options.eventIndex === false ? 0 : 1 << F_EVENT_IDX);
     this.common = this.state({ status: 0, driverLow: 0, driverHigh: 0 }, "virtio");
     this.queues = queueSizes.map((_, i) => {
       const state = this.state(Virtqueue.initialState(), `queue${i}`);
-      return new Virtqueue(this, i, this.port, () => this.needsReset(), state);
+      return new Virtqueue(this, i, this.port, state, {
+        indirect: () => this.accepted(F_INDIRECT_DESC),
+        fail: () => this.needsReset(),
+      });
     });
   }
 
@@ -76,61 +88,82 @@ export abstract class VirtioDevice extends Module {
   get status(): number {
     return this.common.status;
   }
+  /** The device may use its queues. Drivers of the legacy interface need not have set DRIVER_OK (3.1.2). */
   get running(): boolean {
-    return (this.common.status & (STATUS_DRIVER_OK | STATUS_NEEDS_RESET)) === STATUS_DRIVER_OK;
+    const { status } = this.common;
+    if (this.legacy) return status !== 0 && (status & STATUS_NEEDS_RESET) === 0;
+    const needed = STATUS_DRIVER_OK | STATUS_FEATURES_OK;
+    return (status & (needed | STATUS_NEEDS_RESET)) === needed;
+  }
+  get legacy(): boolean {
+    return this.transport?.legacy ?? false;
   }
   get eventIndex(): boolean {
-    return (this.common.driverLow & (1 << F_EVENT_IDX)) !== 0;
+    return this.accepted(F_EVENT_IDX);
   }
 
   /** Word 0 or 1 of the offered features. */
   features(word: number): number {
-    if (word === 0) return (this.ownFeatures | (1 << F_INDIRECT_DESC) | (1 << F_EVENT_IDX)) >>> 0;
-    return word === 1 ? 1 << (F_VERSION_1 - 32) : 0;
+    if (word === 0) return (this.ownFeatures | this.#ringFeatures) >>> 0;
+    return word === 1 && !this.legacy ? (1 << (F_VERSION_1 - 32)) | (1 << (F_RING_RESET - 32)) : 0;
   }
 
   setDriverFeatures(word: number, value: number): void {
     if ((this.common.status & STATUS_FEATURES_OK) !== 0) {
-      this.guestError({
-        kind: "sequence",
-        value,
-        detail: "features written after FEATURES_OK",
-        clause: "VIRTIO 1.2 3.1.1",
-      });
+      this.#complain("sequence", "features written after FEATURES_OK", "3.1.1", value);
       return;
     }
     if (word === 0) this.common.driverLow = value | 0;
     else if (word === 1) this.common.driverHigh = value | 0;
+    if (this.legacy && (value & ~this.features(word)) !== 0) {
+      this.#complain("value", "driver accepts features that were not offered", "2.2", value);
+    }
   }
 
   /** The driver accepted VERSION_1. */
   get modern(): boolean {
-    return (this.common.driverHigh & (1 << (F_VERSION_1 - 32))) !== 0;
+    return this.accepted(F_VERSION_1);
   }
 
-  /** The driver accepted this one of feature bits 0 to 31. */
+  /** This feature was offered and the driver accepted it. */
   accepted(feature: number): boolean {
-    return ((this.common.driverLow >>> feature) & 1) !== 0;
+    const word = feature >> 5;
+    const driver = word === 0 ? this.common.driverLow : this.common.driverHigh;
+    return (((driver & this.features(word)) >>> (feature & 31)) & 1) !== 0;
   }
 
-  /** Device status as the driver writes it (2.1.1, 3.1.1); 0 resets the device. `legacy` drivers set no FEATURES_OK. */
-  writeStatus(value: number, legacy: boolean): void {
+  /** Device status as the driver writes it (2.1.1, 3.1.1); 0 resets the device. */
+  writeStatus(value: number): void {
     if (value === 0) {
       this.resetDevice();
       return;
     }
+    const { legacy } = this;
+    const before = this.common.status;
     let status = value & 0xff;
-    const newly = status & ~this.common.status;
-    if ((newly & STATUS_FEATURES_OK) !== 0) {
-      const beyond = (this.common.driverLow & ~this.features(0)) | (this.common.driverHigh & ~this.features(1));
-      const modern = (this.common.driverHigh & this.features(1)) !== 0;
-      if (beyond !== 0 || (!modern && !legacy)) {
-        status &= ~STATUS_FEATURES_OK;
-        this.guestError({ kind: "value", detail: "driver accepts features that were not offered, or not VERSION_1" });
-      }
+    const newly = status & ~before;
+    if ((before & ~status & ~STATUS_NEEDS_RESET) !== 0) {
+      this.#complain("sequence", "the driver clears status bits", "2.1.1", value);
     }
-    this.common.status = status | (this.common.status & STATUS_NEEDS_RESET);
-    if ((newly & STATUS_DRIVER_OK) !== 0) this.started();
+    if ((newly & STATUS_FEATURES_OK) !== 0 && !legacy && !this.#featuresFit()) {
+      status &= ~STATUS_FEATURES_OK;
+      this.#complain("value", "driver accepts features that were not offered, or not VERSION_1", "2.2.2; 6.1", value);
+    }
+    if ((newly & STATUS_DRIVER_OK) !== 0 && !legacy && (status & STATUS_FEATURES_OK) === 0) {
+      this.#complain("sequence", "DRIVER_OK without FEATURES_OK", "3.1.1", value);
+    }
+    // Only the device sets DEVICE_NEEDS_RESET (2.1).
+    this.common.status = (status & ~STATUS_NEEDS_RESET) | (before & STATUS_NEEDS_RESET);
+    if ((newly & STATUS_DRIVER_OK) !== 0 && this.running) this.started();
+  }
+
+  #featuresFit(): boolean {
+    const { driverLow, driverHigh } = this.common;
+    return ((driverLow & ~this.features(0)) | (driverHigh & ~this.features(1))) === 0 && this.modern;
+  }
+
+  #complain(kind: "value" | "sequence", detail: string, clause: string, value: number): void {
+    this.guestError({ kind, detail, value: value >>> 0, clause: `VIRTIO 1.2 ${clause}` });
   }
 
   /** The driver is ready; buffers may already be available. */
@@ -141,7 +174,7 @@ export abstract class VirtioDevice extends Module {
   notify(index: number): void {
     const queue = this.queues[index];
     if (queue === undefined || !queue.state.ready || !this.running) {
-      this.guestError({ kind: "sequence", value: index, detail: "notification of a queue that is not ready" });
+      this.#complain("sequence", "notification of a queue that is not ready", "3.1.1", index);
       return;
     }
     this.serve(queue);
@@ -157,6 +190,14 @@ export abstract class VirtioDevice extends Module {
     this.common.status |= STATUS_NEEDS_RESET;
     if ((this.common.status & STATUS_DRIVER_OK) !== 0) this.transport?.configurationChanged();
   }
+
+  /** Resets one queue (2.6.1): the driver sets it up anew if it wants it again. */
+  resetQueue(queue: Virtqueue): void {
+    Object.assign(queue.state, Virtqueue.initialState());
+    this.queueStopped(queue);
+  }
+  /** Drop what is under way in one queue. */
+  protected queueStopped(_queue: Virtqueue): void {}
 
   resetDevice(): void {
     this.common.status = 0;

@@ -1,15 +1,19 @@
 /**
- * virtio network device (Virtual I/O Device Version 1.2, clause 5.1): one queue pair, no offloads. Received frames wait in a short
- * list while the driver has no buffers; more are dropped, as a NIC drops them.
+ * virtio network device (Virtual I/O Device Version 1.2, clause 5.1): one queue pair, mergeable receive buffers, link status. Received
+ * frames wait in a short list while the driver has no buffers; more are dropped, as a NIC drops them.
+ * Not modelled: checksum and segmentation offloads, the control queue, multi-queue: not offered, drivers do without.
  */
 import type { Frame, Station } from "../../net/link.ts";
 import { type Module, type Simulation, SnapshotError, type StatePart, type StateValue } from "../../sim/index.ts";
 import { VirtioDevice, type VirtioOptions } from "./device.ts";
-import { lengthOf, type Virtqueue } from "./queue.ts";
+import { type Chain, lengthOf, type Virtqueue } from "./queue.ts";
 
 export interface VirtioNetworkOptions extends VirtioOptions {
   /** Six bytes. */
   readonly mac: Uint8Array;
+  /** Offer MRG_RXBUF, STATUS; true unless given. */
+  readonly mergeable?: boolean;
+  readonly linkStatus?: boolean;
 }
 
 const F_MAC = 5;
@@ -44,17 +48,22 @@ class Waiting implements StatePart {
 export class VirtioNetwork extends VirtioDevice implements Station {
   readonly deviceId = 1;
   readonly configurationBytes = 12;
-  protected readonly ownFeatures = (1 << F_MAC) | (1 << F_MRG_RXBUF) | (1 << F_STATUS);
+  protected readonly ownFeatures: number;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly counts: { received: number; transmitted: number; dropped: number };
+  /** The MAC address; drivers of the legacy interface may write it. */
   readonly #mac: Uint8Array;
   readonly #link: { up: boolean };
   readonly #waiting: Waiting;
 
   constructor(parent: Module | Simulation, name: string, options: VirtioNetworkOptions) {
     super(parent, name, options, [QUEUE_SIZE, QUEUE_SIZE]);
-    this.#mac = options.mac.slice(0, 6);
+    this.ownFeatures =
+      (1 << F_MAC) |
+      (options.mergeable === false ? 0 : 1 << F_MRG_RXBUF) |
+      (options.linkStatus === false ? 0 : 1 << F_STATUS);
+    this.#mac = this.state({ mac: options.mac.slice(0, 6) }, "address").mac;
     this.#link = this.state({ up: true }, "link");
     this.counts = this.state({ received: 0, transmitted: 0, dropped: 0 });
     this.#waiting = this.part("waiting", new Waiting());
@@ -63,6 +72,15 @@ export class VirtioNetwork extends VirtioDevice implements Station {
   configurationByte(offset: number): number {
     if (offset < 6) return this.#mac[offset] as number;
     return offset === 6 && this.#link.up ? STATUS_LINK_UP : 0;
+  }
+
+  /** 5.1.4.3: without VERSION_1 the address is the driver's to write, a byte at a time. */
+  override writeConfiguration(offset: number, size: number, value: number): void {
+    if (!this.legacy || offset + size > 6) {
+      super.writeConfiguration(offset, size, value);
+      return;
+    }
+    for (let i = 0; i < size; i++) this.#mac[offset + i] = value >>> (8 * i);
   }
 
   setLink(up: boolean): void {
@@ -107,6 +125,9 @@ export class VirtioNetwork extends VirtioDevice implements Station {
     this.flush(queue);
   }
 
+  protected override queueStopped(queue: Virtqueue): void {
+    if (queue.index === RECEIVE) this.#waiting.frames.length = 0;
+  }
   protected override stopped(): void {
     this.#waiting.frames.length = 0;
   }
@@ -114,29 +135,63 @@ export class VirtioNetwork extends VirtioDevice implements Station {
   #deliver(): void {
     const queue = this.queues[RECEIVE] as Virtqueue;
     const { frames } = this.#waiting;
+    if (!queue.state.ready || frames.length === 0) return;
     while (frames.length > 0) {
-      const chain = queue.pop();
-      if (chain === null) break;
+      const chains = this.#buffersFor(queue, frames[0] as Frame);
+      if (chains === null) break;
       const frame = frames.shift() as Frame;
-      const header = new Uint8Array(this.#headerBytes());
-      // num_buffers is there with VERSION_1 or MRG_RXBUF: a frame always fits one buffer here.
-      if (header.length === 12) header[10] = 1;
-      if (lengthOf(chain.writable) < header.length + frame.length) {
-        this.counts.dropped++;
-        this.guestError({
-          kind: "value",
-          detail: "receive buffer shorter than the frame",
-          clause: "VIRTIO 1.2 5.1.6.3",
-        });
-        queue.push(chain, 0);
-        continue;
-      }
-      queue.write(chain, header);
-      queue.write(chain, frame, header.length);
-      queue.push(chain, header.length + frame.length);
-      this.counts.received++;
+      if (chains.length > 0) this.#fill(queue, chains, frame);
+      else this.counts.dropped++;
     }
     this.flush(queue);
+  }
+
+  /**
+   * Buffers that hold header and frame: one, or with MRG_RXBUF as many as it takes (5.1.6.3.1). Null: not enough are there yet, and
+   * none is taken. Empty: the frame does not fit what the driver gave, and is lost.
+   */
+  #buffersFor(queue: Virtqueue, frame: Frame): Chain[] | null {
+    const needed = this.#headerBytes() + frame.length;
+    const before = queue.state.nextAvailable;
+    const chains: Chain[] = [];
+    for (let room = 0; room < needed; ) {
+      const chain = queue.pop();
+      if (chain === null) {
+        queue.state.nextAvailable = before;
+        return null;
+      }
+      const length = lengthOf(chain.writable);
+      chains.push(chain);
+      room += length;
+      if (length < this.#headerBytes() || (room < needed && !this.accepted(F_MRG_RXBUF))) {
+        this.guestError({
+          kind: "value",
+          value: length,
+          detail: "receive buffer too short for the header or the frame",
+          clause: "VIRTIO 1.2 5.1.6.3.1",
+        });
+        for (const unused of chains) queue.push(unused, 0);
+        return [];
+      }
+    }
+    return chains;
+  }
+
+  #fill(queue: Virtqueue, chains: readonly Chain[], frame: Frame): void {
+    const bytes = this.#headerBytes();
+    const message = new Uint8Array(bytes + frame.length);
+    // num_buffers is there with VERSION_1 or MRG_RXBUF; all other fields stay zero without offloads (5.1.6.4.1).
+    if (bytes === 12) new DataView(message.buffer).setUint16(10, chains.length, true);
+    message.set(frame, bytes);
+    let done = 0;
+    const written = chains.map((chain) => {
+      const n = queue.write(chain, message.subarray(done));
+      done += n;
+      return n;
+    });
+    // All of a frame's buffers become visible at once.
+    queue.pushAll(chains, written);
+    this.counts.received++;
   }
 
   #headerBytes(): number {

@@ -1,6 +1,22 @@
 /** Copy on write over another store: what the guest writes stays in memory, is saved with the machine, and is gone with it. */
 import { SnapshotError, type StatePart, type StateValue } from "../../sim/index.ts";
-import { type BlockStore, SECTOR_BYTES } from "./block.ts";
+
+export const SECTOR_BYTES = 512;
+
+/** What holds the data of a disk. Sectors out of range are never asked for. Throws `StoreError` where the host cannot do it. */
+export interface BlockStore {
+  /** Size in sectors of 512 bytes. */
+  readonly sectors: number;
+  readonly readOnly: boolean;
+  read(sector: number, into: Uint8Array): void;
+  write(sector: number, from: Uint8Array): void;
+  flush(): void;
+}
+
+/** The host's medium failed: the guest gets an I/O error. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
 
 /** Sectors kept together. */
 const CLUSTER = 8;

@@ -71,7 +71,11 @@ export class VirtioP9 extends VirtioDevice {
       }
       const request = new Uint8Array(length);
       queue.read(chain, request);
-      queue.push(chain, queue.write(chain, this.#server.answer(request)));
+      const answer = this.#server.answer(request);
+      if (answer.length > lengthOf(chain.writable)) {
+        this.guestError({ kind: "value", value: answer.length, detail: "9P reply longer than the space for it" });
+      }
+      queue.push(chain, queue.write(chain, answer));
     }
     this.flush(queue);
   }

@@ -26,6 +26,14 @@ export interface Chain {
   readonly writable: readonly Segment[];
 }
 
+/** What a queue asks its device. */
+export interface VirtqueueDevice {
+  /** The driver accepted INDIRECT_DESC. */
+  indirect(): boolean;
+  /** The driver broke the ring: the device needs a reset. */
+  fail(): void;
+}
+
 export class Virtqueue {
   /** Saved state: ring addresses and positions. */
   readonly state: {
@@ -36,24 +44,26 @@ export class Virtqueue {
     used: number;
     nextAvailable: number;
     nextUsed: number;
-    /** Used index at the last interrupt, for event indices. */
+    /** Used index at the last decision about an interrupt. */
     signalled: number;
   };
   readonly index: number;
   readonly #owner: Module;
   readonly #port: Port;
-  readonly #fail: (detail: string, clause: string) => void;
+  readonly #device: VirtqueueDevice;
 
-  /** `fail` is called, beside the guest error, when the driver broke the ring: the device then needs a reset. */
-  constructor(owner: Module, index: number, port: Port, fail: () => void, state: Virtqueue["state"]) {
+  constructor(owner: Module, index: number, port: Port, state: Virtqueue["state"], device: VirtqueueDevice) {
     this.#owner = owner;
     this.index = index;
     this.#port = port;
     this.state = state;
-    this.#fail = (detail, clause) => {
-      this.#owner.guestError({ kind: "value", detail: `queue ${index}: ${detail}`, clause: `VIRTIO 1.2 ${clause}` });
-      fail();
-    };
+    this.#device = device;
+  }
+
+  #fail(detail: string, clause: string): void {
+    const where = `queue ${this.index}: ${detail}`;
+    this.#owner.guestError({ kind: "value", detail: where, clause: `VIRTIO 1.2 ${clause}` });
+    this.#device.fail();
   }
 
   static initialState(): Virtqueue["state"] {
@@ -93,11 +103,18 @@ export class Virtqueue {
 
   /** Gives a buffer back, `written` bytes of it filled. */
   push(chain: Chain, written: number): void {
+    this.pushAll([chain], [written]);
+  }
+
+  /** Gives buffers back that the driver is to see at once. */
+  pushAll(chains: readonly Chain[], written: readonly number[]): void {
     const s = this.state;
-    const at = s.used + 4 + 8 * (s.nextUsed % s.size);
-    this.#port.write(at, 4, chain.head);
-    this.#port.write(at + 4, 4, written);
-    s.nextUsed = (s.nextUsed + 1) & 0xffff;
+    chains.forEach((chain, i) => {
+      const at = s.used + 4 + 8 * (s.nextUsed % s.size);
+      this.#port.write(at, 4, chain.head);
+      this.#port.write(at + 4, 4, written[i] as number);
+      s.nextUsed = (s.nextUsed + 1) & 0xffff;
+    });
     this.#port.write(s.used + 2, 2, s.nextUsed);
   }
 
@@ -105,15 +122,11 @@ export class Virtqueue {
   interruptWanted(eventIndex: boolean): boolean {
     const s = this.state;
     if (!s.ready || s.nextUsed === s.signalled) return false;
-    let wanted: boolean;
-    if (eventIndex) {
-      const event = this.#port.read(s.available + 4 + 2 * s.size, 2);
-      wanted = ((s.nextUsed - event - 1) & 0xffff) < ((s.nextUsed - s.signalled) & 0xffff);
-    } else {
-      wanted = (this.#port.read(s.available, 2) & AVAIL_NO_INTERRUPT) === 0;
-    }
-    if (wanted || !eventIndex) s.signalled = s.nextUsed;
-    return wanted;
+    const before = s.signalled;
+    s.signalled = s.nextUsed;
+    if (!eventIndex) return (this.#port.read(s.available, 2) & AVAIL_NO_INTERRUPT) === 0;
+    const event = this.#port.read(s.available + 4 + 2 * s.size, 2);
+    return ((s.nextUsed - event - 1) & 0xffff) < ((s.nextUsed - before) & 0xffff);
   }
 
   /** Tells the driver from which buffer on the device wants a notification (2.7.10). */
@@ -178,6 +191,10 @@ export class Virtqueue {
       const length = this.#port.read(at + 8, 4);
       const flags = this.#port.read(at + 12, 2);
       if ((flags & DESC_INDIRECT) !== 0) {
+        if (!this.#device.indirect()) {
+          this.#fail("indirect descriptor without INDIRECT_DESC", "2.7.5.3.1");
+          return null;
+        }
         if (indirect || (flags & DESC_NEXT) !== 0 || length === 0 || length % DESC_BYTES !== 0) {
           this.#fail("indirect table that is nested, chained or of a bad length", "2.7.5.3.1");
           return null;

@@ -13,6 +13,7 @@ import {
   readdirSync,
   readlinkSync,
   readSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   symlinkSync,
@@ -23,6 +24,7 @@ import { constants as osConstants } from "node:os";
 import { join } from "node:path";
 import type { FileStatus, FileTree, Path } from "../../devices/virtio/index.ts";
 import { InputError } from "../../formats/index.ts";
+import { systemReason } from "../files.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 const ENOTDIR = 20;
@@ -33,12 +35,16 @@ export class Folder implements FileTree {
   readonly readOnly: boolean;
   readonly #root: string;
 
-  /** Throws InputError where `root` is no folder. */
-  constructor(root: string, readOnly: boolean) {
-    this.#root = root;
+  /** Throws InputError, with `where` in front, where `root` is no folder. */
+  constructor(where: string, root: string, readOnly: boolean) {
     this.readOnly = readOnly;
-    const status = lstatSync(join(root, "."), { throwIfNoEntry: false });
-    if (!status?.isDirectory()) throw new InputError(`${root}: expected a folder`);
+    try {
+      // The folder itself may be named by a link; from here on nothing is followed.
+      this.#root = realpathSync(root);
+      readdirSync(this.#root);
+    } catch (error) {
+      throw new InputError(`${where}: ${root}: ${systemReason(error)}: expected a folder to share`);
+    }
   }
 
   status(path: Path): FileStatus | number {

@@ -2,22 +2,26 @@
 import { InputError } from "../../formats/index.ts";
 import { type Builder, TextRequest } from "./builder.ts";
 import { optional } from "./chardev-spec.ts";
+import { applyDisk } from "./disk-options.ts";
+import { applyPcieDevice, PCIE_DEVICES } from "./pcie-options.ts";
 import { KeyValues, parseInteger, parseWide } from "./values.ts";
+import { applyVirtioDevice, VIRTIO_DEVICES } from "./virtio-options.ts";
 
 const DEVICES = `Devices:
 loader    load a file or a few bytes, or set a CPU's start address:
           -device loader,file=FILE[,addr=A][,cpu-num=N][,force-raw=on|off]
           -device loader,addr=A,data=VALUE,data-len=1..8
           -device loader,addr=A,cpu-num=N
-`;
+${VIRTIO_DEVICES}${PCIE_DEVICES}`;
 
 export function applyDevice(b: Builder, text: string, where: string): void {
   if (text === "help" || text === "?" || text === "loader,help") throw new TextRequest(DEVICES);
   const list = new KeyValues(where, text, "driver");
-  const driver = list.required("driver", "loader");
+  const driver = list.required("driver", "a device");
   if (driver !== "loader") {
+    if (applyPcieDevice(b, driver, list) || applyVirtioDevice(b, driver, list)) return;
     throw new InputError(
-      `${where}: not supported by Armature: device "${driver}": expected loader (-device help lists them)`,
+      `${where}: not supported by Armature: device "${driver}": expected one of those that -device help lists`,
     );
   }
   list.text("id");
@@ -56,7 +60,8 @@ export function applyDrive(b: Builder, text: string, where: string): void {
   const list = new KeyValues(where, text);
   const kind = list.text("if") ?? "virtio";
   if (kind !== "pflash") {
-    throw new InputError(`${where}: not supported by Armature: if=${kind}: there are no disks yet; expected if=pflash`);
+    applyDisk(b, list, kind);
+    return;
   }
   const path = list.required("file", "the image's path");
   const format = list.text("format") ?? "raw";

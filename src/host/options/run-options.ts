@@ -33,14 +33,93 @@ export type ScriptStep =
   | { readonly kind: "expect"; readonly text: string; readonly timeout: number }
   | { readonly kind: "send"; readonly text: string };
 
+/** Simulated seconds, or text that the guest prints. */
+export type SavePoint = { readonly time: number } | { readonly text: string };
+
 export type ResetAction = "reset" | "shutdown";
 export type ShutdownAction = "poweroff" | "pause";
+
+/** A raw image of a disk. */
+export interface DiskImage {
+  readonly path: string;
+  readonly readOnly: boolean;
+  /** What the guest writes stays in memory. */
+  readonly snapshot: boolean;
+  /** No format was given: an image of another format than raw is refused. */
+  readonly probe: boolean;
+}
+
+/** A `user` network; IPv4 addresses as numbers. */
+export interface NetworkOption {
+  readonly network: number;
+  readonly mask: number;
+  readonly host: number;
+  readonly dns: number;
+  readonly guest: number;
+  readonly captures?: readonly { readonly name: string; readonly path: string; readonly longest: number }[];
+}
+
+export interface SharedFolder {
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface ConsolePort {
+  readonly number: number;
+  /** A console of the guest's; else a plain port. */
+  readonly console: boolean;
+  readonly name?: string;
+  readonly device: CharacterSpec;
+}
+
+/** A function on the PCIe bus. */
+export interface PcieOption {
+  readonly driver: string;
+  readonly where: string;
+  /** Name of its module, from its id. */
+  readonly name: string;
+  /** Module name of the port that it sits behind; the root bus where it is not given. */
+  readonly bus?: string;
+  readonly device?: number;
+  readonly functionNumber?: number;
+  readonly multifunction: boolean;
+  /** The driver's own numbers. */
+  readonly numbers: { readonly [key: string]: number };
+  readonly mac?: Uint8Array;
+  readonly network: NetworkOption | null;
+}
+
+/** A virtio device behind a slot of the board. */
+export type VirtioOption = {
+  /** The option as the user wrote it. */
+  readonly where: string;
+  /** Number of the virtio-mmio slot; the highest free one where it is not given. */
+  readonly slot?: number;
+  /** Whether these features are offered. */
+  readonly eventIndex: boolean;
+  readonly indirect: boolean;
+} & (
+  | { readonly kind: "block"; readonly image: DiskImage; readonly serial?: string }
+  | {
+      readonly kind: "network";
+      readonly network: NetworkOption | null;
+      readonly mac?: Uint8Array;
+      readonly mergeable: boolean;
+      readonly linkStatus: boolean;
+    }
+  | { readonly kind: "console"; readonly maxPorts: number; readonly ports: readonly ConsolePort[] }
+  | { readonly kind: "entropy" }
+  | { readonly kind: "9p"; readonly folder: SharedFolder; readonly tag: string }
+);
 
 export interface RunOptions {
   readonly machine: {
     readonly virtualization: boolean;
     /** Random seeds in the device tree. */
     readonly treeRandomness: boolean;
+    /** PCIe configuration space, and window for 64-bit BARs, above 4 GiB. */
+    readonly highEcam: boolean;
+    readonly highMmio: boolean;
     readonly dumpTree?: string;
   };
   readonly cpuModel: string;
@@ -64,6 +143,9 @@ export interface RunOptions {
   readonly firmwareFiles: readonly FirmwareFile[];
   /** virtio-mmio transports show version 1 (legacy) or 2. */
   readonly legacyVirtio: boolean;
+  /** In the order of their slots. */
+  readonly virtio: readonly VirtioOption[];
+  readonly pcie: readonly PcieOption[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */
   readonly rtcBase?: number | "now" | "local";
@@ -94,6 +176,18 @@ export interface RunOptions {
   readonly guestErrorsFile?: string;
   readonly strict: boolean;
   readonly stateHash: boolean;
+  /** Tell at the end how much was executed. */
+  readonly statistics: boolean;
+
+  /** Save a snapshot here: at `saveAt`, or at the end. */
+  readonly saveSnapshot?: string;
+  readonly saveAt?: SavePoint;
+  /** Start from this snapshot. */
+  readonly snapshot?: string;
+  readonly record?: string;
+  readonly replay?: string;
+  /** The words that say which machine it is: options of machine, images and devices. */
+  readonly machineWords: readonly string[];
 
   readonly script: readonly ScriptStep[];
   /** Host seconds after which a run without `--expect` is ended with an error. */

@@ -14,6 +14,7 @@ import {
   applyGlobal,
   onlyNone,
 } from "./device-options.ts";
+import { applyBlockdev, applyDiskFile } from "./disk-options.ts";
 import {
   applyAccelerator,
   applyCpu,
@@ -22,7 +23,9 @@ import {
   applyMemory,
   applySmp,
 } from "./machine-options.ts";
+import { applyNetdev, applyNic, applyObject } from "./network-options.ts";
 import { KeyValues, parseDateTime, parseEscapes, parseInteger, parseSeconds } from "./values.ts";
+import { applyFolder, applyShare } from "./virtio-options.ts";
 
 export interface Option {
   readonly names: readonly string[];
@@ -158,6 +161,34 @@ function applyDisplay(b: Builder, text: string, where: string): void {
   b.display = kind;
 }
 
+function fileName(where: string, text: string): string {
+  if (text === "") throw new InputError(`${where}: expected the name of a file`);
+  return text;
+}
+
+function applySaveAt(b: Builder, text: string, where: string): void {
+  const equals = text.indexOf("=");
+  const kind = text.slice(0, Math.max(0, equals));
+  const rest = text.slice(equals + 1);
+  if (kind === "time") b.saveAt = { time: parseSeconds(where, rest) };
+  else if (kind === "text" && rest !== "") b.saveAt = { text: parseEscapes(where, rest) };
+  else throw new InputError(`${where}: expected time=SECONDS or text=TEXT`);
+}
+
+/**
+ * `--snapshot FILE`, which has to live with QEMU's switch `-snapshot`: with one dash it is always the switch, with two dashes and a file it
+ * is this.
+ */
+export const RESTORE: Option = value(
+  "control",
+  "-snapshot",
+  "FILE",
+  "go on from a snapshot; options of machine, images and devices need not be repeated",
+  (b, v, w) => {
+    b.restore = fileName(w, v);
+  },
+);
+
 export const OPTIONS: readonly Option[] = [
   value(
     "machine",
@@ -207,8 +238,7 @@ export const OPTIONS: readonly Option[] = [
   value("boot", "pflash", "FILE", "image of the next flash bank; what the guest writes goes back into it", (b, v, w) =>
     addFlash(b, w, v, undefined),
   ),
-  value("boot", "drive", "if=pflash,file=FILE[,unit=N][,readonly=on]", "image of a flash bank", applyDrive),
-  flag("boot", "snapshot", "do not write flash images back", (b) => {
+  flag("boot", "snapshot", "keep what the guest writes to disks and flash in memory", (b) => {
     b.snapshot = true;
   }),
   value("boot", "L", "DIR", "where to look for the file of -bios", (b, v) => {
@@ -222,7 +252,34 @@ export const OPTIONS: readonly Option[] = [
     applyFirmwareFile,
   ),
 
-  value("devices", "device", "loader,...", "load files or data into memory (help)", applyDevice),
+  value("devices", "device", "DEVICE,...", "virtio devices; load files or data into memory (help)", applyDevice),
+  value(
+    "devices",
+    "drive",
+    "file=FILE[,if=none|virtio|pflash][,id=ID][,readonly=on][,snapshot=on]",
+    "raw disk image, or image of a flash bank",
+    applyDrive,
+  ),
+  value("devices", "blockdev", "driver=raw|file,node-name=ID,...", "raw disk image", applyBlockdev),
+  value("devices", "hda hdb hdc hdd", "FILE", "disk image, as -drive file=FILE", applyDiskFile(false)),
+  value("devices", "cdrom", "FILE", "disk image, read-only", applyDiskFile(true)),
+  value("devices", "fsdev", "local,id=ID,path=DIR[,readonly=off]", "folder of the host to share by 9P", applyFolder),
+  value("devices", "virtfs", "local,path=DIR,mount_tag=TAG[,readonly=off]", "-fsdev and its device in one", applyShare),
+  value(
+    "devices",
+    "netdev",
+    "user,id=ID[,net=,host=,dns=,dhcpstart=]",
+    "network with a host that answers",
+    applyNetdev,
+  ),
+  value("devices", "nic", "user|none[,mac=ADDRESS]", "-netdev and its device in one", applyNic),
+  value(
+    "devices",
+    "object",
+    "filter-dump,id=ID,netdev=ID,file=FILE",
+    "capture a network's frames (pcapng)",
+    applyObject,
+  ),
   value("devices", "global", "DRIVER.PROPERTY=VALUE", "virtio-mmio.force-legacy=on|off", applyGlobal),
 
   flag("console", "nographic", "serial port and monitor on the terminal (the default)", (b) => {
@@ -277,6 +334,29 @@ export const OPTIONS: readonly Option[] = [
   value("control", "qtest-log", "FILE|none", "log of the qtest protocol (default: standard error)", (b, v) => {
     b.qtestLog = v;
   }),
+  value(
+    "control",
+    "save-snapshot",
+    "FILE",
+    "save a snapshot: at --save-at, or at the end; Ctrl-A S at any time",
+    (b, v, w) => {
+      b.saveSnapshot = fileName(w, v);
+    },
+  ),
+  value(
+    "control",
+    "save-at",
+    "time=SECONDS|text=TEXT",
+    "when: simulated time, or after the guest has printed TEXT",
+    applySaveAt,
+  ),
+  RESTORE,
+  value("control", "record", "FILE", "record all that comes into the machine from outside", (b, v, w) => {
+    b.record = fileName(w, v);
+  }),
+  value("control", "replay", "FILE", "repeat a recording; what comes from outside is not listened to", (b, v, w) => {
+    b.replay = fileName(w, v);
+  }),
   flag("control", "no-reboot", "end instead of resetting", (b) => {
     b.onReset = "shutdown";
   }),
@@ -310,6 +390,9 @@ export const OPTIONS: readonly Option[] = [
   ),
   flag("observe", "strict", "guest errors make the exit code 1", (b) => {
     b.strict = true;
+  }),
+  flag("observe", "stats", "print at the end how many instructions ran, in what time", (b) => {
+    b.statistics = true;
   }),
   flag("observe", "state-hash", "print the hash of the machine's state at the end", (b) => {
     b.stateHash = true;
@@ -346,8 +429,7 @@ export const OPTIONS: readonly Option[] = [
   }),
   value("accepted", "audio", "none", "", onlyNone("there is no audio device")),
   value("accepted", "audiodev", "none", "", onlyNone("there is no audio device")),
-  value("accepted", "net", "none", "", onlyNone("there is no network device yet")),
-  value("accepted", "nic", "none", "", onlyNone("there is no network device yet")),
+  value("accepted", "net", "none", "", onlyNone("use -nic, or -netdev with -device")),
   value("accepted", "sandbox", "off", "", (_b, v, w) => {
     if (v !== "off")
       throw new InputError(`${w}: not supported by Armature: run it under a sandbox of the host; expected off`);
@@ -355,7 +437,6 @@ export const OPTIONS: readonly Option[] = [
 ];
 
 const NO_DISPLAY = "there is no display";
-const NO_DISKS = "there are no disks yet";
 const NO_USB = "the board has no USB";
 const NO_MIGRATION = "machines are not migrated";
 const NO_XEN = "there is no Xen host";
@@ -365,12 +446,11 @@ const HOST_MEMORY = "guest memory is sparse and the host's own business";
 export const REFUSED: readonly Refused[] = (
   [
     ["fda fdb", "the board has no floppy drive"],
-    ["hda hdb hdc hdd cdrom blockdev mtdblock sd", NO_DISKS],
-    ["fsdev virtfs iscsi", "there are no shared file systems"],
+    ["mtdblock sd", "the board has neither; use -drive if=pflash or if=virtio"],
+    ["iscsi", "images are files of the host"],
     ["usb usbdevice", NO_USB],
     ["full-screen vnc spice k alt-grab ctrl-grab sdl curses", NO_DISPLAY],
     ["smbios acpitable", NO_TABLES],
-    ["netdev", "there is no network device yet; use -nic none"],
     ["tpmdev", "there is no TPM"],
     ["shim option-rom", "firmware is given by -bios or -pflash"],
     ["debugcon", "the board has no debug console; use -serial"],
@@ -378,7 +458,8 @@ export const REFUSED: readonly Refused[] = (
     ["dfilter", "there is no log of executed code"],
     ["enable-kvm", "there is no hardware virtualization"],
     ["xen-domid xen-attach xen-domid-restrict", NO_XEN],
-    ["loadvm incoming only-migratable dump-vmstate", NO_MIGRATION],
+    ["loadvm", "use --snapshot FILE"],
+    ["incoming only-migratable dump-vmstate", NO_MIGRATION],
     ["daemonize", "it stays in the foreground; start it in the background with the shell"],
     ["semihosting semihosting-config", "semihosting is not implemented"],
     ["old-param", "it is for machines without a device tree"],
@@ -386,7 +467,6 @@ export const REFUSED: readonly Refused[] = (
     ["plugin", "there are no plugins; use -trace or the TypeScript API"],
     ["run-with runas chroot", "change user and root before starting it"],
     ["enable-sync-profile perfmap jitdump", "profile it with the tools of Node"],
-    ["object", "there are no such objects; what it would configure is not built"],
     ["add-fd", "file descriptors are not handed over; use a path"],
     ["set", "write the value into the option itself"],
     ["numa", "memory is one node"],

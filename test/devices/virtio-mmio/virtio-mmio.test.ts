@@ -91,8 +91,9 @@ describe("version 2", () => {
       m.write(0x014, word);
       return m.read(0x010);
     });
-    // Bits 0, 2 and 31 are the device's own, 28 and 29 indirect descriptors and event indices, 32 VERSION_1.
-    expect(features).toEqual([0xb000_0005, 1, 0, 0]);
+    // Bits 0, 2 and 31 are the device's own, 28 and 29 indirect descriptors and event indices, 32 VERSION_1, 40
+    // RING_RESET.
+    expect(features).toEqual([0xb000_0005, 0x101, 0, 0]);
   });
 
   it("4.2.2: QueueNumMax is the selected queue's, 0 for one that does not exist", () => {
@@ -152,8 +153,24 @@ describe("version 2", () => {
 
   it("4.2.2: a configuration change raises cause 1 and moves ConfigGeneration", () => {
     const m = new Machine();
+    start(m);
     m.slot.configurationChanged();
     expect([m.read(0x060), m.read(0x0fc), m.slot.interrupt.level]).toEqual([2, 1, true]);
+  });
+
+  it("2.1.2: before DRIVER_OK a configuration change moves ConfigGeneration and makes no interrupt", () => {
+    const m = new Machine();
+    m.slot.configurationChanged();
+    expect([m.read(0x060), m.read(0x0fc), m.slot.interrupt.level]).toEqual([0, 1, false]);
+  });
+
+  it("4.2.2.2: undefined bits in InterruptACK are reported and change nothing", () => {
+    const m = new Machine();
+    start(m);
+    m.slot.queueInterrupt(0);
+    m.write(0x064, 0xffff_fffc);
+    expect([m.read(0x060), m.slot.interrupt.level]).toEqual([1, true]);
+    expect(m.errors.map((e) => [e.kind, e.value])).toEqual([["value", 0xffff_fffc]]);
   });
 
   it("2.1: writing 0 to Status resets device, queues and interrupt causes", () => {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type BlockStore, OverlayStore, VirtioBlock } from "../../../src/devices/virtio/index.ts";
-import { Bench } from "./driver.ts";
+import { type BlockStore, OverlayStore, StoreError, VirtioBlock } from "../../../src/devices/virtio/index.ts";
+import { US } from "../../../src/sim/index.ts";
+import { Bench, INTERFACES, le } from "./driver.ts";
 
 class MemoryStore implements BlockStore {
   readonly data: Uint8Array;
@@ -24,8 +25,11 @@ class MemoryStore implements BlockStore {
   }
 }
 
-function setUp(store: BlockStore = new MemoryStore(64)) {
-  const bench = new Bench((simulation, port) => new VirtioBlock(simulation, "disk", { port, store, serial: "abc123" }));
+function setUpOn(legacy: boolean, store: BlockStore = new MemoryStore(64), latency = 0) {
+  const bench = new Bench(
+    (simulation, port) => new VirtioBlock(simulation, "disk", { port, store, serial: "abc123", latency }),
+    legacy,
+  );
   bench.start();
   /** 5.2.6: type, reserved, sector; data; one byte of status. */
   const request = (type: number, sector: number, middle: { data?: Uint8Array; space?: number }[]) => {
@@ -34,15 +38,18 @@ function setUp(store: BlockStore = new MemoryStore(64)) {
     new DataView(header.buffer).setUint32(8, sector, true);
     const n = bench.usedIndex(0);
     const at = bench.send(0, [{ data: header }, ...middle, { space: 1 }]);
-    return { at, status: bench.bytes(at[at.length - 1] as number, 1)[0], used: bench.used(0, n % 8) };
+    return { at, status: bench.bytes(at[at.length - 1] as number, 1)[0], used: bench.used(0, n) };
   };
   return { bench, request };
 }
 
-describe("virtio block (VIRTIO 1.2, 5.2)", () => {
+describe.each(INTERFACES)("virtio block (VIRTIO 1.2, 5.2), %s", (_interface, legacy) => {
+  const setUp = (store?: BlockStore) => setUpOn(legacy, store);
+
   it("5.2.4: capacity in sectors of 512 bytes, little-endian", () => {
     const { bench } = setUp(new MemoryStore(0x123));
-    expect([0, 1, 2, 3].map((i) => bench.device.configurationByte(i))).toEqual([0x23, 0x01, 0, 0]);
+    expect(bench.read(0x008)).toBe(2);
+    expect(bench.configuration(0, 8)).toEqual([0x23, 0x01, 0, 0, 0, 0, 0, 0]);
   });
 
   it("5.2.6: VIRTIO_BLK_T_IN reads, across buffers", () => {
@@ -82,7 +89,7 @@ describe("virtio block (VIRTIO 1.2, 5.2)", () => {
 
   it("5.2.3: a read-only device offers VIRTIO_BLK_F_RO (bit 5) and fails writes", () => {
     const { bench, request } = setUp(new MemoryStore(8, true));
-    expect(bench.device.features(0) & (1 << 5)).toBe(32);
+    expect(bench.features(0) & (1 << 5)).toBe(32);
     expect(request(1, 0, [{ data: new Uint8Array(512) }]).status).toBe(1);
   });
 
@@ -90,15 +97,103 @@ describe("virtio block (VIRTIO 1.2, 5.2)", () => {
     expect(setUp().request(99, 0, []).status).toBe(2);
   });
 
-  it("5.2.6: write zeroes clears a range", () => {
+  const range = (sector: number, count: number, flags = 0) =>
+    Uint8Array.from([...le(sector, 8), ...le(count, 4), ...le(flags, 4)]);
+
+  it.each([
+    ["5.2.6.2: write zeroes clears a range", 13, 0],
+    ["5.2.6.2: write zeroes may unmap", 13, 1],
+    ["5.2.6.2: discarded sectors read as zero here", 11, 0],
+  ])("%s", (_, type, flags) => {
     const store = new MemoryStore(64);
     const { request } = setUp(store);
-    const range = new Uint8Array(16);
-    new DataView(range.buffer).setUint32(0, 4, true);
-    new DataView(range.buffer).setUint32(8, 2, true);
-    expect(request(13, 0, [{ data: range }]).status).toBe(0);
+    expect(request(type, 0, [{ data: range(4, 2, flags) }]).status).toBe(0);
     expect(store.data.subarray(2048, 3072).every((b) => b === 0)).toBe(true);
-    expect(store.data[3072]).toBe(6);
+    expect([store.data[2047], store.data[3072]]).toEqual([(2047 + 3) & 255, 6]);
+  });
+
+  it.each([
+    ["unmap of a discard", 11, range(4, 2, 1), 2],
+    ["an unknown flag", 13, range(4, 2, 2), 2],
+    ["two segments", 13, Uint8Array.from([...range(4, 2), ...range(8, 2)]), 1],
+    ["half a segment", 11, range(4, 2).subarray(0, 8), 1],
+    ["a range beyond the end", 13, range(63, 2), 1],
+    ["more sectors than max_discard_sectors", 11, range(0, 0x40_0000), 1],
+  ])("5.2.6.2: %s is refused and changes nothing", (_, type, data, status) => {
+    const store = new MemoryStore(64);
+    const before = store.data.slice();
+    expect(setUp(store).request(type, 0, [{ data }]).status).toBe(status);
+    expect(Buffer.compare(store.data, before)).toBe(0);
+  });
+
+  it("5.2.4: seg_max 254, blk_size 512, one discard and one write-zeroes segment of 0x3fffff sectors", () => {
+    const { bench } = setUp();
+    expect(bench.features(0) & 0x7fff).toBe((1 << 2) | (1 << 6) | (1 << 9) | (1 << 13) | (1 << 14));
+    expect([bench.read(0x10c), bench.read(0x114)]).toEqual([254, 512]);
+    expect([0x124, 0x128, 0x12c, 0x130, 0x134].map((o) => bench.read(o))).toEqual([0x3f_ffff, 1, 1, 0x3f_ffff, 1]);
+  });
+
+  it("a medium that fails gives VIRTIO_BLK_S_IOERR and no guest error", () => {
+    class Failing extends MemoryStore {
+      override read(): void {
+        throw new StoreError("no medium");
+      }
+      override flush(): void {
+        throw new StoreError("no space");
+      }
+    }
+    const { bench, request } = setUp(new Failing(8));
+    const { status, used } = request(0, 0, [{ space: 512 }]);
+    expect([status, used.length, request(4, 0, []).status]).toEqual([1, 1, 1]);
+    expect(bench.errors).toEqual([]);
+  });
+
+  it.each([
+    ["no status byte", [{ data: new Uint8Array(16) }]],
+    ["a short header", [{ data: new Uint8Array(8) }, { space: 1 }]],
+  ])("5.2.6: a request with %s: DEVICE_NEEDS_RESET", (_, buffers) => {
+    const { bench } = setUp();
+    bench.send(0, buffers);
+    expect(bench.status & 64).toBe(64);
+  });
+
+  it("with a latency, requests are done that much later, and in order", () => {
+    const store = new MemoryStore(64);
+    const { bench, request } = setUpOn(legacy, store, 10 * US);
+    const first = request(1, 3, [{ data: new Uint8Array(512).fill(0xaa) }]);
+    expect(bench.usedIndex(0)).toBe(0);
+    bench.run(9 * US);
+    expect(bench.usedIndex(0)).toBe(0);
+    bench.run(1 * US);
+    expect(bench.usedIndex(0)).toBe(1);
+    expect(bench.bytes(first.at[2] as number, 1)).toEqual([0]);
+    expect(bench.takeInterrupt()).toBe(1);
+  });
+
+  it("reset drops a request that waits for its latency", () => {
+    const store = new MemoryStore(64);
+    const before = store.data.slice();
+    const { bench, request } = setUpOn(legacy, store, 10 * US);
+    request(1, 3, [{ data: new Uint8Array(512).fill(0xaa) }]);
+    bench.write(0x070, 0);
+    bench.run(20 * US);
+    expect(Buffer.compare(store.data, before)).toBe(0);
+  });
+
+  it("what was written to an overlay is saved with the machine and goes on in another", () => {
+    const base = new MemoryStore(64);
+    const write = setUp(new OverlayStore(base));
+    expect(write.request(1, 5, [{ data: new Uint8Array(512).fill(0x77) }]).status).toBe(0);
+    const saved = structuredClone(write.bench.simulation.save());
+    const other = setUp(new OverlayStore(base));
+    other.request(1, 5, [{ data: new Uint8Array(512).fill(0x11) }]);
+    expect(other.bench.simulation.stateHash()).not.toBe(write.bench.simulation.stateHash());
+    other.bench.simulation.load(saved);
+    expect(other.bench.simulation.stateHash()).toBe(write.bench.simulation.stateHash());
+    const { at, status } = other.request(0, 5, [{ space: 512 }]);
+    expect(status).toBe(0);
+    expect(other.bench.bytes(at[1] as number, 512).every((b) => b === 0x77)).toBe(true);
+    expect(base.data[5 * 512]).toBe(5);
   });
 });
 

@@ -179,6 +179,8 @@ export interface Emitter {
   clearExclusive(): void;
   loadVector(address: I64): V128;
   storeVector(address: I64, v: V128): void;
+  /** Zeroes the aligned 64 bytes around an address; `host` where the engine cannot by itself. */
+  zeroBlock(address: I64, host: () => void): void;
   /** Checks the alignment of the stack pointer before it is used as a base. */
   checkStackPointer(): void;
   /** Traps when SIMD and floating point are disabled. */

@@ -62,6 +62,9 @@ export const LEAVE_REASON = 0x1a4;
 /** i32: address of the TLB set of LDTR and STTR at EL1: that of EL0. */
 export const TLB_USER = 0x1a8;
 
+/** i32: nonzero while DC ZVA may execute without a trap; kept by the system side (SCTLR_EL1.DZE, HCR_EL2.TDZ). */
+export const ZERO_ENABLED = 0x1ac;
+
 /** V0 to V31, 16 bytes each. */
 export const V = 0x200;
 /** i64 each: FPCR and FPSR. */
@@ -71,21 +74,26 @@ export const FPSR = 0x408;
 /** The engines' own: four vectors and a result, while an instruction works on lanes. No state. */
 export const SCRATCH = 0x420;
 
-/** System registers, i64 each, in the order of the table in `sysreg/`: room for 512. */
+/** System registers, i64 each, in the order of the table in `sysreg/`: room for 512. The first are those that the engine reads itself. */
 export const SYSREG = 0x1000;
+export const SYSREG_SP_EL0 = SYSREG;
+export const SYSREG_TPIDR_EL1 = SYSREG + 8;
+export const SYSREG_TPIDR_EL0 = SYSREG + 16;
 
 /**
  * TLB sets: read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. Which set serves which level is the system side's choice (`mmu/tlb.ts`):
  * TLB holds the address of the current one, TLB_USER that of EL0 as long as the level is EL1.
  */
 export const TLB_SETS = 0x2000;
-export const TLB_ENTRIES = 512;
+export const TLB_ENTRIES = 2048;
 export const TLB_ENTRY_BYTES = 16;
 export const TLB_READ = 0;
 export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_FETCH = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_SET_BYTES = 3 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_CONTEXTS = 5;
+/** Entry number of an address by its low word: the page number folded, so that pages 4 MiB apart do not share an entry. */
+export const tlbSlot = (low: number): number => ((low >>> 12) ^ (low >>> 22)) & (TLB_ENTRIES - 1);
 /** Offsets in an entry. */
 export const TLB_TAG = 0;
 export const TLB_ADDEND = 8;
@@ -95,7 +103,7 @@ export const TLB_ADDEND = 8;
  */
 export const TLB_CODE = 12;
 
-export const CONTEXT_BYTES = 0x20000;
+export const CONTEXT_BYTES = 0x80000;
 
 /** Bits of MAIL_ACCESS. */
 export const ACCESS_UNPRIVILEGED = 1; // LDTR, STTR
@@ -136,7 +144,6 @@ export const SYSTEM_WFI = 9;
 export const SYSTEM_WFE = 10;
 export const SYSTEM_SEV = 11;
 export const SYSTEM_SEVL = 12;
-export const SYSTEM_ISB = 13;
 /** SYS: Xt in MAIL_VALUE. */
 export const SYSTEM_SYS = 14;
 /** SYSL: on GO_ON the result is in MAIL_VALUE. */

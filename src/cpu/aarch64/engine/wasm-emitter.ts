@@ -1,5 +1,6 @@
 /** Back end for WebAssembly: expressions are code; operands, control flow and exits are left to the engines that extend it. */
 import type { Emitter, Int, LaneSource, LoadKind, Operand } from "./emitter.ts";
+import { BASIC, type Basic, basic, MODES } from "./fp/native.ts";
 import * as L from "./layout.ts";
 import { VECTOR_OPCODES, type VectorName } from "./vector-names.ts";
 import type { Code, I32, I64, Local, Node, V128, Value, ValueType } from "./wasm.ts";
@@ -80,6 +81,13 @@ const LOADS: { readonly [key: string]: readonly [opcode: number, extend: readonl
   "2s64": [0x32, [0xc3]],
   "4s64": [0x34, [0xc4]],
 };
+/** `tlbSlot` of an address, times the bytes of an entry. */
+export function tlbIndex(address: I64): I32 {
+  // the low word of the address only
+  const low = w.value("i32", address.code, 0xa7);
+  const shift = (by: number) => w.value("i32", low.code, w.i32Const(by).code, 0x76).code;
+  return w.value("i32", shift(8), shift(18), 0x73, w.i32Const((L.TLB_ENTRIES - 1) << 4).code, 0x71);
+}
 function loadOpcode(bytes: number, signed: boolean): number {
   return ({ 1: 0x31, 2: 0x33, 4: 0x35, 8: 0x29 }[bytes] as number) - (signed && bytes < 8 ? 1 : 0);
 }
@@ -247,13 +255,19 @@ export abstract class WasmEmitter implements Emitter {
     this.out.push(w.loop(again, [code, w.brIf(this.ltU(next, end), again)]));
   }
   fp(name: string, ...args: readonly (I64 | I32)[]): I64 {
+    if (BASIC.test(name)) {
+      const [a, b = a] = args as readonly I64[];
+      const slow = (x: I64, y: I64) =>
+        this.#float(name).callValue("i64", this.frame.context.get, ...(args.length === 1 ? [x] : [x, y]));
+      return basic(this, name.slice(0, -1) as Basic, Number(name.slice(-1)), a as I64, b as I64, slow);
+    }
     return this.let(this.#float(name).callValue("i64", this.frame.context.get, ...args)) as I64;
   }
   fpVector(name: "add" | "sub" | "mul" | "div", bytes: number, a: V128, b: V128, limit: I32, lanes: () => V128): V128 {
     const shape = bytes === 8 ? "f64x2" : "f32x4";
     const ints = bytes === 8 ? "i64x2" : "i32x4";
     // FPCR without modes and FPSR.IXC
-    const modes = this.and(this.contextI32(L.FPCR), this.k32(0x03c00000));
+    const modes = this.and(this.contextI32(L.FPCR), this.k32(MODES));
     const inexact = this.and(this.contextI32(L.FPSR), this.k32(16));
     const easy = this.and(this.eqz(modes), this.ne(inexact, this.k32(0)));
     const r = this.let(this.vector(`${shape}.${name}`, a, b));
@@ -277,6 +291,33 @@ export abstract class WasmEmitter implements Emitter {
     const f = this.helpers.float.get(name);
     if (f === undefined) throw new Error(`no floating-point function is named "${name}"`);
     return f;
+  }
+  // float operations
+  f64(bits: I64): w.F64 {
+    return w.value("f64", bits.code, 0xbf);
+  }
+  bits64(v: w.F64): I64 {
+    return w.value("i64", v.code, 0xbd);
+  }
+  /** From and to the low 32 bits. */
+  f32(bits: I64): w.F32 {
+    return w.value("f32", bits.code, 0xa7, 0xbe);
+  }
+  bits32(v: w.F32): I64 {
+    return w.value("i64", v.code, 0xbc, 0xad);
+  }
+  negateFloat(v: w.F64): w.F64 {
+    return w.value("f64", v.code, 0x9a);
+  }
+  promote(v: w.F32): w.F64 {
+    return w.value("f64", v.code, 0xbb);
+  }
+  float<T extends "f32" | "f64">(name: FloatName, a: Value<T>, b?: Value<T>): Value<T> {
+    return w.value(a.type, a.code, b?.code ?? [], FLOAT[name][a.type === "f32" ? 0 : 1]);
+  }
+  floatCompare(name: "eq" | "ne" | "lt" | "gt", a: w.F32 | w.F64, b: w.F32 | w.F64): I32 {
+    const opcode = { eq: 0x5b, ne: 0x5c, lt: 0x5d, gt: 0x5e }[name] + (a.type === "f64" ? 6 : 0);
+    return w.value("i32", a.code, b.code, opcode);
   }
   saturated(condition: I32): void {
     const qc = this.shl(condition, this.k32(27));
@@ -475,7 +516,7 @@ export abstract class WasmEmitter implements Emitter {
   // --- memory
   /** The address of the TLB entry for the page of `address`. */
   #entry(address: I64, access = 0): I32 {
-    const index = this.and(this.wrap(this.shr(address, this.k64(8))), this.k32((L.TLB_ENTRIES - 1) << 4));
+    const index = tlbIndex(address);
     const { tlb } = this.frame;
     if (!(access & L.ACCESS_UNPRIVILEGED)) return this.add(tlb.get, index);
     // at EL1 as if at EL0; elsewhere as it is
@@ -630,6 +671,17 @@ export abstract class WasmEmitter implements Emitter {
     const slow = [this.contextStore(L.MAIL_VALUE, v), this.#slow(this.helpers.slowStore, a, this.k32(16), this.k32(0))];
     this.out.push(w.when(hit, fast, slow, true));
   }
+  zeroBlock(address: I64, host: () => void): void {
+    const a = this.let(this.and(address, this.k64(-64, -1))) as I64;
+    const entry = this.temp("i32");
+    const hit = this.#hit(entry.tee(this.#entry(a)), a, 64, L.TLB_WRITE);
+    const zero = this.kv(new Array<number>(16).fill(0));
+    const fast = [
+      entry.set(this.#host(entry.get, a, L.TLB_WRITE)),
+      [0, 16, 32, 48].map((at) => w.store(w.simd(11), entry.get, zero, at)),
+    ];
+    this.out.push(w.when(hit, fast, this.arm(host), true));
+  }
   checkFp(): void {
     const off = this.eqz(this.contextI32(L.FP_ENABLED));
     this.out.push(
@@ -684,3 +736,13 @@ export abstract class WasmEmitter implements Emitter {
     this.leaveUnless(this.helpers.system.callValue("i32", this.frame.context.get, this.k32(kind)));
   }
 }
+
+const FLOAT = {
+  add: [0x92, 0xa0],
+  sub: [0x93, 0xa1],
+  mul: [0x94, 0xa2],
+  div: [0x95, 0xa3],
+  sqrt: [0x91, 0x9f],
+  abs: [0x8b, 0x99],
+} as const;
+export type FloatName = keyof typeof FLOAT;

@@ -1,8 +1,8 @@
 /** C4.1.87: branches, exception generating and system instructions. */
-import type { Emitter } from "../engine/emitter.ts";
+import type { Emitter, I32, I64 } from "../engine/emitter.ts";
 import * as L from "../engine/layout.ts";
 import { signExtend } from "./bits.ts";
-import { CONDITION_VALUES, CONDITIONS, conditionOf, hex, R, X30 } from "./common.ts";
+import { CONDITION_VALUES, CONDITIONS, conditionOf, hex, hex2, R, X30 } from "./common.ts";
 import { axis, bit, type Row, row, source, target } from "./row.ts";
 
 const link = (e: Emitter) => e.write(X30, e.add(e.pc(), e.k64(4)));
@@ -151,7 +151,7 @@ const BARRIER_OPTIONS: readonly (string | undefined)[] = [
   "st",
   "sy",
 ];
-const option = (crm: number) => BARRIER_OPTIONS[crm] ?? `#${hex(crm)}`;
+const option = (crm: number) => BARRIER_OPTIONS[crm] ?? `#${hex2(crm)}`;
 const system: Row[] = [
   row({
     name: "HINT (NOP, YIELD, and those of later versions)",
@@ -185,20 +185,31 @@ const system: Row[] = [
     meaning: () => {},
     asm: (f) => `${f.op ? "dmb" : "dsb"} ${option(f.CRm)}`,
   }),
+  // what an MSR or SYS changes is in force at the next instruction anyway
   row({
     name: "ISB",
     section: "C6.2.97",
     bits: "11010101000000110011 CRm:4 11011111",
-    cold: true,
-    meaning: (e) => e.system(L.SYSTEM_ISB),
+    meaning: () => {},
     asm: (f) => (f.CRm === 15 ? "isb" : `isb #${hex(f.CRm)}`),
   }),
   row({
     name: "MSR (immediate)",
     section: "C6.2.195",
     bits: "1101010100000 op1:3 0100 CRm:4 op2:3 11111",
+    axes: { daifset: axis([0, 1], (f: { op1: number; op2: number }) => (f.op1 === 3 && f.op2 === 6 ? 1 : 0)) },
     cold: true,
-    meaning: (e) => e.system(L.SYSTEM_MSR_IMMEDIATE),
+    imm: (f) => f.CRm,
+    meaning: (e, o) => {
+      // masking more interrupts has no consequence but in PSTATE; EL0 needs a permission
+      if (!o.daifset) e.system(L.SYSTEM_MSR_IMMEDIATE);
+      else
+        e.when(
+          e.contextI32(L.EL),
+          () => e.setContext(L.DAIF, e.or(e.contextI32(L.DAIF), e.imm32())),
+          () => e.system(L.SYSTEM_MSR_IMMEDIATE),
+        );
+    },
     asm: (f) =>
       `msr ${{ 30: "daifset", 31: "daifclr", 5: "spsel" }[8 * f.op1 + f.op2] ?? `op1_${f.op1}_${f.op2}`}, #${hex(f.CRm)}`,
   }),
@@ -206,13 +217,22 @@ const system: Row[] = [
     name: "SYS",
     section: "C6.2.320",
     bits: "1101010100001 op1:3 CRn:4 CRm:4 op2:3 Rt:5",
+    axes: {
+      zva: axis([0, 1], (f: { op1: number; CRn: number; CRm: number; op2: number }) =>
+        f.op1 === 3 && f.CRn === 7 && f.CRm === 4 && f.op2 === 1 ? 1 : 0,
+      ),
+    },
     cold: true,
     regs: { t: source("Rt") },
     meaning: (e, o) => {
-      e.setContext(L.MAIL_VALUE, e.x(o.t));
-      e.system(L.SYSTEM_SYS);
+      const host = () => {
+        e.setContext(L.MAIL_VALUE, e.x(o.t));
+        e.system(L.SYSTEM_SYS);
+      };
+      if (o.zva) e.when(e.contextI32(L.ZERO_ENABLED), () => e.zeroBlock(e.x(o.t), host), host);
+      else host();
     },
-    asm: (f) => `sys #${f.op1}, C${f.CRn}, C${f.CRm}, #${f.op2}, ${R(1, f.Rt)}`,
+    asm: (f) => `sys #${f.op1}, C${f.CRn}, C${f.CRm}, #${f.op2}${f.Rt === 31 ? "" : `, ${R(1, f.Rt)}`}`,
   }),
   row({
     name: "SYSL",
@@ -228,12 +248,36 @@ const system: Row[] = [
   }),
 ];
 
-/** MRS and MSR of NZCV stay inside; all others are declared rows of the system side. */
+/** MRS and MSR of NZCV stay inside, and reading what kernels read all the time; all others are declared rows of the system side. */
 const NZCV = 0b11_011_0100_0010_000;
+const DAIF = 0b11_011_0100_0010_001;
+const SP_EL0 = 0b11_000_0100_0001_000;
+const TPIDR_EL1 = 0b11_000_1101_0000_100;
+const TPIDR_EL0 = 0b11_011_1101_0000_010;
 type RegisterFields = { o0: number; op1: number; CRn: number; CRm: number; op2: number };
 /** op0:op1:CRn:CRm:op2 in 16 bits. */
 const encoding = (f: RegisterFields) => 0x8000 | (f.o0 << 14) | (f.op1 << 11) | (f.CRn << 7) | (f.CRm << 3) | f.op2;
 const isNzcv = (f: RegisterFields) => (encoding(f) === NZCV ? 1 : 0);
+const READ_INSIDE = [0, NZCV, DAIF, SP_EL0, TPIDR_EL1, TPIDR_EL0];
+const readInside = (f: RegisterFields) => Math.max(READ_INSIDE.indexOf(encoding(f)), 0);
+/** The value of a register that is read inside, and the condition for that (else the system side has a say). */
+function inside(e: Emitter, register: number): { v: I64; when?: I32 } | undefined {
+  const aboveEl0 = e.contextI32(L.EL);
+  switch (register) {
+    case NZCV:
+      return { v: e.shl(e.extendU(e.nzcv()), e.k64(28)) };
+    case DAIF:
+      return { v: e.shl(e.extendU(e.contextI32(L.DAIF)), e.k64(6)), when: aboveEl0 };
+    case SP_EL0: // while it is not the current stack pointer
+      return { v: e.contextI64(L.SYSREG_SP_EL0), when: e.and(e.ne(aboveEl0, e.k32(0)), e.contextI32(L.SPSEL)) };
+    case TPIDR_EL1:
+      return { v: e.contextI64(L.SYSREG_TPIDR_EL1), when: aboveEl0 };
+    case TPIDR_EL0:
+      return { v: e.contextI64(L.SYSREG_TPIDR_EL0) };
+    default:
+      return undefined;
+  }
+}
 const registerText = (f: RegisterFields) =>
   encoding(f) === NZCV ? "nzcv" : `s${2 + f.o0}_${f.op1}_c${f.CRn}_c${f.CRm}_${f.op2}`;
 const registers: Row[] = [
@@ -241,17 +285,19 @@ const registers: Row[] = [
     name: "MRS",
     section: "C6.2.193",
     bits: "110101010011 o0 op1:3 CRn:4 CRm:4 op2:3 Rt:5",
-    axes: { nzcv: axis([0, 1], isNzcv) },
-    cold: true,
+    axes: { inside: axis([0, 1, 2, 3, 4, 5], readInside) },
+    cold: (v) => v.inside === 0,
     regs: { t: target("Rt") },
     aux: encoding,
     meaning: (e, o) => {
-      if (o.nzcv) {
-        e.write(o.t, e.shl(e.extendU(e.nzcv()), e.k64(28)));
-        return;
-      }
-      e.sysreg(e.aux(), 0);
-      e.write(o.t, e.contextI64(L.MAIL_VALUE));
+      const host = () => {
+        e.sysreg(e.aux(), 0);
+        e.write(o.t, e.contextI64(L.MAIL_VALUE));
+      };
+      const known = inside(e, READ_INSIDE[o.inside] as number);
+      if (known === undefined) host();
+      else if (known.when === undefined) e.write(o.t, known.v);
+      else e.when(known.when, () => e.write(o.t, known.v), host);
     },
     asm: (f) => `mrs ${R(1, f.Rt)}, ${registerText(f)}`,
   }),

@@ -4,11 +4,11 @@
  * bus error in its middle.
  */
 import { type Arena, PAGE_HAS_CODE, RESPONSE_OK, RESPONSE_TARGET_ERROR } from "../../../bus/index.ts";
+import { NO_FAULT, READ, WRITE } from "../../../mmu/index.ts";
 import type { Context } from "../context.ts";
 import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
 import { ENTRY_ALIGNED, ENTRY_CODE, ENTRY_IO, ENTRY_WATCHED, type TlbSet } from "./tlb.ts";
-import { NO_FAULT, READ, WRITE } from "./walk.ts";
 
 /** Data cache line of DC ZVA, bytes: DCZID_EL0.BS = 4. */
 const ZERO_BLOCK = 64;
@@ -105,7 +105,7 @@ export class DataPath {
     if ((kind & ENTRY_ALIGNED) !== 0 && (!mmu.one[el as 0 | 1 | 2].alignmentChecked || this.#isDevice(high, low, el))) {
       return mmu.alignmentFault(WRITE, high, address);
     }
-    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK))
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK, el))
       return this.#cpu.takeStatus();
     if ((kind & ENTRY_IO) !== 0) {
       const page = set.page(entry) + (low & 0xfff);
@@ -125,8 +125,15 @@ export class DataPath {
 
   /** Translation faults of a cache operation by address; there is no cache to do anything with. */
   touch(access: number, high: number, low: number, el: number): number {
-    const t = this.#cpu.mmu.translate(high, low, el, access);
-    if (t.fault === NO_FAULT && t.permission === NO_FAULT) return L.GO_ON;
+    const { mmu, debug } = this.#cpu;
+    // of these, DC IVAC alone counts as a store for watchpoints (DDI 0487J.a D2.10.5)
+    const watched = access === WRITE && debug.watches(high, low);
+    if (!watched && mmu.set(el).find(access, high, low) >= 0) return L.GO_ON;
+    const t = mmu.translate(high, low, el, access);
+    if (t.fault === NO_FAULT && t.permission === NO_FAULT) {
+      const block = low & -ZERO_BLOCK;
+      return watched && debug.watch(WRITE, high, block, ZERO_BLOCK, el, 1 << 8) ? this.#cpu.takeStatus() : L.GO_ON;
+    }
     // cache maintenance reports WnR 1 and CM 1
     return this.#cpu.mmu.abort(t, WRITE, 1 << 8, high, low);
   }
@@ -170,7 +177,7 @@ export class DataPath {
       this.#status = mmu.alignmentFault(access, high, low);
       return -1;
     }
-    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(access, high, low, size)) {
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(access, high, low, size, el)) {
       this.#status = this.#cpu.takeStatus();
       return -1;
     }
@@ -270,6 +277,7 @@ export class DataPath {
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) this.#bytes[i] = bus.read(pa + i, 1, tx);
       this.#pack(size);
     }
+    this.#note(false, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(READ, high, low);
   }
@@ -294,8 +302,17 @@ export class DataPath {
       this.#unpack();
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) bus.write(pa + i, 1, this.#bytes[i] as number, tx);
     }
+    this.#note(true, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low);
+  }
+
+  #note(write: boolean, pa: number, size: number): void {
+    const cpu = this.#cpu;
+    const context = this.#context;
+    const { response } = cpu.transaction;
+    const value = context.low(L.MAIL_VALUE);
+    cpu.recent.access(cpu.simulation.now, write, pa, size, value, response, context.high(L.PC), context.low(L.PC));
   }
 
   #external(access: number, high: number, low: number): number {

@@ -40,9 +40,10 @@ export const READ_HOOKS: { readonly [hook in Hook]?: ReadHook } = {
   MPIDR: (cpu) => cpu.el2 && cpu.context.el === 1 && giveFrom(cpu, offsetOf("VMPIDR_EL2")),
   CCSIDR: (cpu) => give(cpu, cacheSize(cpu, cpu.context.low(offsetOf("CSSELR_EL1")))),
   ISR: (cpu) => give(cpu, cpu.exceptions.status()),
-  DCZID: (cpu, register) => give(cpu, register.resetLow | (zeroProhibited(cpu) ? 16 : 0)),
+  DCZID: (cpu, register) => give(cpu, register.resetLow | (cpu.system.zeroEnabled ? 0 : 16)), // DZP,
   claimSet: (cpu) => give(cpu, 0xff), // the eight claim tags that exist
   L2CTLR: (cpu) => give(cpu, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24),
+  pmu: (cpu, register) => cpu.pmu.read(register),
   physicalCount: readTimer,
   virtualCount: readTimer,
   timerValue: readTimer,
@@ -80,8 +81,17 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
     const { context } = cpu;
     const oslsr = offsetOf("OSLSR_EL1");
     context.setLow(oslsr, (context.low(oslsr) & ~2) | ((value(cpu) & 1) << 1));
+    cpu.selfHosted.changed();
     cpu.stateChanged();
     return true;
+  },
+  MDSCR: (cpu, register) => {
+    const { context } = cpu;
+    // while the OS lock is open, what belongs to the external debugger is read-only (D17.3.20)
+    if ((context.low(offsetOf("OSLSR_EL1")) & 2) !== 0) return false;
+    const writable = 0xb001; // MDE, KDE, TDCC, SS
+    context.setLow(L.MAIL_VALUE, (value(cpu) & writable) | (context.low(register.offset) & ~writable));
+    return false;
   },
   claimSet: (cpu) => {
     const claim = offsetOf("DBGCLAIMCLR_EL1");
@@ -93,6 +103,18 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
     return true;
   },
   L2CTLR: () => true,
+  pmu: (cpu, register) => {
+    cpu.pmu.write(register);
+    return true;
+  },
+  MDCR: (cpu) => {
+    cpu.pmu.sync();
+    return false;
+  },
+  CONTEXTIDR: (cpu) => {
+    cpu.pmu.contextWritten();
+    return false;
+  },
   timerValue: writeTimer,
   timerControl: writeTimer,
   timerCompare: writeTimer,
@@ -104,11 +126,4 @@ function cacheSize(cpu: Cpu, selector: number): number {
   const instruction = (selector & 1) !== 0;
   if (level === 0) return cpu.model.caches[instruction ? 1 : 0];
   return level === 1 && !instruction ? cpu.model.caches[2] : 0;
-}
-
-/** DCZID_EL0.DZP: whether DC ZVA would be trapped at the current level. */
-function zeroProhibited(cpu: Cpu): boolean {
-  const { context } = cpu;
-  if (context.el === 0 && (context.low(offsetOf("SCTLR_EL1")) & (1 << 14)) === 0) return true;
-  return context.el < 2 && (cpu.exceptions.hcr & (1 << 28)) !== 0;
 }

@@ -1,77 +1,17 @@
 /**
- * Addition, multiplication, division, square root and fused multiply-add, with all rounding modes and flags. Each function first tries
- * WebAssembly's own operation, which rounds to nearest: good when FPCR asks for nothing else and the result is a normal number or
- * an exact zero; IXC is sticky, so exactness needs a look only while it is clear.
+ * Addition, multiplication, division, square root and fused multiply-add, with all rounding modes and flags.
+ * `native.ts` tries the quick way first.
  */
-import type { F32, F64, I32, I64 } from "../emitter.ts";
-import { FPCR, FPSR } from "../layout.ts";
+import type { I32, I64 } from "../emitter.ts";
 import type { Func } from "../wasm.ts";
-import { type Bytes, Code, DN, DZC, FZ, IXC, lowMask, MINUS_INFINITY, RMODE, raise, shiftJam } from "./format.ts";
-import type { FloatName, FunctionEmitter } from "./function.ts";
+import { type Bytes, Code, DZC, MINUS_INFINITY, shiftJam } from "./format.ts";
+import type { FunctionEmitter } from "./function.ts";
 
 export interface Core {
   /** (ctx, sign, exponent, significand, rounding) -> bits */
   readonly round: Readonly<Record<Bytes, Func>>;
   /** Upper half of the unsigned product of two i64. */
   readonly multiplyHigh: Func;
-}
-
-const MODES = FZ | DN | (3 << RMODE);
-type Native = F64 | F32;
-function native(e: FunctionEmitter, bytes: Bytes, bits: I64): Native {
-  return bytes === 8 ? e.f64(bits) : e.f32(bits);
-}
-function bitsOf(e: FunctionEmitter, v: Native): I64 {
-  return v.type === "f64" ? e.bits64(v) : e.bits32(v);
-}
-function operate(e: FunctionEmitter, name: FloatName, a: Native, b?: Native): Native {
-  if (a.type === "f64") return e.float(name, a, b as F64 | undefined);
-  return e.float(name, a, b as F32 | undefined);
-}
-/** Exact product of significands tells whether a * b fits: 1 yes, 0 no; -1 (as unsigned: large) when this test cannot say. */
-function productFits(e: FunctionEmitter, a: I64, b: I64): { exact: I32; unsure: I32 } {
-  const mantissa = (v: I64) => e.or(e.and(v, lowMask(e, 52)), e.k64(0, 1 << 20));
-  const low = e.let(e.and(e.mul(mantissa(a), mantissa(b)), lowMask(e, 53))) as I64;
-  const exact = e.eqz(low);
-  const unsure = e.eq(low, e.k64(0, 1 << 20));
-  return { exact, unsure };
-}
-
-/**
- * The fast path: returns when the native result holds. `inexact` gives a condition that is asked for while IXC is clear; `exactZero`
- * says whether a zero result is exact.
- */
-function tryNative(
-  e: FunctionEmitter,
-  bytes: Bytes,
-  result: Native,
-  exactZero: I32,
-  inexact: (r: Native) => { inexact: I32; unsure?: I32 },
-): void {
-  const c = new Code(e, bytes);
-  const r = e.let(result) as Native;
-  e.when(e.eqz(e.and(e.contextI32(FPCR), e.k32(MODES))), () => {
-    const bits = e.let(bitsOf(e, r)) as I64;
-    const m = e.let(c.magnitude(bits)) as I64;
-    // normal, and two binades away from overflow so that error terms are finite
-    const first = e.k64(0, 0);
-    const { fraction } = c.format;
-    const normal = e.ltU(
-      e.sub(m, e.shl(e.k64(bytes === 8 ? 110 : 50), e.k64(fraction))),
-      e.sub(c.infinity, e.shl(e.k64(bytes === 8 ? 114 : 54), e.k64(fraction))),
-    );
-    e.when(normal, () => {
-      e.returnIf(e.and(e.contextI32(FPSR), e.k32(IXC)), () => bits);
-      const verdict = inexact(r);
-      const settle = () => {
-        e.when(verdict.inexact, () => raise(e, IXC));
-        e.return(bits);
-      };
-      if (verdict.unsure) e.when(e.eqz(verdict.unsure), settle);
-      else settle();
-    });
-    e.returnIf(e.and(e.eq(m, first), exactZero), () => bits);
-  });
 }
 
 function multiplyHighBody(e: FunctionEmitter): void {
@@ -113,27 +53,10 @@ function addFinite(e: FunctionEmitter, core: Core, bytes: Bytes, a: I64, b: I64,
   finish(e.sub(exponent, e.wrap(up)), e.shl(rest, up));
 }
 
-/** TwoSum: whether a + b differs from its rounding s; all in double. */
-function sumError(e: FunctionEmitter, a: F64, b: F64, s: F64): I32 {
-  const bb = e.let(e.float("sub", s, a)) as F64;
-  const error = e.float("add", e.float("sub", a, e.float("sub", s, bb)), e.float("sub", b, bb));
-  return e.floatCompare("ne", error, e.raw("f64", 0x44, 0, 0, 0, 0, 0, 0, 0, 0));
-}
-
 function addBody(e: FunctionEmitter, core: Core, bytes: Bytes, subtract: boolean): void {
   const c = new Code(e, bytes);
   const a0 = e.parameter(1, "i64");
   const b0 = e.parameter(2, "i64");
-  const x = e.let(native(e, bytes, a0)) as Native;
-  const y = e.let(native(e, bytes, b0)) as Native;
-  tryNative(e, bytes, operate(e, subtract ? "sub" : "add", x, y), e.k32(1), (r) => {
-    const wide = (v: Native) => (v.type === "f64" ? v : e.promote(v));
-    const p = e.let(wide(x)) as F64;
-    const q = e.let(subtract ? e.raw("f64", wide(y).code, 0x9a) : wide(y)) as F64;
-    if (bytes === 8) return { inexact: sumError(e, p, q, r as F64) };
-    const s = e.let(e.float("add", p, q)) as F64;
-    return { inexact: e.or(e.floatCompare("ne", wide(r), s), sumError(e, p, q, s)) };
-  });
   const a = c.flushed(a0);
   const b = c.flushed(b0);
   c.returnNaNs(a, b);
@@ -161,19 +84,6 @@ function multiplyBody(e: FunctionEmitter, core: Core, bytes: Bytes, extended: bo
   const c = new Code(e, bytes);
   const a0 = e.parameter(1, "i64");
   const b0 = e.parameter(2, "i64");
-  const x = e.let(native(e, bytes, a0)) as Native;
-  const y = e.let(native(e, bytes, b0)) as Native;
-  const zero = () => e.or(c.isZero(a0), c.isZero(b0));
-  tryNative(e, bytes, operate(e, "mul", x, y), zero(), (r) => {
-    if (bytes === 4) {
-      const product = e.float("mul", e.promote(x as F32), e.promote(y as F32));
-      return { inexact: e.floatCompare("ne", e.promote(r as F32), product) };
-    }
-    // subnormal operands are left to the slow path
-    const odd = e.or(c.isSubnormal(a0), c.isSubnormal(b0));
-    const { exact, unsure } = productFits(e, a0, b0);
-    return { inexact: e.eqz(exact), unsure: e.or(unsure, odd) };
-  });
   const a = c.flushed(a0);
   const b = c.flushed(b0);
   c.returnNaNs(a, b);
@@ -204,19 +114,6 @@ function divideBody(e: FunctionEmitter, core: Core, bytes: Bytes): void {
   const c = new Code(e, bytes);
   const a0 = e.parameter(1, "i64");
   const b0 = e.parameter(2, "i64");
-  const x = e.let(native(e, bytes, a0)) as Native;
-  const y = e.let(native(e, bytes, b0)) as Native;
-  tryNative(e, bytes, operate(e, "div", x, y), e.and(c.isZero(a0), e.eqz(e.or(c.isZero(b0), c.isNaN(b0)))), (r) => {
-    // exact when the quotient times the divisor is the dividend
-    if (bytes === 4) {
-      const back = e.float("mul", e.promote(r as F32), e.promote(y as F32));
-      return { inexact: e.floatCompare("ne", back, e.promote(x as F32)) };
-    }
-    const odd = e.or(c.isSubnormal(a0), c.isSubnormal(b0));
-    const { exact, unsure } = productFits(e, bitsOf(e, r), b0);
-    const same = e.floatCompare("eq", e.float("mul", r as F64, y as F64), x as F64);
-    return { inexact: e.eqz(e.and(exact, same)), unsure: e.or(unsure, odd) };
-  });
   const a = c.flushed(a0);
   const b = c.flushed(b0);
   c.returnNaNs(a, b);
@@ -246,17 +143,6 @@ function divideBody(e: FunctionEmitter, core: Core, bytes: Bytes): void {
 function squareRootBody(e: FunctionEmitter, core: Core, bytes: Bytes): void {
   const c = new Code(e, bytes);
   const a0 = e.parameter(1, "i64");
-  const x = e.let(native(e, bytes, a0)) as Native;
-  tryNative(e, bytes, operate(e, "sqrt", x), c.isZero(a0), (r) => {
-    if (bytes === 4) {
-      const p = e.let(e.promote(r as F32)) as F64;
-      return { inexact: e.floatCompare("ne", e.float("mul", p, p), e.promote(x as F32)) };
-    }
-    const bits = e.let(bitsOf(e, r)) as I64;
-    const { exact, unsure } = productFits(e, bits, bits);
-    const same = e.floatCompare("eq", e.float("mul", r as F64, r as F64), x as F64);
-    return { inexact: e.eqz(e.and(exact, same)), unsure: e.or(unsure, c.isSubnormal(a0)) };
-  });
   e.returnIf(c.isNaN(a0), () => c.processNaN(a0));
   const a = c.flushed(a0);
   e.returnIf(c.isZero(a), () => a);

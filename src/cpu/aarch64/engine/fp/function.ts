@@ -1,6 +1,6 @@
 /** Shared functions of the engines, written with the emitter's own operations. */
 import type { Emitter } from "../emitter.ts";
-import type { Code, Func, I32, I64, Value, ValueType } from "../wasm.ts";
+import type { Code, Func, I32, Value, ValueType } from "../wasm.ts";
 import * as w from "../wasm.ts";
 import { type Helpers, WasmEmitter } from "../wasm-emitter.ts";
 
@@ -50,30 +50,6 @@ export class FunctionEmitter extends WasmEmitter {
     return this.func;
   }
 
-  // float operations
-  f64(bits: I64): Value<"f64"> {
-    return w.value("f64", bits.code, 0xbf);
-  }
-  bits64(v: Value<"f64">): I64 {
-    return w.value("i64", v.code, 0xbd);
-  }
-  /** From and to the low 32 bits. */
-  f32(bits: I64): Value<"f32"> {
-    return w.value("f32", bits.code, 0xa7, 0xbe);
-  }
-  bits32(v: Value<"f32">): I64 {
-    return w.value("i64", v.code, 0xbc, 0xad);
-  }
-  promote(v: Value<"f32">): Value<"f64"> {
-    return w.value("f64", v.code, 0xbb);
-  }
-  float<T extends "f32" | "f64">(name: FloatName, a: Value<T>, b?: Value<T>): Value<T> {
-    return w.value(a.type, a.code, b?.code ?? [], FLOAT[name][a.type === "f32" ? 0 : 1]);
-  }
-  floatCompare(name: "eq" | "ne" | "lt" | "gt", a: Value<"f32"> | Value<"f64">, b: Value<"f32"> | Value<"f64">): I32 {
-    const opcode = { eq: 0x5b, ne: 0x5c, lt: 0x5d, gt: 0x5e }[name] + (a.type === "f64" ? 6 : 0);
-    return w.value("i32", a.code, b.code, opcode);
-  }
   raw<T extends ValueType>(type: T, ...code: Code): Value<T> {
     return w.value(type, ...code);
   }
@@ -110,14 +86,5 @@ export class FunctionEmitter extends WasmEmitter {
     return this.#none();
   }
 }
-const FLOAT = {
-  add: [0x92, 0xa0],
-  sub: [0x93, 0xa1],
-  mul: [0x94, 0xa2],
-  div: [0x95, 0xa3],
-  sqrt: [0x91, 0x9f],
-  abs: [0x8b, 0x99],
-} as const;
-export type FloatName = keyof typeof FLOAT;
 export type FunctionBody = (e: FunctionEmitter) => void;
 export type { Emitter };

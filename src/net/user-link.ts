@@ -1,0 +1,30 @@
+/** A network device joined by a link to a host of its own that answers: what `-netdev user` makes. */
+import type { Module, Simulation } from "../sim/index.ts";
+import { type Frame, Link, type LinkOptions, type Station } from "./link.ts";
+import { UserHost, type UserHostOptions } from "./user-host.ts";
+
+/** A station that sends. */
+export interface NetworkDevice extends Station {
+  onTransmit: ((frame: Frame) => void) | null;
+}
+
+export interface UserLink {
+  /** End 0 is the device, end 1 the host. */
+  readonly link: Link;
+  readonly host: UserHost;
+}
+
+/** Modules `${name}link` and `${name}host` under `parent`. */
+export function connectUser(
+  parent: Module | Simulation,
+  name: string,
+  device: NetworkDevice,
+  options: Omit<UserHostOptions, "send"> & { readonly link?: LinkOptions } = {},
+): UserLink {
+  const link = new Link(parent, `${name}link`, options.link ?? {});
+  const host = new UserHost(parent, `${name}host`, { ...options, send: (frame) => void link.send(1, frame) });
+  link.attach(0, device);
+  link.attach(1, host);
+  device.onTransmit = (frame) => void link.send(0, frame);
+  return { link, host };
+}
