@@ -1,5 +1,6 @@
 /** Sums over frames: the Internet checksum (RFC 1071), CRC-32 of Ethernet, CRC-32C of SCTP (RFC 4960 appendix B). */
-import { type Frame, get16 } from "../../net/index.ts";
+import { get16 } from "../../net/bytes.ts";
+import type { Frame } from "../../net/index.ts";
 
 /** Sum of 16-bit words of `from` to `end`, folded to 16 bits. */
 export function sum(b: Uint8Array, from: number, end: number, start = 0): number {

@@ -120,7 +120,8 @@ export class PrecisionClock {
     if (layer2 && packet.etherType === PTP_ETHERTYPE) {
       for (let i = 0; i < 8; i++) {
         const filter = this.#core.reg("ETQF", i);
-        if ((filter & (ETQF_ENABLE | ETQF_1588)) === (ETQF_ENABLE | ETQF_1588) && (filter & 0xffff) === PTP_ETHERTYPE) return packet.l3At;
+        if ((filter & (ETQF_ENABLE | ETQF_1588)) === (ETQF_ENABLE | ETQF_1588) && (filter & 0xffff) === PTP_ETHERTYPE)
+          return packet.l3At;
       }
       return -1;
     }

@@ -4,13 +4,22 @@
  * Choices: promiscuous modes of RCTL accept for the default pool; queue filters are asked in the order SYN, EType, five-tuple; with several
  * matches of one kind the lowest number wins. CTRL_EXT.EXTENDED_VLAN filters by the inner tag.
  */
-import { type Frame, get16, get32 } from "../../net/index.ts";
+import { get16, get32 } from "../../net/bytes.ts";
+import type { Frame } from "../../net/index.ts";
 import type { I82576Core } from "./i82576.ts";
 import { type Packet, TCP } from "./packet.ts";
 import { hash, hashType } from "./rss.ts";
 import { FCS, isBroadcast, isMulticast } from "./statistics.ts";
 
-const RCTL = { UPE: 1 << 3, MPE: 1 << 4, LPE: 1 << 5, BAM: 1 << 15, VFE: 1 << 18, CFIEN: 1 << 19, CFI: 1 << 20 } as const;
+const RCTL = {
+  UPE: 1 << 3,
+  MPE: 1 << 4,
+  LPE: 1 << 5,
+  BAM: 1 << 15,
+  VFE: 1 << 18,
+  CFIEN: 1 << 19,
+  CFI: 1 << 20,
+} as const;
 const VMOLR = {
   LPE: 1 << 16,
   RSSE: 1 << 17,
@@ -86,7 +95,10 @@ export class Filter {
 
   #accepted(frame: Frame, packet: Packet): boolean {
     const rctl = this.#core.reg("RCTL");
-    const longest = (rctl & RCTL.LPE) !== 0 ? this.#core.reg("RLPML") : 1518 + (packet.tag >= 0 ? TAG : 0) + (packet.outerTag ? TAG : 0);
+    const longest =
+      (rctl & RCTL.LPE) !== 0
+        ? this.#core.reg("RLPML")
+        : 1518 + (packet.tag >= 0 ? TAG : 0) + (packet.outerTag ? TAG : 0);
     if (frame.length + FCS > longest) {
       this.#core.statistics.add("ROC", 1);
       return false;
@@ -113,7 +125,11 @@ export class Filter {
 
   /** Pools of valid RAL/RAH that match the address at `at`, as a mask; without pools in RAH, bit 8 says that one matched. */
   #exact(frame: Frame, at: number): number {
-    const low = (frame[at] as number) | ((frame[at + 1] as number) << 8) | ((frame[at + 2] as number) << 16) | ((frame[at + 3] as number) << 24);
+    const low =
+      (frame[at] as number) |
+      ((frame[at + 1] as number) << 8) |
+      ((frame[at + 2] as number) << 16) |
+      ((frame[at + 3] as number) << 24);
     const high = (frame[at + 4] as number) | ((frame[at + 5] as number) << 8);
     const { values, slot } = this.#core.bank;
     let pools = 0;
@@ -252,7 +268,12 @@ export class Filter {
   #queueFilter(frame: Frame, packet: Packet): number {
     const core = this.#core;
     const syn = core.reg("SYNQF");
-    if ((syn & 1) !== 0 && packet.l4 === TCP && !packet.fragment && ((frame[packet.l4At + 13] as number) & 0x12) === TCP_SYN) {
+    if (
+      (syn & 1) !== 0 &&
+      packet.l4 === TCP &&
+      !packet.fragment &&
+      ((frame[packet.l4At + 13] as number) & 0x12) === TCP_SYN
+    ) {
       return (syn >>> 1) & 0xf;
     }
     for (let i = 0; i < 8; i++) {

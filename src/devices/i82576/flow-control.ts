@@ -2,7 +2,8 @@
  * PAUSE frames (IEEE 802.3 annex 31B; 82576 datasheet 3.5.4): received ones stop the transmitter with CTRL.RFCE; with CTRL.TFCE the fill level of the
  * receive packet buffer sends them. XOFF is not repeated while the buffer stays full (FCRTV).
  */
-import { type Frame, get16, put16 } from "../../net/index.ts";
+import { get16, put16 } from "../../net/bytes.ts";
+import type { Frame } from "../../net/index.ts";
 import { SEC } from "../../sim/index.ts";
 import type { I82576Core } from "./i82576.ts";
 

@@ -11,7 +11,7 @@
 import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, Station } from "../../net/index.ts";
 import { RegisterBank } from "../../registers/index.ts";
-import { type Event, MS, Module, type Simulation, type StateValue } from "../../sim/index.ts";
+import { type Event, Module, MS, type Simulation, type StateValue } from "../../sim/index.ts";
 import { PrecisionClock } from "./clock.ts";
 import { CsrSpace, IoWindow } from "./csr.ts";
 import { Filter } from "./filter.ts";
@@ -296,7 +296,8 @@ export class I82576Core extends Module implements Station {
   virtualReset(vf: number): void {
     for (const q of [vf, vf + 8]) {
       for (const name of ["RXDCTL", "TXDCTL"] as const) this.setReg(name, name === "RXDCTL" ? 0x1_0000 : 0, q);
-      for (const name of ["RDH", "RDT", "RDLEN", "TDH", "TDT", "TDLEN", "TDWBAL", "TDWBAH"] as const) this.setReg(name, 0, q);
+      for (const name of ["RDH", "RDT", "RDLEN", "TDH", "TDT", "TDLEN", "TDWBAL", "TDWBAH"] as const)
+        this.setReg(name, 0, q);
       this.receiver.resetQueue(q);
       this.transmitter.resetQueue(q);
     }

@@ -68,7 +68,15 @@ export class Nvm {
     this.#core = core;
     this.words = core.cells({ words: image.slice(0, NVM_WORDS) }, "nvm").words;
     this.#spi = core.cells(
-      { count: 0, shift: 0, command: 0, address: 0, writeEnabled: false, buffer: new Int16Array(PAGE).fill(-1), out: 0 },
+      {
+        count: 0,
+        shift: 0,
+        command: 0,
+        address: 0,
+        writeEnabled: false,
+        buffer: new Int16Array(PAGE).fill(-1),
+        out: 0,
+      },
       "spi",
     );
   }
@@ -91,7 +99,8 @@ export class Nvm {
     if (granted) {
       if ((written & CS) !== 0) this.#deselect();
       else if ((before & CS) !== 0) this.#select();
-      if ((written & CS) === 0 && (written & SK) !== 0 && (before & SK) === 0) this.#clock((written & DI) !== 0 ? 1 : 0);
+      if ((written & CS) === 0 && (written & SK) !== 0 && (before & SK) === 0)
+        this.#clock((written & DI) !== 0 ? 1 : 0);
       else if ((written & CS) === 0 && (before & SK) !== 0 && (written & SK) === 0) this.#spi.out = this.#output();
       if (this.#spi.out !== 0) value |= DO;
     }
@@ -136,7 +145,12 @@ export class Nvm {
     if (command === WREN) spi.writeEnabled = true;
     else if (command === WRDI) spi.writeEnabled = false;
     else if (![READ, WRITE, RDSR, WRSR].includes(command)) {
-      this.#core.guestError({ kind: "value", register: "EECD", value: command, detail: "no such command of the EEPROM" });
+      this.#core.guestError({
+        kind: "value",
+        register: "EECD",
+        value: command,
+        detail: "no such command of the EEPROM",
+      });
     }
   }
 

@@ -2,7 +2,8 @@
  * Transmit offloads, 82576 datasheet 7.2.4 to 7.2.6: segmentation of TCP and UDP, checksums of IP, TCP, UDP and SCTP, VLAN insertion.
  * Software has put the sum of the pseudo header into the checksum field: with the length for single sends, without it for segmentation.
  */
-import { type Frame, get16, get32, put16, put32 } from "../../net/index.ts";
+import { get16, get32, put16, put32 } from "../../net/bytes.ts";
+import type { Frame } from "../../net/index.ts";
 import { put32le } from "./bytes.ts";
 import { crc32c, sum } from "./checksum.ts";
 import { SCTP, TCP, UDP } from "./packet.ts";
@@ -89,13 +90,27 @@ export interface FlagMasks {
 }
 
 /** Cuts `data`, headers and payload of one large send, into frames. Null where the context does not fit it. */
-export function segment(data: Uint8Array, context: Context, ip: boolean, transport: boolean, masks: FlagMasks): Frame[] | null {
+export function segment(
+  data: Uint8Array,
+  context: Context,
+  ip: boolean,
+  transport: boolean,
+  masks: FlagMasks,
+): Frame[] | null {
   const { macLength, ipLength, l4, l4Length, mss, ipv4 } = context;
   const l4At = macLength + ipLength;
   const header = l4At + l4Length;
   const payload = data.length - header;
   const shortest = l4 === TCP ? 20 : 8;
-  if (mss === 0 || (l4 !== TCP && l4 !== UDP) || l4Length < shortest || ipLength < (ipv4 ? 20 : 40) || payload <= 0 || macLength < 14) return null;
+  if (
+    mss === 0 ||
+    (l4 !== TCP && l4 !== UDP) ||
+    l4Length < shortest ||
+    ipLength < (ipv4 ? 20 : 40) ||
+    payload <= 0 ||
+    macLength < 14
+  )
+    return null;
   const sequence = l4 === TCP ? get32(data, l4At + 4) : 0;
   const identification = ipv4 ? get16(data, macLength + 4) : 0;
   const frames: Frame[] = [];

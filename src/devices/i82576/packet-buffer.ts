@@ -27,9 +27,17 @@ export class PacketBuffer implements StatePart {
     for (const item of value as { readonly [name: string]: StateValue }[]) {
       const { frame, replicated, ...numbers } = item;
       const { queues, hash, hashType, etqf, flags } = numbers;
-      if (!(frame instanceof Uint8Array) || typeof replicated !== "boolean") throw new SnapshotError(`${path}: expected frames`);
-      if ([queues, hash, hashType, etqf, flags].some((n) => typeof n !== "number")) throw new SnapshotError(`${path}: expected numbers`);
-      const fields = { queues, hash, hashType, etqf, flags } as { queues: number; hash: number; hashType: number; etqf: number; flags: number };
+      if (!(frame instanceof Uint8Array) || typeof replicated !== "boolean")
+        throw new SnapshotError(`${path}: expected frames`);
+      if ([queues, hash, hashType, etqf, flags].some((n) => typeof n !== "number"))
+        throw new SnapshotError(`${path}: expected numbers`);
+      const fields = { queues, hash, hashType, etqf, flags } as {
+        queues: number;
+        hash: number;
+        hashType: number;
+        etqf: number;
+        flags: number;
+      };
       this.push({ frame: frame.slice(), replicated, ...fields });
     }
   }

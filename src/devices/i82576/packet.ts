@@ -1,5 +1,6 @@
 /** What the parsers of the 82576 find in a frame (datasheet 7.1 and 7.2): VLAN, IP, TCP, UDP, SCTP. */
-import { type Frame, get16 } from "../../net/index.ts";
+import { get16 } from "../../net/bytes.ts";
+import type { Frame } from "../../net/index.ts";
 
 export const TCP = 6;
 export const UDP = 17;

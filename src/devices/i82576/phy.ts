@@ -67,13 +67,23 @@ const MDIC_ERROR = 1 << 30;
 export class Phy {
   readonly #core: I82576Core;
   readonly #regs: Uint16Array;
-  readonly #c: { page: number; up: boolean; negotiated: boolean; latchedDown: boolean; speed: number; fullDuplex: boolean };
+  readonly #c: {
+    page: number;
+    up: boolean;
+    negotiated: boolean;
+    latchedDown: boolean;
+    speed: number;
+    fullDuplex: boolean;
+  };
   readonly #settled: Event;
 
   constructor(core: I82576Core) {
     this.#core = core;
     this.#regs = core.cells({ registers: initial() }, "phyRegisters").registers;
-    this.#c = core.cells({ page: 0, up: false, negotiated: false, latchedDown: false, speed: 1000, fullDuplex: true }, "phy");
+    this.#c = core.cells(
+      { page: 0, up: false, negotiated: false, latchedDown: false, speed: 1000, fullDuplex: true },
+      "phy",
+    );
     this.#settled = core.event("phySettled", () => this.#settle());
   }
 
@@ -133,7 +143,10 @@ export class Phy {
       case ESTATUS:
         return 0x3000;
       case PORT_STATUS:
-        return (c.up ? (c.speed === 1000 ? 0xc000 : c.speed === 100 ? 0x8000 : 0x4000) | (c.fullDuplex ? 0x0200 : 0) : 0) | 0x0800;
+        return (
+          (c.up ? (c.speed === 1000 ? 0xc000 : c.speed === 100 ? 0x8000 : 0x4000) | (c.fullDuplex ? 0x0200 : 0) : 0) |
+          0x0800
+        );
       case LINK_HEALTH:
         return 0;
       case PAGE_SELECT:

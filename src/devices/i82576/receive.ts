@@ -134,7 +134,13 @@ export class Receiver {
     const tail = core.reg("RDT", q);
     const type = (srrctl >>> 25) & 7;
     if (count === 0 || head >= count || tail >= count || type > 5) {
-      core.guestError({ kind: "value", register: `RDT[${q}]`, value: tail, clause: "7.1.4", detail: type > 5 ? "reserved descriptor type" : "receive ring with head or tail beyond its length" });
+      core.guestError({
+        kind: "value",
+        register: `RDT[${q}]`,
+        value: tail,
+        clause: "7.1.4",
+        detail: type > 5 ? "reserved descriptor type" : "receive ring with head or tail beyond its length",
+      });
       return this.#dropped(q);
     }
     const free = (tail - head + count) % count;
@@ -147,14 +153,32 @@ export class Receiver {
     const needed = Math.max(1, Math.ceil(payload / size));
     if (needed > free) {
       if (needed >= count && count > 0) {
-        core.guestError({ kind: "value", register: `RDLEN[${q}]`, value: count, clause: "7.1.4", detail: "the ring is too short for the packet" });
+        core.guestError({
+          kind: "value",
+          register: `RDLEN[${q}]`,
+          value: count,
+          clause: "7.1.4",
+          detail: "the ring is too short for the packet",
+        });
         return this.#dropped(q);
       }
       core.statistics.add("RNBC", 1);
       if (srrctl >= 0 && (core.reg("QDE") & (1 << q)) === 0) return false;
       return this.#dropped(q);
     }
-    this.#write(q, w, packet, { frame, stripped, tag, size, type, split, separate, found: header > 0, needed, head, count });
+    this.#write(q, w, packet, {
+      frame,
+      stripped,
+      tag,
+      size,
+      type,
+      split,
+      separate,
+      found: header > 0,
+      needed,
+      head,
+      count,
+    });
     this.#count(q, w, frame);
     const low = ((srrctl >>> 20) & 0x1f) * 16;
     if (low !== 0 && free - needed < low) {
@@ -224,7 +248,19 @@ export class Receiver {
     q: number,
     w: Waiting,
     packet: Packet,
-    d: { frame: Frame; stripped: number; tag: number; size: number; type: number; split: number; separate: boolean; found: boolean; needed: number; head: number; count: number },
+    d: {
+      frame: Frame;
+      stripped: number;
+      tag: number;
+      size: number;
+      type: number;
+      split: number;
+      separate: boolean;
+      found: boolean;
+      needed: number;
+      head: number;
+      count: number;
+    },
   ): void {
     const core = this.#core;
     const port = core.host.port(core.ownerOf(q));
@@ -254,8 +290,28 @@ export class Receiver {
       if (bytes > 0) port.writeBlock(buffer, frame.subarray(done, end));
       done = end;
       const lastStatus = last ? status | EOP : d.tag >= 0 ? VP : 0;
-      if (type === 0) this.#hold(q, head, buffer, legacy(bytes, last ? this.#packetSum(frame) : 0, lastStatus | DD, last ? d.tag : -1));
-      else this.#hold(q, head, -1, this.#advanced(w, packet, headerInfo, bytes, lastStatus | DD, last ? d.tag : -1, headerTooLong(type, split, packet, d)));
+      if (type === 0)
+        this.#hold(
+          q,
+          head,
+          buffer,
+          legacy(bytes, last ? this.#packetSum(frame) : 0, lastStatus | DD, last ? d.tag : -1),
+        );
+      else
+        this.#hold(
+          q,
+          head,
+          -1,
+          this.#advanced(
+            w,
+            packet,
+            headerInfo,
+            bytes,
+            lastStatus | DD,
+            last ? d.tag : -1,
+            headerTooLong(type, split, packet, d),
+          ),
+        );
       head = (head + 1) % d.count;
     }
     core.setReg("RDH", head, q);
@@ -282,7 +338,12 @@ export class Receiver {
     if (packet.l4 === SCTP) {
       if ((control & (1 << 11)) === 0) return bits;
       const at = packet.l4At;
-      const found = ((frame[at + 8] as number) | ((frame[at + 9] as number) << 8) | ((frame[at + 10] as number) << 16) | ((frame[at + 11] as number) << 24)) >>> 0;
+      const found =
+        ((frame[at + 8] as number) |
+          ((frame[at + 9] as number) << 8) |
+          ((frame[at + 10] as number) << 16) |
+          ((frame[at + 11] as number) << 24)) >>>
+        0;
       return bits | L4CS | (found !== crc32c(frame, at, packet.end) ? L4E : 0);
     }
     if ((control & (1 << 9)) === 0) return bits;
@@ -301,16 +362,28 @@ export class Receiver {
     return ~sum(frame, this.#core.reg("RXCSUM") & 0xff, frame.length) & 0xffff;
   }
 
-  #advanced(w: Waiting, packet: Packet, headerInfo: number, bytes: number, status: number, tag: number, headerOverflow: boolean): readonly [number, number, number, number] {
+  #advanced(
+    w: Waiting,
+    packet: Packet,
+    headerInfo: number,
+    bytes: number,
+    status: number,
+    tag: number,
+    headerOverflow: boolean,
+  ): readonly [number, number, number, number] {
     const core = this.#core;
     let type = 0;
     if (w.etqf >= 0) type = (1 << 15) | (w.etqf << 4);
     else if (packet.ip !== 0) {
       type = packet.ip === 4 ? (packet.extended ? 0x20 : 0x10) : packet.extended ? 0x80 : 0x40;
-      if (!packet.fragment) type |= packet.l4 === TCP ? 0x100 : packet.l4 === UDP ? 0x200 : packet.l4 === SCTP ? 0x400 : 0;
+      if (!packet.fragment)
+        type |= packet.l4 === TCP ? 0x100 : packet.l4 === UDP ? 0x200 : packet.l4 === SCTP ? 0x400 : 0;
     }
     const last = (status & EOP) !== 0;
-    const second = (core.reg("RXCSUM") & (1 << 13)) !== 0 ? w.hash : (this.#fragmentSum(w.frame, packet) << 16) | identification(w.frame, packet);
+    const second =
+      (core.reg("RXCSUM") & (1 << 13)) !== 0
+        ? w.hash
+        : (this.#fragmentSum(w.frame, packet) << 16) | identification(w.frame, packet);
     return [
       (last ? w.hashType : 0) | type | headerInfo,
       last ? second : 0,
@@ -402,7 +475,14 @@ function headerSize(srrctl: number): number {
 
 /** The header did not fit the header buffer (HBO). */
 function headerTooLong(type: number, split: number, packet: Packet, d: { frame: Frame; stripped: number }): boolean {
-  return type >= 2 && split === 0 && packet.ip !== 0 && packet.payloadAt - d.stripped > 0 && packet.payloadAt - d.stripped <= d.frame.length && type !== 4;
+  return (
+    type >= 2 &&
+    split === 0 &&
+    packet.ip !== 0 &&
+    packet.payloadAt - d.stripped > 0 &&
+    packet.payloadAt - d.stripped <= d.frame.length &&
+    type !== 4
+  );
 }
 
 function identification(frame: Frame, packet: Packet): number {
@@ -414,7 +494,12 @@ function address(port: Port, at: number): number {
   return (port.read(at + 4, 4) >>> 0) * TWO32 + (low >>> 0);
 }
 
-function legacy(bytes: number, checksum: number, status: number, tag: number): readonly [number, number, number, number] {
+function legacy(
+  bytes: number,
+  checksum: number,
+  status: number,
+  tag: number,
+): readonly [number, number, number, number] {
   const errors = ((status & L4E) !== 0 ? 0x20 : 0) | ((status & IPE) !== 0 ? 0x40 : 0);
   const low = status & (DD | EOP | VP | UDPCS | L4CS | IPCS | PIF);
   return [0, 0, bytes | (checksum << 16), low | (errors << 8) | (tag >= 0 ? tag << 16 : 0)];

@@ -8,10 +8,10 @@
 import type { Port } from "../../bus/index.ts";
 import type { Frame } from "../../net/index.ts";
 import { type Event, NEVER, SEC } from "../../sim/index.ts";
+import { sum } from "./checksum.ts";
 import type { I82576Core } from "./i82576.ts";
 import { CAUSE } from "./interrupts.ts";
 import { type Context, contextOf, insertChecksums, insertTag, segment } from "./offload.ts";
-import { sum } from "./checksum.ts";
 
 const QUEUES = 16;
 const DESCRIPTOR = 16;
@@ -30,7 +30,16 @@ const LONGEST_SEND = 0x4_0000 + 1024;
 /** Packets between pools do not use the wire: the switch's own speed, 8 Gb/s. */
 const SWITCH_RATE = 8_000_000_000;
 
-const CMD = { EOP: 1 << 24, IFCS: 1 << 25, IC: 1 << 26, RS: 1 << 27, DEXT: 1 << 29, VLE: 1 << 30, TSE: 1 << 31, STAMP: 1 << 19 } as const;
+const CMD = {
+  EOP: 1 << 24,
+  IFCS: 1 << 25,
+  IC: 1 << 26,
+  RS: 1 << 27,
+  DEXT: 1 << 29,
+  VLE: 1 << 30,
+  TSE: 1 << 31,
+  STAMP: 1 << 19,
+} as const;
 const POPTS_IXSM = 1 << 8;
 const POPTS_TXSM = 1 << 9;
 const DD = 1;
@@ -70,7 +79,10 @@ export class Transmitter {
     const rates = core.cells({ rates: new Int32Array(QUEUES), ready: new Float64Array(QUEUES) }, "transmitRates");
     this.#rates = rates.rates;
     this.#ready = rates.ready;
-    const held = core.cells({ held: new Int32Array(QUEUES * WAITING_MAX), count: new Int32Array(QUEUES) }, "transmitHeld");
+    const held = core.cells(
+      { held: new Int32Array(QUEUES * WAITING_MAX), count: new Int32Array(QUEUES) },
+      "transmitHeld",
+    );
     this.#held = held.held;
     this.#heldCount = held.count;
     this.#pump = core.event("transmitPump", () => this.#run());
@@ -187,7 +199,13 @@ export class Transmitter {
     const tail = core.reg("TDT", q);
     let head = core.reg("TDH", q);
     if (count === 0 || head >= count || tail >= count) {
-      core.guestError({ kind: "value", register: `TDT[${q}]`, value: tail, clause: "7.2.2", detail: "transmit ring with head or tail beyond its length" });
+      core.guestError({
+        kind: "value",
+        register: `TDT[${q}]`,
+        value: tail,
+        clause: "7.2.2",
+        detail: "transmit ring with head or tail beyond its length",
+      });
       core.setReg("TDT", head, q);
       return false;
     }
@@ -287,7 +305,8 @@ export class Transmitter {
     } else {
       const frame = packet.data;
       if (legacy) this.#legacyChecksum(packet);
-      else if (!insertChecksums(frame, context, (options & POPTS_IXSM) !== 0, (options & POPTS_TXSM) !== 0)) return this.#reject(q, "checksum beyond the packet's end");
+      else if (!insertChecksums(frame, context, (options & POPTS_IXSM) !== 0, (options & POPTS_TXSM) !== 0))
+        return this.#reject(q, "checksum beyond the packet's end");
       frames = [frame];
     }
     const tag = this.#tag(q, command, legacy ? options >>> 16 : context.vlan);

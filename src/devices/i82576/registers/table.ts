@@ -7,11 +7,21 @@ export function chapter<const T extends { readonly [name: string]: Register }>(t
 }
 
 /** One read-write field over the low `bits` bits. */
-export function word<const N extends string>(name: N, title: string, bits = 32, reset = 0): { readonly [K in N]: Field } {
+export function word<const N extends string>(
+  name: N,
+  title: string,
+  bits = 32,
+  reset = 0,
+): { readonly [K in N]: Field } {
   return { [name]: rw([bits - 1, 0], title, { reset }) } as { readonly [K in N]: Field };
 }
 
 /** As `word`, read-only. */
-export function fixed<const N extends string>(name: N, title: string, bits = 32, reset = 0): { readonly [K in N]: Field } {
+export function fixed<const N extends string>(
+  name: N,
+  title: string,
+  bits = 32,
+  reset = 0,
+): { readonly [K in N]: Field } {
   return { [name]: ro([bits - 1, 0], title, { reset }) } as { readonly [K in N]: Field };
 }
