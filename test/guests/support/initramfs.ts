@@ -9,11 +9,15 @@ export class Initramfs implements Disposable {
   readonly path: string;
   readonly #folder: string;
 
-  /** The small initramfs and scripts by name, which `vptest=NAME` on the kernel's command line runs. */
-  constructor(scripts: Readonly<Record<string, string>>) {
+  /** The small initramfs, scripts by name, which `vptest=NAME` on the kernel's command line runs, and programs for /bin. */
+  constructor(scripts: Readonly<Record<string, string>>, programs: Readonly<Record<string, Uint8Array>> = {}) {
     this.#folder = mkdtempSync(join(tmpdir(), "armature-initramfs-"));
     this.path = join(this.#folder, "initrd.gz");
-    const files = Object.entries(scripts).map(([name, text]) => ({ name: `vptest/${name}.sh`, text }));
+    const files = Object.entries(scripts).map(([name, text]) => ({
+      name: `vptest/${name}.sh`,
+      data: Buffer.from(text),
+    }));
+    for (const [name, data] of Object.entries(programs)) files.push({ name: `bin/${name}`, data: Buffer.from(data) });
     const base = readFileSync(requireGuest("initrd-min.cpio.gz"));
     writeFileSync(this.path, Buffer.concat([base, gzipSync(archive(files))]));
   }
@@ -23,7 +27,7 @@ export class Initramfs implements Disposable {
 }
 
 /** A cpio archive ("newc", Linux Documentation/driver-api/early-userspace/buffer-format.rst). */
-function archive(files: readonly { readonly name: string; readonly text: string }[]): Buffer {
+function archive(files: readonly { readonly name: string; readonly data: Buffer }[]): Buffer {
   const parts: Buffer[] = [];
   const entry = (name: string, mode: number, data: Buffer, inode: number) => {
     const fields = [inode, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
@@ -33,7 +37,7 @@ function archive(files: readonly { readonly name: string; readonly text: string 
     );
     for (const part of [header, data]) parts.push(part, Buffer.alloc(-part.length & 3));
   };
-  for (const [n, { name, text }] of files.entries()) entry(name, 0o100755, Buffer.from(text), n + 1);
+  for (const [n, { name, data }] of files.entries()) entry(name, 0o100755, data, n + 1);
   entry("TRAILER!!!", 0, Buffer.alloc(0), 0);
   return Buffer.concat(parts);
 }
