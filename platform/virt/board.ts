@@ -58,9 +58,11 @@ export const GICV2M_BASE_SPI = 48;
 export const GICV2M_SPI_COUNT = 64;
 /** The window that QEMU calls its platform bus, with its first interrupt. */
 export const PLATFORM_BUS = { base: 0xc00_0000, size: 0x200_0000, firstSpi: 112, spis: 64 };
-/** PCIe windows; the bridge itself answers as empty so far. */
+/** PCIe windows. */
 export const PCIE = {
   ecam: { base: 0x40_1000_0000, size: 0x1000_0000 },
+  /** In place of `ecam` with `highmem-ecam=off`: 16 buses. */
+  lowEcam: { base: 0x3f00_0000, size: 0x100_0000 },
   io: { base: 0x3eff_0000, size: 0x1_0000 },
   memory32: { base: 0x1000_0000, size: 0x2eff_0000 },
   memory64: { base: 0x80_0000_0000, size: 0x80_0000_0000 },
@@ -128,7 +130,14 @@ export const VIRT_PARTS: readonly BoardPart[] = [
     TIMER_CLOCK,
   ),
   part("ram", "ram", RAM_BASE, 0x3f_c000_0000, "RAM"),
-  part("pcie", "pcie-ecam", PCIE.ecam.base, PCIE.ecam.size, "PCIe configuration space (ECAM)"),
+  part(
+    "pcie",
+    "pcie-ecam",
+    PCIE.ecam.base,
+    PCIE.ecam.size,
+    "PCIe configuration space (ECAM)",
+    ["intA", "intB", "intC", "intD"].map((line, n) => spi(line, PCIE.firstSpi + n)),
+  ),
 ];
 
 export function virtPart(name: string): BoardPart {

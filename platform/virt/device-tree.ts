@@ -23,6 +23,8 @@ export interface DeviceTreeOptions {
   readonly virtualization: boolean;
   /** The GIC model has its virtualization frames. */
   readonly gicVirtualization: boolean;
+  /** Where the PCIe configuration space is, and whether there is a window above 4 GiB; as on the default board unless given. */
+  readonly pcie?: { readonly ecam: { readonly base: number; readonly size: number }; readonly memory64: boolean };
   readonly bootargs?: string;
   readonly initrd?: { readonly start: number; readonly end: number };
   /** Ten random cells for `rng-seed` and `kaslr-seed`, or none to leave those out. */
@@ -133,8 +135,9 @@ function cpusNode(o: DeviceTreeOptions): FdtNode {
   return node("cpus", { "#size-cells": [0], "#address-cells": [1] }, [map, ...nodes]);
 }
 
-function pcieNode(): FdtNode {
-  const { ecam, io, memory32, memory64 } = PCIE;
+function pcieNode(o: DeviceTreeOptions): FdtNode {
+  const { io, memory32, memory64 } = PCIE;
+  const { ecam, memory64: high } = o.pcie ?? { ecam: PCIE.ecam, memory64: true };
   return node(`pcie@${memory32.base.toString(16)}`, {
     "interrupt-map-mask": [0x1800, 0, 0, 7],
     "interrupt-map": interruptMap(),
@@ -143,12 +146,12 @@ function pcieNode(): FdtNode {
     ranges: [
       [0x1000000, 0, 0, ...cells64(io.base), ...cells64(io.size)],
       [0x2000000, ...cells64(memory32.base), ...cells64(memory32.base), ...cells64(memory32.size)],
-      [0x3000000, ...cells64(memory64.base), ...cells64(memory64.base), ...cells64(memory64.size)],
+      high ? [0x3000000, ...cells64(memory64.base), ...cells64(memory64.base), ...cells64(memory64.size)] : [],
     ].flat(),
     reg: reg(ecam),
     "msi-map": [0, PHANDLE.gicv2m, 0, 0x10000],
     "dma-coherent": true,
-    "bus-range": [0, 0xff],
+    "bus-range": [0, ecam.size / 0x10_0000 - 1],
     "linux,pci-domain": [0],
     "#size-cells": [2],
     "#address-cells": [3],
@@ -240,7 +243,7 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
       "gpio-controller": true,
       "#gpio-cells": [2],
     }),
-    pcieNode(),
+    pcieNode(o),
     primecell("pl031", "arm,pl031", virtPart("rtc")),
     primecell("pl011", "arm,pl011", uart, {
       "clock-names": ["uartclk", "apb_pclk"],

@@ -8,7 +8,6 @@ import { CfiFlash } from "../../src/devices/cfi-flash/index.ts";
 import { FwCfg } from "../../src/devices/fw-cfg/index.ts";
 import { GicVirtualization, Gicv2 } from "../../src/devices/gicv2/index.ts";
 import { Gicv2m } from "../../src/devices/gicv2m/index.ts";
-import { PcieEcam } from "../../src/devices/pcie-ecam/index.ts";
 import { PL011, Pl011 } from "../../src/devices/pl011/index.ts";
 import { Pl031 } from "../../src/devices/pl031/index.ts";
 import { Pl061 } from "../../src/devices/pl061/index.ts";
@@ -16,6 +15,7 @@ import { Sp804 } from "../../src/devices/sp804/index.ts";
 import type { VirtioDevice } from "../../src/devices/virtio/index.ts";
 import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
 import { InputError } from "../../src/formats/index.ts";
+import { PcieHost, type StreamTargets } from "../../src/pcie/index.ts";
 import { type Declaration, RegisterBank } from "../../src/registers/index.ts";
 import { Line, Module, MS, NS, Simulation } from "../../src/sim/index.ts";
 import {
@@ -26,6 +26,7 @@ import {
   GICV2M_BASE_SPI,
   GICV2M_SPI_COUNT,
   type PartKind,
+  PCIE,
   POWER_KEY_PIN,
   PPI,
   RAM_BASE,
@@ -34,6 +35,7 @@ import {
   virtPart,
 } from "./board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "./boot.ts";
+import { type PcieSlot, populatePcie } from "./pcie.ts";
 
 export interface VirtOptions extends BootOptions {
   /** 1 to 8; 1 unless given. */
@@ -55,6 +57,12 @@ export interface VirtOptions extends BootOptions {
   readonly virtio?: readonly VirtioSlot[];
   /** Version 1 of the virtio-mmio register layout; true unless given, as in QEMU. */
   readonly virtioLegacy?: boolean;
+  /** Functions on the PCIe bus, ports before what sits behind them. */
+  readonly pcie?: readonly PcieSlot[];
+  /** Configuration space above 4 GiB (256 buses) or below (16); true unless given. */
+  readonly highEcam?: boolean;
+  /** The window for 64-bit BARs above 4 GiB; true unless given. */
+  readonly highMmio?: boolean;
   /** Simulated nanoseconds an instruction takes; 1 unless given. */
   readonly instructionTime?: number;
   /** Random seeds in the device tree, from `seed`; true unless given. */
@@ -113,6 +121,7 @@ export class VirtMachine {
   readonly fwCfg: FwCfg;
   readonly flash: readonly [CfiFlash, CfiFlash];
   readonly virtio: readonly VirtioMmio[];
+  readonly pcie: PcieHost;
   readonly cpus: Cluster;
   /** Parts by their name on the board. */
   readonly devices = new Map<string, Module>();
@@ -171,7 +180,11 @@ export class VirtMachine {
         new VirtioMmio(simulation, p.name, { legacy: options.virtioLegacy ?? true, device: behind[n] ?? null }),
       ),
     );
-    const ecam = build("pcie", new PcieEcam(simulation, "pcie"));
+    const { highEcam = true, highMmio = true } = options;
+    const ecam = highEcam ? PCIE.ecam : PCIE.lowEcam;
+    const dma: Target | StreamTargets = bus;
+    this.pcie = build("pcie", new PcieHost(simulation, "pcie", { arena, dma, ecamSize: ecam.size }));
+    for (const [name, module] of populatePcie(this.pcie, options.pcie ?? [])) build(name, module);
 
     const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
       ram: () => this.ram,
@@ -188,15 +201,23 @@ export class VirtMachine {
       sp804: () => this.timer.registers,
       "fw-cfg": () => this.fwCfg.registers,
       "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
-      "pcie-ecam": () => ecam,
+      "pcie-ecam": () => this.pcie.ecam,
     };
     for (const p of VIRT_PARTS) {
       const target = targets[p.kind]?.(p);
       if (!target) continue;
-      const size = p.kind === "ram" ? memory : p.size;
-      this.bus.map({ name: p.name, base: p.base, size, target });
+      const place = p.kind === "pcie-ecam" ? ecam : p;
+      const size = p.kind === "ram" ? memory : place.size;
+      this.bus.map({ name: p.name, base: place.base, size, target });
       this.#connect(p);
     }
+    const { memory: pcieMemory, io: pcieIo } = this.pcie.bus;
+    const window = (name: string, { base, size }: { base: number; size: number }, target: Target, offset: number) =>
+      bus.map({ name, base, size, target, offset });
+    const { memory32 } = PCIE;
+    window("pcieMemory32", memory32, pcieMemory, memory32.base);
+    if (highMmio) window("pcieMemory64", PCIE.memory64, pcieMemory, PCIE.memory64.base);
+    window("pcieIo", PCIE.io, pcieIo, 0);
     msi.spi.forEach((line, n) => {
       line.connect(this.gic.spi(GICV2M_BASE_SPI + n));
     });
@@ -245,6 +266,7 @@ export class VirtMachine {
       memory,
       virtualization,
       gicVirtualization: virtualization,
+      pcie: { ecam, memory64: highMmio },
       random: options.treeRandomness === false ? [] : Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();

@@ -9,6 +9,8 @@ export class MachineDebugger implements DebugTarget, DebugHook {
   onStop: ((reason: StopReason) => void) | null = null;
   /** Runs monitor lines; set when the monitor is there. */
   monitorCommands: Monitor | null = null;
+  /** Nothing may be written: a run that is recorded, or a recording that is repeated. */
+  frozen = false;
   #stopping = false;
   #resuming = false;
 
@@ -37,19 +39,19 @@ export class MachineDebugger implements DebugTarget, DebugHook {
     return this.#port.readRegister(cpu, index);
   }
   writeRegister(cpu: number, index: number, value: Uint8Array): boolean {
-    return this.#port.writeRegister(cpu, index, value);
+    return !this.frozen && this.#port.writeRegister(cpu, index, value);
   }
   readMemory(cpu: number, address: bigint, length: number): Uint8Array {
     return this.#port.readMemory(cpu, address, length);
   }
   writeMemory(cpu: number, address: bigint, data: Uint8Array): boolean {
-    return this.#port.writeMemory(cpu, address, data);
+    return !this.frozen && this.#port.writeMemory(cpu, address, data);
   }
   readPhysical(address: bigint, length: number): Uint8Array {
     return this.#port.readPhysical(address, length);
   }
   writePhysical(address: bigint, data: Uint8Array): boolean {
-    return this.#port.writePhysical(address, data);
+    return !this.frozen && this.#port.writePhysical(address, data);
   }
   setBreakpoint(address: bigint, hardware: boolean): boolean {
     return this.#port.setBreakpoint(address, hardware);

@@ -1,5 +1,5 @@
 /** Files of the user: read and write them, and say in plain words what went wrong. */
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { InputError } from "../formats/index.ts";
 
 const REASONS: { readonly [code: string]: string } = {
@@ -51,6 +51,18 @@ export function writeOutput(option: string, path: string, data: Uint8Array | str
   try {
     writeFileSync(path, data);
   } catch (error) {
+    throw new InputError(`${option} ${path}: cannot be written: ${systemReason(error)}`);
+  }
+}
+
+/** As `writeOutput`, but the file is there whole or not at all: an older one stays until the new one is complete. */
+export function replaceOutput(option: string, path: string, data: Uint8Array | string): void {
+  const part = `${path}.part`;
+  try {
+    writeFileSync(part, data);
+    renameSync(part, path);
+  } catch (error) {
+    rmSync(part, { force: true });
     throw new InputError(`${option} ${path}: cannot be written: ${systemReason(error)}`);
   }
 }

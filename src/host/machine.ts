@@ -1,6 +1,14 @@
 /** What the host needs of a machine: the board's own object behind it (`virt.ts`), a small stand-in in tests. */
 import type { Target } from "../bus/index.ts";
-import type { CpuAction, Declarations, QtestDevice, StopReason, TargetRegister, WatchKind } from "../observe/index.ts";
+import type {
+  CpuAction,
+  Declarations,
+  QtestDevice,
+  SnapshotMachine,
+  StopReason,
+  TargetRegister,
+  WatchKind,
+} from "../observe/index.ts";
 import type { Simulation } from "../sim/index.ts";
 import type { CharacterSpec } from "./options/chardev-spec.ts";
 
@@ -54,6 +62,10 @@ export interface HostMachine {
   readonly debug: DebugPort | null;
   readonly declarations: Declarations;
   readonly deviceTree: Uint8Array;
+  /** Instructions that each CPU has retired since its reset. */
+  readonly instructions?: readonly number[];
+  /** What a snapshot or a recording of this machine must find where it is used. */
+  identity(): SnapshotMachine;
   /** No CPU has an instruction to execute before the next event. */
   readonly idle: boolean;
   /** The guest asks for power-off or reset; called inside a run, the machine stands still afterwards. */
@@ -66,8 +78,6 @@ export interface HostMachine {
   qtestDevice(path: string): QtestDevice | null;
   /** The host looks elsewhere: what was gathered for files goes out. */
   flush?(): void;
-  /** Instructions that all CPUs have executed. */
-  readonly instructions: number;
   /** Lines that tell where the guest is and what it did last. */
   report(): readonly string[];
   /** Called when the run has ended: contents of flash go back to their files. */

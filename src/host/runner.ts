@@ -6,10 +6,20 @@
  * time is real time; a run without anybody goes as fast as it can.
  */
 import { performance } from "node:perf_hooks";
-import type { ControlEvent, MachineControl, MachineDescription, RunState } from "../observe/index.ts";
+import { InputError } from "../formats/index.ts";
+import {
+  ControlError,
+  type ControlEvent,
+  type Input,
+  type MachineControl,
+  type MachineDescription,
+  type Point,
+  type RunState,
+} from "../observe/index.ts";
 import { NEVER, TICKS_PER_SECOND, type Time, US } from "../sim/index.ts";
 import { writeOutput } from "./files.ts";
-import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
+import { type InputSource, Inputs, SERIAL } from "./inputs.ts";
+import type { HostMachine, PowerRequest } from "./machine.ts";
 import type { ResetAction, ShutdownAction } from "./options/run-options.ts";
 import type { Script } from "./script.ts";
 
@@ -42,6 +52,8 @@ export interface Outcome {
 export interface RunnerOptions {
   readonly description: MachineDescription;
   readonly startPaused: boolean;
+  /** The machine was restored from the middle of a slice. */
+  readonly midway?: boolean;
   /** No CPU runs and time stands still unless a protocol moves it. */
   readonly clockOwned: boolean;
   readonly onReset: ResetAction;
@@ -57,6 +69,23 @@ export interface RunnerOptions {
   readonly script: Script | null;
   /** Exit code of a guest that asked for a reset which ends the run. */
   readonly resetCode: number;
+  /** Called for each thing that reaches the guest from outside, with the point at which it does. */
+  readonly journal: ((point: Point, input: Input) => void) | null;
+  /** A recording that stands for the outside. */
+  readonly replay: Replay | null;
+}
+
+export interface Replay extends InputSource {
+  /** Called at the recording's instants; a message ends the run as failed. "end": the recording ends here. */
+  check(point: Point): { readonly message: string } | "end" | null;
+}
+
+/** Somebody who wants the machine to stand still at certain instants. */
+export interface Stop {
+  /** The next instant that it wants; NEVER where it only looks on. */
+  readonly next: Time;
+  /** The machine stands still, between runs, everything up to `now` done. */
+  reached(now: Time): void;
 }
 
 /** What a debugger puts between the runner and the machine. */
@@ -74,9 +103,10 @@ export class Runner implements MachineControl {
   #state: RunState;
   #outcome: Outcome | null = null;
   #power: PowerRequest | null = null;
-  /** Bytes on their way to the serial port, and to each port of a virtio console. */
-  readonly #input: PortInput;
-  readonly #consoles: readonly PortInput[];
+  readonly #inputs: Inputs;
+  /** All that happens up to now has happened: false inside a slice that a debugger has cut short, and after a power request. */
+  #settled: boolean;
+  #poweredOff = false;
   #wake: (() => void) | null = null;
   /** Host time and simulated time that belong together, for throttling. */
   #anchorHost = 0;
@@ -84,12 +114,23 @@ export class Runner implements MachineControl {
   #flush: (() => void) | null = null;
   #panic: string | null = null;
   debugHook: DebugHook | null = null;
+  readonly stops: Stop[] = [];
 
   constructor(machine: HostMachine, options: RunnerOptions) {
     this.#machine = machine;
     this.#options = options;
-    this.#input = new PortInput(machine.serial);
-    this.#consoles = (machine.consoles ?? []).map((c) => new PortInput(c.port));
+    const { serial, consoles = [] } = machine;
+    const { journal, replay } = options;
+    this.#inputs = new Inputs({
+      ports: [...(serial === null ? [] : [{ label: SERIAL, port: serial }]), ...consoles],
+      press: (button) => {
+        if (button === "reset") this.#doReset(false, "host-qmp-system-reset");
+        else this.#pressPower();
+      },
+      journal: journal === null ? null : (input) => journal(this.point, input),
+      replay,
+    });
+    this.#settled = options.midway !== true;
     this.description = options.description;
     this.#state = options.startPaused ? "prelaunch" : "running";
     machine.onPower = (request) => {
@@ -132,13 +173,26 @@ export class Runner implements MachineControl {
   }
 
   reset(): void {
-    this.#doReset(false, "host-qmp-system-reset");
+    this.#inputs.press("reset");
+    this.#pressed();
   }
 
   powerdown(): void {
+    this.#inputs.press("powerdown");
+    this.#pressed();
+  }
+
+  /** Buttons act at points of the grid; on a machine that stands still elsewhere too, unless a recording must be able to repeat it. */
+  #pressed(): void {
+    const { clockOwned, journal, replay } = this.#options;
+    const standing = this.#state !== "running" || clockOwned;
+    if (replay === null && (this.#onGrid || (standing && journal === null))) this.#inputs.deliver(this.#now);
+    this.wake();
+  }
+
+  #pressPower(): void {
     this.#emit({ name: "POWERDOWN" });
     this.#machine.pressPowerKey();
-    this.wake();
   }
 
   quit(): void {
@@ -158,23 +212,48 @@ export class Runner implements MachineControl {
   }
 
   saveFile(path: string, bytes: Uint8Array): void {
-    writeOutput("file", path, bytes);
+    asCommand(() => writeOutput("file", path, bytes));
   }
 
-  // Serial input
+  // Input
 
-  /** Bytes typed by somebody, at the serial port or at one of the machine's consoles. */
-  type(data: Uint8Array, console?: number): void {
-    const input = console === undefined ? this.#input : this.#consoles[console];
-    input?.add(data);
+  /** Bytes typed by somebody, at the serial port or at the console of that label. */
+  type(data: Uint8Array, label = SERIAL): void {
+    this.#inputs.add(label, data);
     this.wake();
   }
-  /** Bytes that the serial port, or that console, has not had room for yet. */
-  get pendingInput(): number {
-    return this.#input.pending;
+  sendBreak(label = SERIAL): void {
+    this.#inputs.sendBreak(label);
+    this.wake();
   }
-  pendingConsoleInput(console: number): number {
-    return this.#consoles[console]?.pending ?? 0;
+  /** Bytes that the port has not had room for yet. */
+  pendingInput(label = SERIAL): number {
+    return this.#inputs.pending(label);
+  }
+  get inputs(): Inputs {
+    return this.#inputs;
+  }
+
+  /** Where the machine is. */
+  get point(): Point {
+    return { time: this.#now, instructions: this.#machine.instructions ?? [] };
+  }
+  get settled(): boolean {
+    return this.#settled;
+  }
+  /** The run has ended because the guest wanted it. */
+  get poweredOff(): boolean {
+    return this.#poweredOff;
+  }
+  /** Another run with the same inputs comes to this point. */
+  get repeatable(): boolean {
+    return this.#settled || this.#poweredOff;
+  }
+  get #now(): Time {
+    return this.#machine.simulation.now;
+  }
+  get #onGrid(): boolean {
+    return this.#settled && this.#now % GRID === 0;
   }
 
   /** `flush` is called whenever the host is about to look elsewhere: output that was gathered goes out. */
@@ -193,6 +272,7 @@ export class Runner implements MachineControl {
     const started = performance.now();
     this.#anchor();
     this.#options.script?.start();
+    if (this.#settled) for (const stop of this.stops) stop.reached(this.#now);
     while (this.#outcome === null) {
       const deadline = Math.min(
         started + this.#options.timeout,
@@ -221,14 +301,15 @@ export class Runner implements MachineControl {
     const throttle = this.#options.throttle();
     let pause = 0;
     do {
-      this.#deliver();
-      const idle = this.#machine.idle && this.pendingInput === 0 && !this.#consoles.some((c) => c.ready);
+      this.#stand();
+      if (this.#outcome !== null || this.#state !== "running") break;
+      const idle = this.#machine.idle && !this.#inputs.ready;
       const target = this.#target(idle, throttle);
       if (target === null) {
         pause = this.#idlePause(throttle);
         break;
       }
-      simulation.run(target);
+      this.#settled = simulation.run(target) === "time";
       this.#settle();
     } while (this.#outcome === null && this.#state === "running" && performance.now() - begin < SLICE);
     if (throttle && this.#ahead() < -MAX_LAG) this.#anchor();
@@ -240,15 +321,15 @@ export class Runner implements MachineControl {
   #target(idle: boolean, throttle: boolean): Time | null {
     const { simulation } = this.#machine;
     const next = simulation.nextEventTime;
-    const { maxTime } = this.#options;
+    const limit = this.#limit;
     let target = gridAfter(simulation.now);
     if (idle) {
-      if (next === NEVER && maxTime === NEVER && !throttle) {
+      if (next === NEVER && limit === NEVER && !throttle) {
         if (!this.#options.attended()) this.#starved();
         return null;
       }
       // Nothing happens before the next event: one step takes us to the grid point behind it.
-      if (next > target) target = next === NEVER ? maxTime : gridAtOrAfter(next);
+      if (next > target) target = next === NEVER ? limit : gridAtOrAfter(next);
       if (throttle) {
         const due = this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
         if (target > due) {
@@ -257,7 +338,14 @@ export class Runner implements MachineControl {
         }
       }
     }
-    return Math.min(target, maxTime);
+    return Math.min(target, limit);
+  }
+
+  /** The next instant at which somebody wants the machine to stand still. */
+  get #limit(): Time {
+    let limit = Math.min(this.#options.maxTime, this.#inputs.next);
+    for (const stop of this.stops) limit = Math.min(limit, stop.next);
+    return limit;
   }
 
   /** Milliseconds until host time has reached the next event. */
@@ -280,11 +368,17 @@ export class Runner implements MachineControl {
     this.#anchorTime = this.#machine.simulation.now;
   }
 
-  /** Gives the ports what they have room for, at points of the grid: a debugger that stops between them changes nothing. */
-  #deliver(): void {
-    if (this.#machine.simulation.now % GRID !== 0) return;
-    this.#input.deliver();
-    for (const input of this.#consoles) input.deliver();
+  /** Between two runs: the machine is looked at, then the outside reaches it. A debugger that stops in between changes nothing. */
+  #stand(): void {
+    if (!this.#settled) return;
+    const { replay } = this.#options;
+    if (replay !== null) {
+      if (replay.next > this.#now) return;
+      const verdict = replay.check(this.point);
+      if (verdict === "end") this.#end({ code: this.#scriptCode() });
+      else if (verdict !== null) this.#end({ code: EXIT_FAILED, message: verdict.message });
+      else this.#inputs.deliver(this.#now);
+    } else if (this.#onGrid) this.#inputs.deliver(this.#now);
   }
 
   /** After a run: what the guest asked for, what the debugger wanted, whether the script is through. */
@@ -293,17 +387,20 @@ export class Runner implements MachineControl {
     if (this.#power !== null) {
       const request = this.#power;
       this.#power = null;
+      this.#poweredOff = true;
       if (request === "reset") this.#doReset(true, "guest-reset");
       else this.#guestOff();
       return;
     }
     if (this.debugHook?.paused() === true) return;
+    if (this.#settled) for (const stop of this.stops) stop.reached(simulation.now);
     if (this.#panic !== null) {
       this.#end({ code: EXIT_PANIC, message: this.#panic, report: true });
       return;
     }
     const { script, maxTime } = this.#options;
-    if (script?.done && this.pendingInput === 0) this.#end({ code: EXIT_OK });
+    // A replay ends where its recording does.
+    if (this.#options.replay === null && script?.done && this.pendingInput() === 0) this.#end({ code: EXIT_OK });
     else if (simulation.now >= maxTime) {
       if (script === null) this.#end({ code: EXIT_OK });
       else this.#end({ code: EXIT_FAILED, message: `simulated time is up, still waiting for ${script.waitingFor}` });
@@ -319,6 +416,7 @@ export class Runner implements MachineControl {
       return;
     }
     this.#machine.reset();
+    this.#poweredOff = false;
     this.#emit({ name: "RESET", data: { guest, reason } });
     this.wake();
   }
@@ -397,34 +495,13 @@ export class Runner implements MachineControl {
   }
 }
 
-/** What waits for room in one port. */
-class PortInput {
-  readonly #port: SerialPort | null;
-  #bytes: number[] = [];
-  #at = 0;
-
-  constructor(port: SerialPort | null) {
-    this.#port = port;
-  }
-  add(data: Uint8Array): void {
-    for (const byte of data) this.#bytes.push(byte);
-  }
-  get pending(): number {
-    return this.#bytes.length - this.#at;
-  }
-  /** Something waits, and there is room for it. */
-  get ready(): boolean {
-    return this.pending > 0 && this.#port !== null && this.#port.receiveSpace > 0;
-  }
-  deliver(): void {
-    const port = this.#port;
-    if (port === null || this.pending === 0) return;
-    for (let room = port.receiveSpace; room > 0 && this.pending > 0; room--)
-      port.receive(this.#bytes[this.#at++] as number);
-    if (this.pending === 0) {
-      this.#bytes = [];
-      this.#at = 0;
-    }
+/** What the user got wrong is told to whoever gave the command. */
+export function asCommand(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new ControlError(error.message);
   }
 }
 

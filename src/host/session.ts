@@ -9,12 +9,13 @@ import { RingDevice } from "./chardev/files.ts";
 import { CharacterDevices, type CharacterLine } from "./chardev/open.ts";
 import { SocketDevice } from "./chardev/socket.ts";
 import { MachineDebugger } from "./debugger.ts";
+import { type Beginning, Keeper } from "./keeper.ts";
 import { attachLog, type Log } from "./log.ts";
 import type { HostMachine } from "./machine.ts";
 import { parseCharacterDevice } from "./options/chardev-spec.ts";
 import type { RunOptions } from "./options/run-options.ts";
 import { openQtestLog } from "./qtest-log.ts";
-import { EXIT_FAILED, EXIT_OK, EXIT_RESET, type Outcome, Runner } from "./runner.ts";
+import { asCommand, EXIT_FAILED, EXIT_OK, EXIT_RESET, type Outcome, Runner } from "./runner.ts";
 import { Script } from "./script.ts";
 
 export interface SessionOptions {
@@ -24,10 +25,13 @@ export interface SessionOptions {
   readonly prompt: string;
   /** Tell of guest errors at the end even where no option asked for them. */
   readonly remark: boolean;
+  /** The snapshot to go on from, the recording to repeat; neither unless given. */
+  readonly beginning?: Beginning;
 }
 
 /** A port of a virtio console and what it has written since the last flush. */
 interface ConsoleLine {
+  readonly label: string;
   readonly line: CharacterLine;
   readonly output: number[];
 }
@@ -48,6 +52,7 @@ class Session {
   readonly #log: Log;
   readonly #debugger: MachineDebugger | null;
   readonly #monitor: Monitor;
+  readonly #keeper: Keeper;
   #serialLine: CharacterLine | null = null;
   #serialOutput: number[] = [];
   readonly #consoleLines: ConsoleLine[] = [];
@@ -58,6 +63,8 @@ class Session {
     this.#options = options;
     const { run } = options;
     this.#run = run;
+    this.#keeper = new Keeper(machine, run, options.beginning ?? { snapshot: null, recording: null });
+    const { journal, replay, midway } = this.#keeper;
     this.#script =
       run.script.length === 0
         ? null
@@ -74,12 +81,15 @@ class Session {
         ...(run.name === undefined ? {} : { guestName: run.name }),
       },
       startPaused: run.startPaused,
+      midway,
+      journal,
+      replay,
       clockOwned: run.accelerator === "qtest",
       onReset: run.onReset,
       onShutdown: run.onShutdown,
       maxTime: run.maxTime === undefined ? NEVER : Math.round(run.maxTime * SEC),
       timeout: run.timeout === undefined ? Number.POSITIVE_INFINITY : run.timeout * 1000,
-      throttle: () => run.throttle ?? (this.#script === null && this.#attended()),
+      throttle: () => run.throttle ?? (this.#script === null && replay === null && this.#attended()),
       attended: () => this.#attended(),
       script: this.#script,
       // QEMU's own code on its command line
@@ -89,11 +99,15 @@ class Session {
     this.#devices = new CharacterDevices(run.characterDevices, run.escapeCharacter, {
       interrupt: () => this.#runner.leave("host-signal"),
       leave: () => this.#runner.leave("host-ui"),
+      save: () => this.#keeper.saveOnDemand(),
       now: () => performance.now(),
     });
     this.#debugger = machine.debug === null ? null : new MachineDebugger(this.#runner, machine.debug);
     this.#monitor = this.#makeMonitor();
-    if (this.#debugger) this.#debugger.monitorCommands = this.#monitor;
+    if (this.#debugger) {
+      this.#debugger.monitorCommands = this.#monitor;
+      this.#debugger.frozen = this.#keeper.frozen;
+    }
     this.#connect();
   }
 
@@ -107,7 +121,9 @@ class Session {
     if (run.pidFile !== undefined) writePidFile(run.pidFile);
     try {
       await this.#devices.start();
+      this.#keeper.begin(this.#runner);
       this.#runner.onFlush = () => {
+        this.#keeper.flush();
         this.#flushSerial();
         this.#log.flush();
         this.#machine.flush?.();
@@ -120,6 +136,7 @@ class Session {
       return this.#report(outcome);
     } finally {
       for (const s of signals) process.off(s, onSignal);
+      this.#keeper.abandon();
       await this.#devices.close();
       await this.#gdbServer?.close();
       this.#log.close();
@@ -127,10 +144,11 @@ class Session {
     }
   }
 
-  #report({ code, message, report }: Outcome): number {
+  #report(outcome: Outcome): number {
     const say = (text: string) => process.stderr.write(`${this.#options.program}: ${text}\n`);
-    if (message !== undefined) say(message);
-    if (report === true) for (const line of this.#machine.report()) say(line);
+    if (outcome.message !== undefined) say(outcome.message);
+    if (outcome.report === true) for (const line of this.#machine.report()) say(line);
+    const code = this.#keeper.finish(outcome, say);
     const run = this.#run;
     const { reporter } = this.#machine.simulation;
     const asked = run.strict || run.guestErrorsFile !== undefined || run.logGuestErrors || run.logUnimplemented;
@@ -171,9 +189,9 @@ class Session {
     const line = this.#devices.connect("serial0", spec, true, {
       receive: (data) => {
         this.#runner.type(data);
-        if (this.#runner.pendingInput > HIGH_WATER) line.device.hold(true);
+        if (this.#runner.pendingInput() > HIGH_WATER) line.device.hold(true);
       },
-      sendBreak: () => serial.sendBreak(),
+      sendBreak: () => this.#runner.sendBreak(),
       closed: () => this.#runner.wake(),
     });
     this.#serialLine = line;
@@ -184,7 +202,9 @@ class Session {
       output.push(byte);
       const panic = panics.output(byte);
       if (panic !== null) this.#runner.panicked(panic);
-      script?.output(String.fromCharCode(byte));
+      const text = String.fromCharCode(byte);
+      script?.output(text);
+      this.#keeper.output(text);
       if (output.length >= 65_536) this.#flushSerial();
     };
   }
@@ -193,13 +213,13 @@ class Session {
     this.#machine.consoles?.forEach(({ label, spec, port }, n) => {
       const line = this.#devices.connect(label, spec, true, {
         receive: (data) => {
-          this.#runner.type(data, n);
-          if (this.#runner.pendingConsoleInput(n) > HIGH_WATER) line.device.hold(true);
+          this.#runner.type(data, label);
+          if (this.#runner.pendingInput(label) > HIGH_WATER) line.device.hold(true);
         },
         closed: () => this.#runner.wake(),
       });
       const output: number[] = [];
-      this.#consoleLines.push({ line, output });
+      this.#consoleLines.push({ label, line, output });
       port.onTransmit = (byte) => {
         output.push(byte);
         if (output.length >= 65_536) this.#flushConsole(n);
@@ -208,10 +228,10 @@ class Session {
   }
 
   #flushConsole(n: number): void {
-    const { line, output } = this.#consoleLines[n] as ConsoleLine;
+    const { label, line, output } = this.#consoleLines[n] as ConsoleLine;
     if (output.length > 0) line.write(Buffer.from(output));
     output.length = 0;
-    if (this.#runner.pendingConsoleInput(n) < HIGH_WATER / 2) line.device.hold(false);
+    if (this.#runner.pendingInput(label) < HIGH_WATER / 2) line.device.hold(false);
   }
 
   #flushSerial(): void {
@@ -221,7 +241,7 @@ class Session {
       this.#serialOutput.length = 0;
       this.#serialLine?.write(data);
     }
-    if (this.#serialLine !== null && this.#runner.pendingInput < HIGH_WATER / 2) this.#serialLine.device.hold(false);
+    if (this.#serialLine !== null && this.#runner.pendingInput() < HIGH_WATER / 2) this.#serialLine.device.hold(false);
   }
 
   #makeMonitor(): Monitor {
@@ -235,6 +255,7 @@ class Session {
       characterDevices: () => this.#characterDevices(),
       gdbServer: (device) => this.#startGdb(device),
       stateHash: () => machine.simulation.stateHash(),
+      saveSnapshot: (path) => asCommand(() => this.#keeper.save(path)),
     });
   }
 
@@ -281,12 +302,13 @@ class Session {
                 return data.length < length ? null : data;
               },
             }),
+        saveSnapshot: (path) => asCommand(() => this.#keeper.save(path)),
         monitor: (text, cpu) => this.#monitor.run(text, cpu),
         wallClock: () => (performance.timeOrigin + performance.now()) * 1000,
         characterDevices: () => this.#characterDevices(),
         sendBreak: (label) => {
           if (this.#devices.find(label) === null) return false;
-          this.#machine.serial?.sendBreak();
+          this.#runner.sendBreak();
           return true;
         },
         readRing: (label, size) => {

@@ -8,13 +8,15 @@ import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../pla
 import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
 import { PC } from "../cpu/aarch64/engine/layout.ts";
 import { BREAK } from "../devices/pl011/index.ts";
+import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
-import { machineReport, type QtestDevice } from "../observe/index.ts";
-import { Line, type Module } from "../sim/index.ts";
+import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
+import { Line, type Module, StateHash } from "../sim/index.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import type { FlashImage, RunOptions } from "./options/run-options.ts";
+import { pcieSlots } from "./pcie.ts";
 import { HostVirtio } from "./virtio.ts";
 
 /** 2025-01-01T00:00:00Z: the date at power-on unless an option says otherwise, so that runs repeat. */
@@ -29,6 +31,7 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
   const machine = createVirtMachine({
     ...virtOptions(run),
     virtio: virtio.slots,
+    pcie: pcieSlots(run.pcie),
     ...(code === undefined ? {} : { code }),
   });
   if (run.machine.dumpTree !== undefined) {
@@ -50,6 +53,8 @@ function virtOptions(run: RunOptions): VirtOptions {
     virtioLegacy: run.legacyVirtio,
     rtcBase: rtcBase(run.rtcBase),
     treeRandomness: run.machine.treeRandomness,
+    highEcam: run.machine.highEcam,
+    highMmio: run.machine.highMmio,
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
     ...(run.seed === undefined ? {} : { seed: run.seed }),
@@ -168,6 +173,38 @@ class VirtHost implements HostMachine {
   get deviceTree(): Uint8Array {
     return this.#machine.deviceTree;
   }
+  get instructions(): readonly number[] {
+    return this.#machine.cpus.cpus.map((c) => c.instructions);
+  }
+
+  identity(): SnapshotMachine {
+    const { options, devices } = this.#machine;
+    const { cpus, cpu, memory, virtualization, virtioLegacy, seed, rtcBase } = options;
+    const own = new Set(VIRT_PARTS.map((p) => p.name));
+    const added = [...devices].filter(([name, d]) => !own.has(name) && d instanceof VirtioDevice);
+    const { kernel, initrd, append, firmware, flash1, deviceTree, loaders } = options;
+    const writtenBack = (bank: number) => this.#run.flash.some((f) => f.bank === bank && f.writeBack);
+    return {
+      board: this.#machine.name,
+      cpu: cpu ?? "",
+      cpus: cpus ?? 1,
+      memory: memory ?? 0,
+      virtualization: virtualization ?? false,
+      "virtio-mmio": virtioLegacy === false ? "modern" : "legacy",
+      devices: [...added.map(([name]) => name), ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`)].join(" "),
+      seed: seed ?? 1,
+      "rtc base": rtcBase ?? 0,
+      // Images are put in place anew at a reset, so they are part of what happens next.
+      ...imageHash("kernel", kernel?.data),
+      ...imageHash("initrd", initrd?.data),
+      ...(append === undefined ? {} : { append }),
+      ...imageHash("dtb", deviceTree?.data),
+      ...(writtenBack(0) ? {} : imageHash("firmware", firmware?.data)),
+      ...(writtenBack(1) ? {} : imageHash("flash bank 1", flash1?.data)),
+      ...imageHash("loader", ...(loaders ?? []).map((l) => l.image?.data)),
+    };
+  }
+
   get idle(): boolean {
     return this.#machine.cpus.cpus.every((c) => !c.isRunning);
   }
@@ -194,16 +231,12 @@ class VirtHost implements HostMachine {
     this.#virtio.flush();
   }
 
-  get instructions(): number {
-    return this.#machine.cpus.cpus.reduce((sum, cpu) => sum + cpu.instructions, 0);
-  }
-
   report(): readonly string[] {
     const machine = this.#machine;
     const { cpus } = machine.cpus;
     return machineReport({
       time: machine.simulation.now,
-      instructions: this.instructions,
+      instructions: this.instructions.reduce((sum, n) => sum + n, 0),
       cpus: cpus.map((cpu) => ({
         description: machine.cpus.debugger.describe(cpu),
         pcHigh: cpu.context.high(PC),
@@ -332,6 +365,17 @@ class VirtHost implements HostMachine {
       },
     };
   }
+}
+
+function imageHash(name: string, ...images: readonly (Uint8Array | undefined)[]): { readonly [name: string]: string } {
+  const hash = new StateHash();
+  let any = false;
+  for (const image of images) {
+    if (image === undefined) continue;
+    hash.bytes(image);
+    any = true;
+  }
+  return any ? { [name]: hash.digest() } : {};
 }
 
 const SPIS = 256;

@@ -9,6 +9,19 @@ export { PanicWatch } from "./panic-watch.ts";
 export { QMP_VERSION, type QmpServices, QmpSession } from "./qmp.ts";
 export { type QtestDevice, type QtestMachine, QtestServer } from "./qtest.ts";
 export {
+  bytesToText,
+  type Input,
+  type Point,
+  type RecordedInput,
+  type Recording,
+  type RecordingEnd,
+  type RecordingHeader,
+  RecordingWriter,
+  readRecording,
+  readRecordingHeader,
+  textToBytes,
+} from "./replay.ts";
+export {
   type Codec,
   decodeSnapshot,
   encodeSnapshot,
@@ -26,3 +39,4 @@ export {
   formatAccess,
   RegisterTrace,
 } from "./trace.ts";
+export { ZSTD_READER } from "./zstd.ts";

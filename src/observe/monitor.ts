@@ -24,6 +24,8 @@ export interface MonitorServices {
   readonly gdbServer?: (device: string) => string;
   /** The state hash, for comparing runs. */
   readonly stateHash?: () => string;
+  /** Saves a snapshot; throws with a reason. */
+  readonly saveSnapshot?: (path: string) => void;
 }
 
 interface MonitorCommand {
@@ -164,6 +166,17 @@ export class Monitor {
         usage: "addr size file",
         help: "write physical memory to a file",
         run: (args) => this.#save(args, true),
+      },
+      {
+        name: "savevm",
+        usage: "file",
+        help: "save a snapshot of the machine; --snapshot goes on from it",
+        run: ([path]) => {
+          const save = this.#services.saveSnapshot;
+          if (path === undefined || save === undefined) throw new ControlError("savevm: expected a file name");
+          save(path);
+          return "";
+        },
       },
       {
         name: "dumpdtb",

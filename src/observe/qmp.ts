@@ -17,6 +17,8 @@ export interface QmpServices {
   readonly readVirtual?: (cpu: number, address: bigint, length: number) => Uint8Array | null;
   /** Runs a line of the human monitor, returns what it prints. */
   readonly monitor?: (line: string, cpu: number) => string;
+  /** Saves a snapshot; throws with a reason. */
+  readonly saveSnapshot?: (path: string) => void;
   /** Wall-clock time in microseconds since 1970, for events. */
   readonly wallClock: () => number;
   /** Character devices: label and what they are connected to. */
@@ -257,6 +259,14 @@ function commandsOf(services: QmpServices, names: () => string[]): { readonly [n
       throw new ControlError("machine does not provide NMIs");
     }),
     quit: nothing(() => control.quit()),
+    "x-save-snapshot": {
+      arguments: { filename: "string" },
+      run: ({ filename }) => {
+        if (services.saveSnapshot === undefined) throw unavailable("saving");
+        services.saveSnapshot(filename as string);
+        return {};
+      },
+    },
     dumpdtb: {
       arguments: { filename: "string" },
       run: ({ filename }) => {

@@ -32,6 +32,8 @@ export interface Snapshot {
   readonly state: SimulationState;
   /** Input that had come but not reached the guest yet, by character device. */
   readonly input: { readonly [device: string]: Uint8Array };
+  /** A debugger had stopped the machine in the middle of a slice: input waits until it is through. */
+  readonly midway: boolean;
 }
 
 interface Header {
@@ -59,10 +61,10 @@ function nameOfArray(value: TypedData): ArrayName {
 }
 
 export function encodeSnapshot(snapshot: Snapshot, codec: Codec = PLAIN): Uint8Array {
-  const { machine, options, state, input } = snapshot;
+  const { machine, options, state, input, midway } = snapshot;
   const arrays: TypedData[] = [];
   let arrayBytes = 0;
-  const json = JSON.stringify({ state, input }, (_key, value: unknown) => {
+  const json = JSON.stringify({ state, input, midway }, (_key, value: unknown) => {
     if (!ArrayBuffer.isView(value)) return value;
     const data = value as TypedData;
     const at = arrayBytes;
@@ -82,14 +84,17 @@ export function encodeSnapshot(snapshot: Snapshot, codec: Codec = PLAIN): Uint8A
   }
   const packed = codec.compress(body);
   const header: Header = { machine, options, codec: codec.name, bytes: body.length, check: checkOf(packed) };
-  const headerText = new TextEncoder().encode(JSON.stringify(header));
-  const file = new Uint8Array(PREFIX_BYTES + headerText.length + packed.length);
+  // Blanks, so that the body lies at a multiple of eight.
+  const headerJson = JSON.stringify(header);
+  const headerText = new TextEncoder().encode(headerJson + " ".repeat(8));
+  const headerBytes = headerText.length & ~7;
+  const file = new Uint8Array(PREFIX_BYTES + headerBytes + packed.length);
   file.set(new TextEncoder().encode(MAGIC));
   const view = new DataView(file.buffer);
   view.setUint32(8, FORMAT, true);
-  view.setUint32(12, headerText.length, true);
-  file.set(headerText, PREFIX_BYTES);
-  file.set(packed, PREFIX_BYTES + headerText.length);
+  view.setUint32(12, headerBytes, true);
+  file.set(headerText.subarray(0, headerBytes), PREFIX_BYTES);
+  file.set(packed, PREFIX_BYTES + headerBytes);
   return file;
 }
 
@@ -110,15 +115,16 @@ export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly
   const codec = codecs.find((c) => c.name === header.codec);
   if (!codec) return wrong(`compressed with "${header.codec}"; this host has ${codecs.map((c) => c.name).join(", ")}`);
   try {
-    const body = codec.decompress(packed, header.bytes);
-    const { state, input } = readBody(body);
-    return { machine: header.machine, options: header.options, state, input };
+    const unpacked = codec.decompress(packed, header.bytes);
+    // What Node gives is a Buffer, whose slice is no copy.
+    const body = new Uint8Array(unpacked.buffer, unpacked.byteOffset, unpacked.length);
+    return { machine: header.machine, options: header.options, ...readBody(body) };
   } catch (error) {
     return wrong(`damaged: its contents cannot be read (${error instanceof Error ? error.message : String(error)})`);
   }
 }
 
-function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input"> {
+function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input" | "midway"> {
   const textLength = new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(0, true);
   const arraysAt = (textLength + 4 + 7) & ~7;
   const text = new TextDecoder().decode(body.subarray(4, 4 + textLength));
@@ -133,7 +139,7 @@ function readBody(body: Uint8Array): Pick<Snapshot, "state" | "input"> {
     // RAM is large: it is looked at where it lies, and copied only if it lies badly.
     if ((body.byteOffset + from) % 8 === 0) return new type(body.buffer as ArrayBuffer, body.byteOffset + from, n);
     return new type(body.slice(from, from + bytes).buffer);
-  }) as Pick<Snapshot, "state" | "input">;
+  }) as Pick<Snapshot, "state" | "input" | "midway">;
 }
 
 function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: number } {
@@ -161,7 +167,7 @@ function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: 
 }
 
 function checkOf(data: Uint8Array): string {
-  const whole = data.byteOffset % 4 === 0 ? data : data.slice();
+  const whole = data.byteOffset % 4 === 0 ? data : new Uint8Array(data);
   const hash = new StateHash().words(new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2));
   for (const b of data.subarray(data.length & ~3)) hash.word(b);
   return hash.word(data.length).digest();

@@ -5,6 +5,7 @@ import { blank, importsOf, type Source, sources } from "./sources.ts";
 const FLOORS: { readonly [folder: string]: number } = {
   "src/sim": 0,
   "src/bus": 1,
+  "src/mmu": 1,
   "src/registers": 1,
   "src/formats": 1,
   "src/cpu": 2,
@@ -29,7 +30,7 @@ const BESIDE: { readonly [edge: string]: string } = {
 };
 
 /** Packages that the core may use; they must run in a browser. */
-const CORE_PACKAGES = ["binary-parser", "bitwise"];
+const CORE_PACKAGES = ["binary-parser", "bitwise", "fzstd"];
 
 const all = sources("src", "platform");
 

@@ -13,7 +13,7 @@ function linux(initrd: string, append: string, cpus = 1): string[] {
 
 describe("Linux's use of self-hosted debug and the PMU", () => {
   it("ptrace sets watchpoints and breakpoints and steps; perf counts instructions exactly, and samples", async () => {
-    using initramfs = new Initramfs({ run: "selfhosted\n" }, { selfhosted: linuxProgram("selfhosted") });
+    using initramfs = new Initramfs({ run: "selfhosted\n" }, { "bin/selfhosted": linuxProgram("selfhosted") });
     await using session = armature.start(linux(initramfs.path, "vptest=run"));
     await session.expect(/SELFHOSTED-\w+/, 150);
     expect(session.output).toContain("found 6 breakpoint and 4 watchpoint registers");

@@ -7,7 +7,11 @@ function mux(escapeCode = 1) {
   let now = 0;
   const m = new Multiplexer(
     escapeCode,
-    { exit: () => log.push("exit"), write: (t) => log.push(`write ${t.split("\r\n")[1] ?? t}`) },
+    {
+      exit: () => log.push("exit"),
+      write: (t) => log.push(`write ${t.split("\r\n")[1] ?? t}`),
+      save: () => "saved to my.snap",
+    },
     () => now,
   );
   const user = (name: string) => ({

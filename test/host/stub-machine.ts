@@ -65,7 +65,7 @@ export class StubMachine implements HostMachine {
   readonly deviceTree = new Uint8Array([0xd0, 0x0d, 0xfe, 0xed]);
   readonly debug = null;
   readonly idle = true;
-  readonly instructions = 0;
+  readonly instructions: readonly number[] = [];
   readonly guest: Guest;
   powerKeys = 0;
   resets = 0;
@@ -102,6 +102,9 @@ export class StubMachine implements HostMachine {
   }
   report(): readonly string[] {
     return ["where it was"];
+  }
+  identity() {
+    return { board: "stub" };
   }
   finish(): void {
     this.finished++;

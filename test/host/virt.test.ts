@@ -119,6 +119,8 @@ describe("GDB on the board", () => {
       attended: () => true,
       resetCode: 0,
       script: null,
+      journal: null,
+      replay: null,
     });
     if (machine.debug === null) throw new Error("expected a debug port");
     let notify: (() => void) | null = null;

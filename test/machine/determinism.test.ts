@@ -72,7 +72,7 @@ const BUSY = 91 * MS;
 function moved(run: Run, cpus: number): void {
   const { simulation } = run.machine;
   const before = simulation.stateHash();
-  const file = encodeSnapshot({ machine: {}, options: [], state: simulation.save(), input: {} });
+  const file = encodeSnapshot({ machine: {}, options: [], state: simulation.save(), input: {}, midway: false });
   run.machine = createVirtMachine({ kernel: { name: "selftest.elf", data }, cpus, virtualization: cpus === 1, code });
   run.machine.simulation.load(decodeSnapshot(file, "test").state);
   expect(run.machine.simulation.stateHash()).toBe(before);

@@ -22,7 +22,7 @@ const state = {
 };
 const machine = { board: "virt", cpus: 2, memory: 1024 };
 const options = ["-smp", "2"];
-const snapshot = { machine, options, state, input: { serial0: new Uint8Array([104, 105]) } };
+const snapshot = { machine, options, state, input: { serial0: new Uint8Array([104, 105]) }, midway: false };
 
 describe("snapshot files", () => {
   it("what is saved is read back, arrays with their types", () => {

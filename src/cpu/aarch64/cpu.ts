@@ -5,6 +5,7 @@
  * them are in docs/devices/aarch64.md.
  */
 import { Transaction } from "../../bus/index.ts";
+import { FETCH, NO_FAULT } from "../../mmu/index.ts";
 import { type Initiator, Module, NEVER } from "../../sim/index.ts";
 import type { Cluster } from "./cluster.ts";
 import { Context } from "./context.ts";
@@ -14,7 +15,6 @@ import * as L from "./engine/layout.ts";
 import { EC_PC_ALIGNMENT, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
 import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
-import { FETCH, NO_FAULT } from "./mmu/walk.ts";
 import { Pmu } from "./pmu.ts";
 import { Recent } from "./recent.ts";
 import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";

@@ -6,11 +6,12 @@
  * Breakpoints are by virtual address, whatever is mapped there: they are planted into decoded code when a page is fetched, invisible to
  * guest memory. A watchpoint stops before the access. Continuing from either executes the instruction it stopped at.
  */
+
+import { NO_FAULT, READ, WRITE } from "../../mmu/index.ts";
 import type { Cluster } from "./cluster.ts";
 import { hex32 } from "./context.ts";
 import { type Cpu, LEAVE_STOP, OFF, RUNNING } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
-import { NO_FAULT, READ, WRITE } from "./mmu/walk.ts";
 import type { Register } from "./sysreg/table.ts";
 
 export type WatchKind = "read" | "write" | "access";

@@ -7,7 +7,7 @@ import { DAIF_D } from "./context.ts";
 import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
 import { EC_BREAKPOINT, EC_SOFTWARE_STEP, EC_WATCHPOINT, HCR_E2H, HCR_TGE } from "./exceptions.ts";
-import { FETCH, READ } from "./mmu/walk.ts";
+import { FETCH, READ } from "../../mmu/walk.ts";
 import { offsetOf, type SysregName } from "./sysreg/table.ts";
 
 const MDSCR_EL1 = offsetOf("MDSCR_EL1");

@@ -22,6 +22,8 @@ const CONTROL_QUEUE_SIZE = 32;
 const CONTROL_RECEIVE = 2;
 const CONTROL_TRANSMIT = 3;
 const PIECE = 4096;
+/** Bytes taken of one transmitted buffer, so that no length that a driver writes takes for ever. */
+const TRANSMIT_MAX = 1 << 20;
 const MESSAGES_MAX = 256;
 
 const F_MULTIPORT = 1;
@@ -113,7 +115,10 @@ export class VirtioConsole extends VirtioDevice {
     const port = this.#portOf(queue.index);
     const piece = new Uint8Array(PIECE);
     for (let chain = queue.pop(); chain !== null; chain = queue.pop()) {
-      const length = lengthOf(chain.readable);
+      const length = Math.min(lengthOf(chain.readable), TRANSMIT_MAX);
+      if (lengthOf(chain.readable) > TRANSMIT_MAX) {
+        this.guestError({ kind: "unimplemented", detail: "of a buffer of more than 1 MiB the rest is not sent" });
+      }
       for (let done = 0; done < length; ) {
         const n = queue.read(chain, piece.subarray(0, Math.min(PIECE, length - done)), done);
         if (n === 0) break;

@@ -14,6 +14,8 @@ export interface MuxUser {
 export interface MuxActions {
   exit(): void;
   write(text: string): void;
+  /** Saves a snapshot; returns what to tell. */
+  save(): string;
 }
 
 const NEWLINE = 10;
@@ -103,7 +105,9 @@ export class Multiplexer {
         this.#lineStart = false;
         break;
       case "s":
-        break; // flash images are written back at once: there is nothing to save
+        // Disks and flash images are written back at once: what is left to save is the machine.
+        this.#actions.write(`\r\nArmature: ${this.#actions.save()}\r\n`);
+        break;
       case "h":
       case "?":
         this.#actions.write(this.#help());
@@ -116,7 +120,7 @@ export class Multiplexer {
     const keys: readonly (readonly [string, string])[] = [
       ["h", "print this help"],
       ["x", "leave the emulator"],
-      ["s", "save disk data back to file (nothing to do: it is saved at once)"],
+      ["s", "save a snapshot to the file of --save-snapshot"],
       ["t", "toggle timestamps before lines"],
       ["b", "send a break"],
       ["c", "switch between serial port and monitor"],

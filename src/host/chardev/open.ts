@@ -12,6 +12,8 @@ export interface CharacterHost {
   interrupt(): void;
   /** Ctrl-A X. */
   leave(): void;
+  /** Ctrl-A S; returns what to tell. */
+  save(): string;
   /** Host time in milliseconds. */
   now(): number;
 }
@@ -125,7 +127,11 @@ export class CharacterDevices {
     const host = this.#host;
     const mux =
       spec.mux === true
-        ? new Multiplexer(this.#escape, { exit: () => host.leave(), write: (text) => device.print(text) }, host.now)
+        ? new Multiplexer(
+            this.#escape,
+            { exit: () => host.leave(), write: (text) => device.print(text), save: () => host.save() },
+            host.now,
+          )
         : null;
     const entry: Opened = { device, mux, user: null, opened: [], closed: [] };
     this.#opened.set(spec, entry);

@@ -1,6 +1,7 @@
 /** The state that option handlers fill, and how it becomes `RunOptions`: defaults, and checks across options. */
 import { InputError } from "../../formats/index.ts";
 import { type CharacterSpec, optional } from "./chardev-spec.ts";
+import type { PcieRequest } from "./pcie-options.ts";
 import type {
   FirmwareFile,
   FlashImage,
@@ -8,6 +9,7 @@ import type {
   MonitorOption,
   ResetAction,
   RunOptions,
+  SavePoint,
   ScriptStep,
   ShutdownAction,
 } from "./run-options.ts";
@@ -24,6 +26,10 @@ export class Builder {
   readonly flavour: Flavour;
   virtualization = false;
   treeRandomness = true;
+  highMemory = true;
+  highEcam = true;
+  highMmio = true;
+  readonly pcie: PcieRequest[] = [];
   dumpTree: string | undefined;
   machineAccelerators: string[] = [];
   accelerators: string[] = [];
@@ -74,6 +80,12 @@ export class Builder {
   script: ({ kind: "expect"; text: string } | { kind: "send"; text: string } | { kind: "timeout"; seconds: number })[] =
     [];
   maxTime: number | undefined;
+  saveSnapshot: string | undefined;
+  saveAt: SavePoint | undefined;
+  restore: string | undefined;
+  record: string | undefined;
+  replay: string | undefined;
+  readonly machineWords: string[] = [];
 
   constructor(flavour: Flavour) {
     this.flavour = flavour;
@@ -88,6 +100,8 @@ export class Builder {
       machine: {
         virtualization: this.virtualization,
         treeRandomness: this.treeRandomness,
+        highEcam: this.highEcam && this.highMemory,
+        highMmio: this.highMmio && this.highMemory,
         ...optional("dumpTree", this.dumpTree),
       },
       cpuModel: this.cpuModel ?? "cortex-a57",
@@ -106,6 +120,7 @@ export class Builder {
       firmwareFiles: this.firmwareFiles,
       legacyVirtio: this.legacyVirtio,
       virtio: [...this.virtio.devices, ...this.virtio.implied].map((d) => d.make()),
+      pcie: this.pcie.map((d) => d.make()),
       searchPaths: this.searchPaths,
       ...optional("rtcBase", this.rtcBase),
       ...optional("seed", this.seed),
@@ -133,10 +148,20 @@ export class Builder {
       script,
       ...optional("timeout", script.some((s) => s.kind === "expect") ? undefined : timeouts.at(-1)?.seconds),
       ...optional("maxTime", this.maxTime),
+      ...optional("saveSnapshot", this.saveSnapshot),
+      ...optional("saveAt", this.saveAt),
+      ...optional("snapshot", this.restore),
+      ...optional("record", this.record),
+      ...optional("replay", this.replay),
+      machineWords: this.machineWords,
     };
   }
 
   #check(): void {
+    if (!this.highMemory && this.memory > 3 * 2 ** 30) {
+      throw new InputError(`-M highmem=off: ${this.memory} bytes of RAM: expected at most 3G, all below 4 GiB`);
+    }
+    this.#checkRecording();
     for (const { where, network } of this.virtio.captures) {
       if (!this.virtio.networks.has(network)) throw new InputError(`${where}: there is no -netdev with id=${network}`);
     }
@@ -155,6 +180,26 @@ export class Builder {
     if (this.serial.length > 1) {
       const extra = this.serial.slice(1).find((s) => !s.none && s.spec.kind !== "null");
       if (extra) throw new InputError(`${extra.where}: the board has one UART: expected a single -serial`);
+    }
+  }
+
+  #checkRecording(): void {
+    if (this.saveAt !== undefined && this.saveSnapshot === undefined) {
+      throw new InputError("--save-at: only with --save-snapshot FILE: there is no file to save to");
+    }
+    if (this.record !== undefined && this.replay !== undefined) {
+      throw new InputError("--record and --replay: expected one of them: a replay is a recording already");
+    }
+    for (const [option, file] of [
+      ["--record", this.record],
+      ["--replay", this.replay],
+    ] as const) {
+      if (file === undefined) continue;
+      if (this.qtest !== undefined)
+        throw new InputError(`${option}: not with -qtest: what qtest is told is not recorded`);
+      if (this.onShutdown === "pause") {
+        throw new InputError(`${option}: not with -no-shutdown: a recording ends where the guest powers off`);
+      }
     }
   }
 

@@ -39,9 +39,24 @@ const PROPERTIES: { readonly [name: string]: Property } = {
     accept: ["2", "max"],
     reason: "the interrupt controller is a GICv2",
   },
-  highmem: { help: "on", accept: ["on"], reason: "the PCIe windows lie above 4 GiB" },
-  "highmem-ecam": { help: "on", accept: ["on"], reason: "the PCIe windows lie above 4 GiB" },
-  "highmem-mmio": { help: "on", accept: ["on"], reason: "the PCIe windows lie above 4 GiB" },
+  highmem: {
+    help: "on|off: PCIe configuration space, 64-bit window and RAM may lie above 4 GiB",
+    apply: (b, v, w) => {
+      b.highMemory = parseSwitch(w, v);
+    },
+  },
+  "highmem-ecam": {
+    help: "on|off: PCIe configuration space above 4 GiB",
+    apply: (b, v, w) => {
+      b.highEcam = parseSwitch(w, v);
+    },
+  },
+  "highmem-mmio": {
+    help: "on|off: PCIe window above 4 GiB",
+    apply: (b, v, w) => {
+      b.highMmio = parseSwitch(w, v);
+    },
+  },
   "highmem-redists": { help: "on|off: no meaning with GICv2", accept: ["on", "off"] },
   "compact-highmem": { help: "on|off: no meaning here", accept: ["on", "off"] },
   its: { help: "on|off: no meaning with GICv2", accept: ["on", "off"] },

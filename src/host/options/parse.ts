@@ -3,7 +3,7 @@ import { InputError } from "../../formats/index.ts";
 import { Builder, type Flavour, TextRequest } from "./builder.ts";
 import { applyDiskFile } from "./disk-options.ts";
 import type { ParsedCommandLine } from "./run-options.ts";
-import { OPTIONS, type Option, REFUSED } from "./table.ts";
+import { OPTIONS, type Option, REFUSED, RESTORE } from "./table.ts";
 
 const BY_NAME: ReadonlyMap<string, Option> = new Map(OPTIONS.flatMap((o) => o.names.map((n) => [n, o])));
 const REASONS: ReadonlyMap<string, string> = new Map(REFUSED.flatMap((r) => r.names.map((n) => [n, r.reason])));
@@ -29,19 +29,24 @@ export function parseCommandLine(words: readonly string[], flavour: Flavour, pro
       let attached: string | undefined;
       const equals = name.indexOf("=");
       // --expect=TEXT, as other programs take it; QEMU's own options are never written so.
-      if (word.startsWith("--") && equals > 0 && BY_NAME.get(name.slice(0, equals))?.argument !== undefined) {
+      const before = name.slice(0, Math.max(0, equals));
+      if (word.startsWith("--") && (before === "snapshot" || BY_NAME.get(before)?.argument !== undefined)) {
         attached = name.slice(equals + 1);
         name = name.slice(0, equals);
       }
-      const option = BY_NAME.get(name);
+      let option = BY_NAME.get(name);
+      if (name === "snapshot" && word.startsWith("--") && (attached !== undefined || takesFile(flavour, words[i + 1])))
+        option = RESTORE;
       if (option === undefined) throw unknownOption(word, name, flavour);
       if (option.argument === undefined) {
         option.apply(builder, "", word);
+        if (isMachine(option)) builder.machineWords.push(word);
         continue;
       }
       const value = attached ?? words[++i];
       if (value === undefined) throw new InputError(`${word}: expected an argument: ${option.argument}`);
       option.apply(builder, value, `-${name} ${value}`);
+      if (isMachine(option)) builder.machineWords.push(`-${name}`, value);
     }
     return { kind: "run", options: builder.build() };
   } catch (error) {
@@ -53,11 +58,40 @@ export function parseCommandLine(words: readonly string[], flavour: Flavour, pro
 function positional(builder: Builder, word: string): void {
   if (builder.flavour === "qemu") {
     applyDiskFile(false)(builder, word, `"${word}"`);
+    builder.machineWords.push("-hda", word);
     return;
   }
   if (builder.kernel !== undefined)
     throw new InputError(`"${word}": the image to run is "${builder.kernel}": expected one`);
   builder.kernel = word;
+  builder.machineWords.push("-kernel", word);
+}
+
+/** The option says which machine it is, or is what a device of it needs. */
+function isMachine(option: Option): boolean {
+  return (
+    option.names.includes("chardev") ||
+    option.group === "machine" ||
+    option.group === "boot" ||
+    option.group === "devices"
+  );
+}
+
+/**
+ * The words that make the machine of a snapshot or a recording, with those that the user gave: the saved ones as long as the user describes no
+ * machine. Character devices may be given anew.
+ */
+export function withMachineWords(saved: readonly string[], given: readonly string[], own: readonly string[]): string[] {
+  const isCharacterDevice = (_: string, i: number, all: readonly string[]) =>
+    all[i] === "-chardev" || (i > 0 && all[i - 1] === "-chardev");
+  if (own.some((word, i, all) => !isCharacterDevice(word, i, all))) return [...given];
+  const kept = own.length > 0 ? saved.filter((word, i, all) => !isCharacterDevice(word, i, all)) : saved;
+  return [...kept, ...given];
+}
+
+/** A file follows `--snapshot`. With QEMU's command line that word would be a disk: write `-snapshot` there. */
+function takesFile(flavour: Flavour, next: string | undefined): boolean {
+  return flavour === "armature" || (next !== undefined && !next.startsWith("-"));
 }
 
 function unknownOption(word: string, name: string, flavour: Flavour): InputError {

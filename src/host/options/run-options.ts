@@ -33,6 +33,9 @@ export type ScriptStep =
   | { readonly kind: "expect"; readonly text: string; readonly timeout: number }
   | { readonly kind: "send"; readonly text: string };
 
+/** Simulated seconds, or text that the guest prints. */
+export type SavePoint = { readonly time: number } | { readonly text: string };
+
 export type ResetAction = "reset" | "shutdown";
 export type ShutdownAction = "poweroff" | "pause";
 
@@ -69,6 +72,23 @@ export interface ConsolePort {
   readonly device: CharacterSpec;
 }
 
+/** A function on the PCIe bus. */
+export interface PcieOption {
+  readonly driver: string;
+  readonly where: string;
+  /** Name of its module, from its id. */
+  readonly name: string;
+  /** Module name of the port that it sits behind; the root bus where it is not given. */
+  readonly bus?: string;
+  readonly device?: number;
+  readonly functionNumber?: number;
+  readonly multifunction: boolean;
+  /** The driver's own numbers. */
+  readonly numbers: { readonly [key: string]: number };
+  readonly mac?: Uint8Array;
+  readonly network: NetworkOption | null;
+}
+
 /** A virtio device behind a slot of the board. */
 export type VirtioOption = {
   /** The option as the user wrote it. */
@@ -97,6 +117,9 @@ export interface RunOptions {
     readonly virtualization: boolean;
     /** Random seeds in the device tree. */
     readonly treeRandomness: boolean;
+    /** PCIe configuration space, and window for 64-bit BARs, above 4 GiB. */
+    readonly highEcam: boolean;
+    readonly highMmio: boolean;
     readonly dumpTree?: string;
   };
   readonly cpuModel: string;
@@ -122,6 +145,7 @@ export interface RunOptions {
   readonly legacyVirtio: boolean;
   /** In the order of their slots. */
   readonly virtio: readonly VirtioOption[];
+  readonly pcie: readonly PcieOption[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */
   readonly rtcBase?: number | "now" | "local";
@@ -154,6 +178,16 @@ export interface RunOptions {
   readonly stateHash: boolean;
   /** Tell at the end how much was executed. */
   readonly statistics: boolean;
+
+  /** Save a snapshot here: at `saveAt`, or at the end. */
+  readonly saveSnapshot?: string;
+  readonly saveAt?: SavePoint;
+  /** Start from this snapshot. */
+  readonly snapshot?: string;
+  readonly record?: string;
+  readonly replay?: string;
+  /** The words that say which machine it is: options of machine, images and devices. */
+  readonly machineWords: readonly string[];
 
   readonly script: readonly ScriptStep[];
   /** Host seconds after which a run without `--expect` is ended with an error. */

@@ -161,6 +161,34 @@ function applyDisplay(b: Builder, text: string, where: string): void {
   b.display = kind;
 }
 
+function fileName(where: string, text: string): string {
+  if (text === "") throw new InputError(`${where}: expected the name of a file`);
+  return text;
+}
+
+function applySaveAt(b: Builder, text: string, where: string): void {
+  const equals = text.indexOf("=");
+  const kind = text.slice(0, Math.max(0, equals));
+  const rest = text.slice(equals + 1);
+  if (kind === "time") b.saveAt = { time: parseSeconds(where, rest) };
+  else if (kind === "text" && rest !== "") b.saveAt = { text: parseEscapes(where, rest) };
+  else throw new InputError(`${where}: expected time=SECONDS or text=TEXT`);
+}
+
+/**
+ * `--snapshot FILE`, which has to live with QEMU's switch `-snapshot`: with one dash it is always the switch, with two dashes and a file it
+ * is this.
+ */
+export const RESTORE: Option = value(
+  "control",
+  "-snapshot",
+  "FILE",
+  "go on from a snapshot; options of machine, images and devices need not be repeated",
+  (b, v, w) => {
+    b.restore = fileName(w, v);
+  },
+);
+
 export const OPTIONS: readonly Option[] = [
   value(
     "machine",
@@ -306,6 +334,29 @@ export const OPTIONS: readonly Option[] = [
   value("control", "qtest-log", "FILE|none", "log of the qtest protocol (default: standard error)", (b, v) => {
     b.qtestLog = v;
   }),
+  value(
+    "control",
+    "save-snapshot",
+    "FILE",
+    "save a snapshot: at --save-at, or at the end; Ctrl-A S at any time",
+    (b, v, w) => {
+      b.saveSnapshot = fileName(w, v);
+    },
+  ),
+  value(
+    "control",
+    "save-at",
+    "time=SECONDS|text=TEXT",
+    "when: simulated time, or after the guest has printed TEXT",
+    applySaveAt,
+  ),
+  RESTORE,
+  value("control", "record", "FILE", "record all that comes into the machine from outside", (b, v, w) => {
+    b.record = fileName(w, v);
+  }),
+  value("control", "replay", "FILE", "repeat a recording; what comes from outside is not listened to", (b, v, w) => {
+    b.replay = fileName(w, v);
+  }),
   flag("control", "no-reboot", "end instead of resetting", (b) => {
     b.onReset = "shutdown";
   }),
@@ -407,7 +458,8 @@ export const REFUSED: readonly Refused[] = (
     ["dfilter", "there is no log of executed code"],
     ["enable-kvm", "there is no hardware virtualization"],
     ["xen-domid xen-attach xen-domid-restrict", NO_XEN],
-    ["loadvm incoming only-migratable dump-vmstate", NO_MIGRATION],
+    ["loadvm", "use --snapshot FILE"],
+    ["incoming only-migratable dump-vmstate", NO_MIGRATION],
     ["daemonize", "it stays in the foreground; start it in the background with the shell"],
     ["semihosting semihosting-config", "semihosting is not implemented"],
     ["old-param", "it is for machines without a device tree"],

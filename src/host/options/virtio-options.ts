@@ -109,7 +109,9 @@ export function applyVirtioDevice(b: Builder, driver: string, list: KeyValues): 
   }
   const bare = driver.replace(/-pci(-(non-)?transitional)?$/, "").replace(/^(virtio-[a-z0-9]+)$/, "$1-device");
   if (bare !== driver && PARSERS[bare] !== undefined) {
-    throw new InputError(`${list.where}: not supported by Armature: the PCIe bus has no devices yet; expected ${bare}`);
+    throw new InputError(
+      `${list.where}: not supported by Armature: virtio devices sit on the virtio-mmio bus; expected ${bare}`,
+    );
   }
   return false;
 }

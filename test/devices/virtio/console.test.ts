@@ -42,6 +42,15 @@ describe.each(INTERFACES)("virtio console (VIRTIO 1.2, 5.3) with one port, %s", 
     expect(bench.used(1, 0)).toEqual({ id: 0, length: 0 });
   });
 
+  it("a buffer of more than 1 MiB is cut off there, and that is reported", () => {
+    const { bench, output } = setUpOn(legacy);
+    bench.descriptor(1, 0, 0x4000_0000, 0xffff_ffff, 0, 0);
+    bench.offer(1, 0);
+    bench.notify(1);
+    expect(output.get(0)).toHaveLength(0x10_0000);
+    expect(bench.errors.map((e) => e.kind)).toContain("unimplemented");
+  });
+
   it("5.3.6: input goes into the receive queue's buffers, as much as there is at once", () => {
     const { bench, type } = setUpOn(legacy);
     const [at] = bench.send(0, [{ space: 64 }]);

@@ -9,15 +9,17 @@ export class Initramfs implements Disposable {
   readonly path: string;
   readonly #folder: string;
 
-  /** The small initramfs, scripts by name, which `vptest=NAME` on the kernel's command line runs, and programs for /bin. */
-  constructor(scripts: Readonly<Record<string, string>>, programs: Readonly<Record<string, Uint8Array>> = {}) {
+  /**
+   * The small initramfs and scripts by name, which `vptest=NAME` on the kernel's command line runs; and other files by path,
+   * in folders that the initramfs has.
+   */
+  constructor(scripts: Readonly<Record<string, string>>, others: Readonly<Record<string, Uint8Array>> = {}) {
     this.#folder = mkdtempSync(join(tmpdir(), "armature-initramfs-"));
     this.path = join(this.#folder, "initrd.gz");
-    const files = Object.entries(scripts).map(([name, text]) => ({
-      name: `vptest/${name}.sh`,
-      data: Buffer.from(text),
-    }));
-    for (const [name, data] of Object.entries(programs)) files.push({ name: `bin/${name}`, data: Buffer.from(data) });
+    const files = [
+      ...Object.entries(scripts).map(([name, text]) => ({ name: `vptest/${name}.sh`, data: Buffer.from(text) })),
+      ...Object.entries(others).map(([name, data]) => ({ name, data: Buffer.from(data) })),
+    ];
     const base = readFileSync(requireGuest("initrd-min.cpio.gz"));
     writeFileSync(this.path, Buffer.concat([base, gzipSync(archive(files))]));
   }
@@ -37,7 +39,9 @@ function archive(files: readonly { readonly name: string; readonly data: Buffer 
     );
     for (const part of [header, data]) parts.push(part, Buffer.alloc(-part.length & 3));
   };
-  for (const [n, { name, data }] of files.entries()) entry(name, 0o100755, data, n + 1);
+  files.forEach(({ name, data }, n) => {
+    entry(name, 0o100755, data, n + 1);
+  });
   entry("TRAILER!!!", 0, Buffer.alloc(0), 0);
   return Buffer.concat(parts);
 }

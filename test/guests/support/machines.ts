@@ -1,5 +1,6 @@
 /** The programs under test: Armature, and the emulator whose command line it has, as the reference. */
-import { existsSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -52,6 +53,19 @@ export function requireGuest(name: string): string {
   if (!existsSync(path))
     throw new Error(`${path} is missing: "npm run guests" fetches it, or put your own image there`);
   return path;
+}
+
+/** A module of the guest kernel, by its path below "kernel" without ".ko"; throws with what to do where it is missing. */
+export function requireModule(path: string): Uint8Array {
+  const root = join(ARMATURE_GUESTS ?? join(homedir(), ".cache/armature-guests"), "root");
+  for (const modules of [join(root, "lib/modules"), join(root, "usr/lib/modules")]) {
+    const release = existsSync(modules) ? readdirSync(modules).find((name) => name.endsWith("-arm64")) : undefined;
+    const file = release === undefined ? "" : join(modules, release, "kernel", `${path}.ko`);
+    if (file !== "" && existsSync(file)) return readFileSync(file);
+    if (file !== "" && existsSync(`${file}.xz`))
+      return execFileSync(requireTool("xz"), ["-dc", `${file}.xz`], { maxBuffer: 2 ** 26 });
+  }
+  throw new Error(`module ${path} is in no folder below ${root}: "npm run guests" fetches it`);
 }
 
 export function requireTool(name: string): string {

@@ -3,7 +3,7 @@ import { defineFloat } from "./fp/index.ts";
 import * as L from "./layout.ts";
 import * as w from "./wasm.ts";
 import { type I32, type I64, Label, type Local } from "./wasm.ts";
-import type { Helpers } from "./wasm-emitter.ts";
+import { type Helpers, tlbIndex } from "./wasm-emitter.ts";
 
 export interface AllHelpers extends Helpers {
   readonly imports: { readonly fetch: w.Func; readonly decode: w.Func };
@@ -86,13 +86,7 @@ function undecodedStore(
   return [
     w.block(done, [
       w.brIf(op(op(access.get, k(~L.ACCESS_PAIR), 0x71), op(size.get, k(8), 0x4b), 0x72), done),
-      entry.set(
-        op(
-          w.load("i32", w.LOAD_I32, context.get, L.TLB),
-          op(wrap(op64(address.get, w.i64Const(8), 0x88)), k((L.TLB_ENTRIES - 1) << 4), 0x71),
-          0x6a,
-        ),
-      ),
+      entry.set(op(w.load("i32", w.LOAD_I32, context.get, L.TLB), tlbIndex(address.get), 0x6a)),
       w.brIf(w.value("i32", w.load("i64", w.LOAD_I64, entry.get, at(L.TLB_TAG)).code, tag.code, 0x52), done),
       w.brIf(w.value("i32", slots.tee(w.load("i32", w.LOAD_I32, entry.get, at(L.TLB_CODE))).code, 0x45), done),
       w.brIf(

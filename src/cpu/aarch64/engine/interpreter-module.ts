@@ -12,7 +12,7 @@ import * as L from "./layout.ts";
 import { AUX, IMMEDIATE, IMMEDIATE_HIGH, OPERATION_BYTES, PLACES } from "./operation.ts";
 import * as w from "./wasm.ts";
 import { type Code, type I32, type I64, Label } from "./wasm.ts";
-import { type Frame, type Helpers, WasmEmitter } from "./wasm-emitter.ts";
+import { type Frame, type Helpers, tlbIndex, WasmEmitter } from "./wasm-emitter.ts";
 
 /** Where handlers of one function go. */
 interface Exits {
@@ -164,7 +164,7 @@ export function buildInterpreter(step: boolean): InterpreterModule {
 
   const labels = [goTo, left, limit, next];
   const handlers = numberHandlers(
-    (r, v, c) => (c ? coldEmitter : hotEmitter).row(r, v),
+    (r, v, c) => (c ? w.settled(coldEmitter.row(r, v)) : hotEmitter.row(r, v)),
     (code) => w.codeKey(code, labels),
   );
 
@@ -210,7 +210,7 @@ export function buildInterpreter(step: boolean): InterpreterModule {
       undefined,
       false,
     ),
-    entry.set(add(tlb.get, and(wrap(shr64(va.get, 8)), k((L.TLB_ENTRIES - 1) << 4)))),
+    entry.set(add(tlb.get, tlbIndex(va.get))),
     w.when(
       w.value(
         "i32",

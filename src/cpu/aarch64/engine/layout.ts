@@ -92,6 +92,8 @@ export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_FETCH = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_SET_BYTES = 3 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_CONTEXTS = 5;
+/** Entry number of an address by its low word: the page number folded, so that pages 4 MiB apart do not share an entry. */
+export const tlbSlot = (low: number): number => ((low >>> 12) ^ (low >>> 22)) & (TLB_ENTRIES - 1);
 /** Offsets in an entry. */
 export const TLB_TAG = 0;
 export const TLB_ADDEND = 8;

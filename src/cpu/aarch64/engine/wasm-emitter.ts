@@ -81,6 +81,13 @@ const LOADS: { readonly [key: string]: readonly [opcode: number, extend: readonl
   "2s64": [0x32, [0xc3]],
   "4s64": [0x34, [0xc4]],
 };
+/** `tlbSlot` of an address, times the bytes of an entry. */
+export function tlbIndex(address: I64): I32 {
+  // the low word of the address only
+  const low = w.value("i32", address.code, 0xa7);
+  const shift = (by: number) => w.value("i32", low.code, w.i32Const(by).code, 0x76).code;
+  return w.value("i32", shift(8), shift(18), 0x73, w.i32Const((L.TLB_ENTRIES - 1) << 4).code, 0x71);
+}
 function loadOpcode(bytes: number, signed: boolean): number {
   return ({ 1: 0x31, 2: 0x33, 4: 0x35, 8: 0x29 }[bytes] as number) - (signed && bytes < 8 ? 1 : 0);
 }
@@ -509,7 +516,7 @@ export abstract class WasmEmitter implements Emitter {
   // --- memory
   /** The address of the TLB entry for the page of `address`. */
   #entry(address: I64, access = 0): I32 {
-    const index = this.and(this.wrap(this.shr(address, this.k64(8))), this.k32((L.TLB_ENTRIES - 1) << 4));
+    const index = tlbIndex(address);
     const { tlb } = this.frame;
     if (!(access & L.ACCESS_UNPRIVILEGED)) return this.add(tlb.get, index);
     // at EL1 as if at EL0; elsewhere as it is

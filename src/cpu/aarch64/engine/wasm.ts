@@ -42,7 +42,13 @@ interface Table {
   readonly labels: readonly Label[];
   readonly fallback: Label;
 }
-export type Node = number | Structured | Branch | Table | Code;
+/** Code in its final form, without branches to labels outside it. */
+interface Raw {
+  readonly kind: "raw";
+  readonly bytes: Uint8Array;
+  readonly hints: readonly (readonly [number, number])[];
+}
+export type Node = number | Structured | Branch | Table | Raw | Code;
 export type Code = readonly Node[];
 
 /** A piece of code that leaves one value of type T on the stack. */
@@ -193,6 +199,38 @@ export class Local<T extends ValueType = ValueType> {
   }
 }
 
+/** Bytes under construction. */
+class Sink {
+  #bytes = new Uint8Array(1 << 10);
+  length = 0;
+
+  push(byte: number): void {
+    if (this.length === this.#bytes.length) this.#grow(this.length + 1);
+    this.#bytes[this.length++] = byte;
+  }
+  unsigned(n: number): void {
+    let rest = n;
+    while (rest > 127) {
+      this.push((rest & 0x7f) | 0x80);
+      rest >>>= 7;
+    }
+    this.push(rest);
+  }
+  append(bytes: ArrayLike<number>): void {
+    if (this.length + bytes.length > this.#bytes.length) this.#grow(this.length + bytes.length);
+    this.#bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.length);
+  }
+  #grow(least: number): void {
+    const larger = new Uint8Array(Math.max(least, 2 * this.#bytes.length));
+    larger.set(this.#bytes);
+    this.#bytes = larger;
+  }
+}
+
 /** A function under construction, or an import; `index` is final from the start. */
 export class Func {
   readonly index: number;
@@ -230,44 +268,16 @@ export class Func {
   }
   /** Body as in the code section, and the branch hints as (offset, likely). */
   finish(): { bytes: Uint8Array; hints: [number, number][] } {
-    const bytes = new Bytes();
-    bytes.unsigned(this.#locals.length);
+    const out = new Sink();
+    out.unsigned(this.#locals.length);
     for (const type of this.#locals) {
-      bytes.push(1);
-      bytes.push(TYPE_CODE[type]);
+      out.push(1);
+      out.push(TYPE_CODE[type]);
     }
     const hints: [number, number][] = [];
-    write(this.body, bytes, [], hints);
-    bytes.push(0x0b);
-    return { bytes: bytes.contents, hints };
-  }
-}
-
-/** Bytes under construction. */
-class Bytes {
-  length = 0;
-  #bytes = new Uint8Array(4096);
-
-  push(byte: number): void {
-    if (this.length === this.#bytes.length) {
-      const larger = new Uint8Array(2 * this.length);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    this.#bytes[this.length++] = byte;
-  }
-  append(bytes: ArrayLike<number>): void {
-    for (let i = 0; i < bytes.length; i++) this.push(bytes[i] as number);
-  }
-  /** LEB128. */
-  unsigned(n: number): void {
-    let rest = n;
-    for (; rest >= 128; rest = Math.floor(rest / 128)) this.push((rest % 128) | 0x80);
-    this.push(rest);
-  }
-  /** Valid until the next change. */
-  get contents(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.subarray(0, this.length);
+    write(this.body, out, [], hints);
+    out.push(0x0b);
+    return { bytes: out.bytes, hints };
   }
 }
 
@@ -277,16 +287,19 @@ function depth(label: Label, stack: readonly Label[]): number {
   return stack.length - 1 - at;
 }
 
-function write(code: Code, out: Bytes, stack: Label[], hints: [number, number][]): void {
-  for (let i = 0; i < code.length; i++) {
-    const node = code[i] as Node;
+function write(code: Code, out: Sink, stack: Label[], hints: [number, number][]): void {
+  for (const node of code) {
     if (typeof node === "number") out.push(node);
     else if (isCode(node)) write(node, out, stack, hints);
-    else if (node.kind === "br_table") {
+    else if (node.kind === "raw") {
+      for (const [at, likely] of node.hints) hints.push([out.length + at, likely]);
+      out.append(node.bytes);
+    } else if (node.kind === "br_table") {
+      // labels are mostly those around, innermost first: look each up once
+      const depths = new Map(stack.map((label, i) => [label, stack.length - 1 - i]));
       out.push(0x0e);
       out.unsigned(node.labels.length);
-      for (const label of node.labels) out.unsigned(depth(label, stack));
-      out.unsigned(depth(node.fallback, stack));
+      for (const label of [...node.labels, node.fallback]) out.unsigned(depths.get(label) ?? depth(label, stack));
     } else if (!("body" in node)) {
       if (node.hint !== undefined) hints.push([out.length, node.hint ? 1 : 0]);
       out.push(node.kind === "br" ? 0x0c : 0x0d);
@@ -308,14 +321,18 @@ function write(code: Code, out: Bytes, stack: Label[], hints: [number, number][]
 }
 /** Text that is equal for equal code; `labels` are those that the code may branch to from outside itself. */
 export function codeKey(code: Code, labels: readonly Label[]): string {
-  const out = new Bytes();
+  const out = new Sink();
   write(code, out, [...labels], []);
-  const bytes = out.contents;
-  let key = "";
-  for (let at = 0; at < bytes.length; at += 4096) key += String.fromCharCode(...bytes.subarray(at, at + 4096));
-  return key;
+  return String.fromCharCode(...out.bytes);
 }
-function isCode(node: Structured | Branch | Table | Code): node is Code {
+/** The same code in its final form; it may branch to no label outside itself. */
+export function settled(code: Code): Code {
+  const out = new Sink();
+  const hints: [number, number][] = [];
+  write(code, out, [], hints);
+  return [{ kind: "raw", bytes: out.bytes.slice(), hints }];
+}
+function isCode(node: Structured | Branch | Table | Raw | Code): node is Code {
   return Array.isArray(node);
 }
 
@@ -349,26 +366,39 @@ export class ModuleBuilder {
     const bodies = this.#functions.map((f) => ({ f, ...f.finish() }));
     const types = this.#functions.map((f) => unsigned(this.#type(f.parameters, f.result)));
     const hinted = bodies.filter((b) => b.hints.length > 0);
-    const hints = hinted.map(({ f, hints }) => [
-      ...unsigned(f.index),
-      ...vector(hints.map(([at, likely]) => [...unsigned(at), 1, likely])),
-    ]);
-    const out = new Bytes();
+    const out = new Sink();
     out.append([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
-    section(out, 1, vector(this.#typeCodes));
-    section(out, 2, vector(this.#imports));
-    section(out, 3, vector(types));
-    section(out, 7, vector(this.#exports));
-    if (hints.length > 0) section(out, 0, concat([text("metadata.code.branch_hint"), vector(hints)]));
-    section(
-      out,
-      10,
-      vector(
-        bodies.flatMap(({ bytes }) => [unsigned(bytes.length), bytes]),
-        bodies.length,
-      ),
-    );
-    return out.contents.slice();
+    section(out, 1, this.#typeCodes);
+    section(out, 2, this.#imports);
+    section(out, 3, types);
+    section(out, 7, this.#exports);
+    if (hinted.length > 0) {
+      const body = new Sink();
+      body.append(text("metadata.code.branch_hint"));
+      body.unsigned(hinted.length);
+      for (const { f, hints } of hinted) {
+        body.unsigned(f.index);
+        body.unsigned(hints.length);
+        for (const [at, likely] of hints) {
+          body.unsigned(at);
+          body.push(1);
+          body.push(likely);
+        }
+      }
+      out.push(0);
+      out.unsigned(body.length);
+      out.append(body.bytes);
+    }
+    const code = new Sink();
+    code.unsigned(bodies.length);
+    for (const { bytes } of bodies) {
+      code.unsigned(bytes.length);
+      code.append(bytes);
+    }
+    out.push(10);
+    out.unsigned(code.length);
+    out.append(code.bytes);
+    return out.bytes.slice();
   }
 
   #type(parameters: readonly ValueType[], result: BlockType): number {
@@ -381,19 +411,13 @@ export class ModuleBuilder {
   }
 }
 
-function concat(parts: readonly ArrayLike<number>[]): Uint8Array {
-  const out = new Bytes();
-  for (const part of parts) out.append(part);
-  return out.contents;
-}
-/** `count` where an item is more than one part. */
-function vector(parts: readonly ArrayLike<number>[], count = parts.length): Uint8Array {
-  return concat([unsigned(count), ...parts]);
-}
-function section(out: Bytes, id: number, body: Uint8Array): void {
+function section(out: Sink, id: number, items: readonly (readonly number[])[]): void {
+  const body = new Sink();
+  body.unsigned(items.length);
+  for (const item of items) body.append(item);
   out.push(id);
   out.unsigned(body.length);
-  out.append(body);
+  out.append(body.bytes);
 }
 function text(s: string): number[] {
   return [...unsigned(s.length), ...Array.from(s, (c) => c.charCodeAt(0))];

@@ -2,7 +2,7 @@
 import type { Emitter, I32, I64 } from "../engine/emitter.ts";
 import * as L from "../engine/layout.ts";
 import { signExtend } from "./bits.ts";
-import { CONDITION_VALUES, CONDITIONS, conditionOf, hex, R, X30 } from "./common.ts";
+import { CONDITION_VALUES, CONDITIONS, conditionOf, hex, hex2, R, X30 } from "./common.ts";
 import { axis, bit, type Row, row, source, target } from "./row.ts";
 
 const link = (e: Emitter) => e.write(X30, e.add(e.pc(), e.k64(4)));
@@ -151,7 +151,7 @@ const BARRIER_OPTIONS: readonly (string | undefined)[] = [
   "st",
   "sy",
 ];
-const option = (crm: number) => BARRIER_OPTIONS[crm] ?? `#${hex(crm)}`;
+const option = (crm: number) => BARRIER_OPTIONS[crm] ?? `#${hex2(crm)}`;
 const system: Row[] = [
   row({
     name: "HINT (NOP, YIELD, and those of later versions)",
@@ -232,7 +232,7 @@ const system: Row[] = [
       if (o.zva) e.when(e.contextI32(L.ZERO_ENABLED), () => e.zeroBlock(e.x(o.t), host), host);
       else host();
     },
-    asm: (f) => `sys #${f.op1}, C${f.CRn}, C${f.CRm}, #${f.op2}, ${R(1, f.Rt)}`,
+    asm: (f) => `sys #${f.op1}, C${f.CRn}, C${f.CRm}, #${f.op2}${f.Rt === 31 ? "" : `, ${R(1, f.Rt)}`}`,
   }),
   row({
     name: "SYSL",

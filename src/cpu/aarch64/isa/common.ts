@@ -6,6 +6,14 @@ export const SF = [0, 1] as const;
 /** Assembly names: register 31 as zero register, or as stack pointer. */
 export const R = (sf: number, n: number) => (n === 31 ? (sf ? "xzr" : "wzr") : `${sf ? "x" : "w"}${n}`);
 export const RSP = (sf: number, n: number) => (n === 31 ? (sf ? "sp" : "wsp") : `${sf ? "x" : "w"}${n}`);
+/** Two digits at least, as hints and barriers are shown. */
+export const hex2 = (n: number) => `0x${n.toString(16).padStart(2, "0")}`;
+/** A list of vector registers from `first` on, modulo 32: three and more as a range unless they wrap. */
+export function registerList(first: number, n: number, arrangement: string): string {
+  const name = (k: number) => `v${(first + k) % 32}.${arrangement}`;
+  if (n > 2 && first + n <= 32) return `{${name(0)}-${name(n - 1)}}`;
+  return `{${Array.from({ length: n }, (_, k) => name(k)).join(", ")}}`;
+}
 export const hex = (n: number) => `0x${n.toString(16)}`;
 export const CONDITIONS = "eq ne cs cc mi pl vs vc hi ls ge lt gt le al nv".split(" ");
 /** Conditions with a handler of their own; AL and NV share one. */

@@ -142,7 +142,7 @@ const addSubExtended = ([0, 1] as const).map((S) =>
     asm: (f) => {
       const lsl = f.option === (f.sf ? 3 : 2) && (f.Rn === 31 || (!S && f.Rd === 31));
       const kind = lsl ? (f.imm3 ? ", lsl" : "") : `, ${EXTENDS[f.option]}`;
-      const m = `${R((f.option & 3) === 3 ? 1 : 0, f.Rm)}${kind}${f.imm3 ? ` #${f.imm3}` : ""}`;
+      const m = `${R(f.sf && (f.option & 3) === 3 ? 1 : 0, f.Rm)}${kind}${f.imm3 ? ` #${f.imm3}` : ""}`;
       if (S && f.Rd === 31) return `${f.op ? "cmp" : "cmn"} ${RSP(f.sf, f.Rn)}, ${m}`;
       const d = S ? R(f.sf, f.Rd) : RSP(f.sf, f.Rd);
       return `${f.op ? "sub" : "add"}${S ? "s" : ""} ${d}, ${RSP(f.sf, f.Rn)}, ${m}`;

@@ -2,7 +2,7 @@
 import type { Emitter, I64, LoadKind, Operand } from "../engine/emitter.ts";
 import * as L from "../engine/layout.ts";
 import { signExtend } from "./bits.ts";
-import { hex, R, RSP } from "./common.ts";
+import { hex, hex2, R, RSP } from "./common.ts";
 import { axis, bit, type Row, row, source, stack, target } from "./row.ts";
 
 interface Transfer {
@@ -161,7 +161,12 @@ const literal = literals.map(([name, opc, sf, load]) =>
 );
 
 // prefetches are hints and do nothing, not even an alignment check
-const prefetchText = (f: { Rt: number }) => `prfm #${hex(f.Rt)}`;
+function prefetchOperation(f: { Rt: number }): string {
+  const level = (f.Rt >> 1) & 3;
+  const type = ["pld", "pli", "pst"][f.Rt >> 3];
+  return type === undefined || level === 3 ? `#${hex2(f.Rt)}` : `${type}l${level + 1}${f.Rt & 1 ? "strm" : "keep"}`;
+}
+const prefetchText = (f: { Rt: number }) => `prfm ${prefetchOperation(f)}`;
 const prefetch: Row[] = [
   row({
     name: "PRFM (unsigned offset)",
@@ -190,7 +195,7 @@ const prefetch: Row[] = [
     section: "C6.2.220",
     bits: "11111000100 imm9:9 00 Rn:5 Rt:5",
     meaning: () => {},
-    asm: (f) => `prfum #${hex(f.Rt)}, [${RSP(1, f.Rn)}${text(signExtend(f.imm9, 9))}]`,
+    asm: (f) => `prfum ${prefetchOperation(f)}, [${RSP(1, f.Rn)}${text(signExtend(f.imm9, 9))}]`,
   }),
 ];
 

@@ -2,7 +2,7 @@
 import type { Emitter, I64, Operand, V128 } from "../engine/emitter.ts";
 import * as L from "../engine/layout.ts";
 import { signExtend } from "./bits.ts";
-import { hex, R, RSP } from "./common.ts";
+import { hex, R, RSP, registerList } from "./common.ts";
 import { baseOf, registerOffset, registerOption, registerText, stackAxis } from "./load-store.ts";
 import { modeAxis, POST, pairText } from "./load-store-pair.ts";
 import { axis, bit, type Row, row, source, stack, vector } from "./row.ts";
@@ -256,8 +256,7 @@ function transferStructures(
 }
 
 const structureText = (f: { L: number; Q: number; size: number; Rt: number }, structure: number, n: number) => {
-  const names = Array.from({ length: n }, (_, k) => `v${(f.Rt + k) % 32}.${arrangement(f.size, f.Q)}`);
-  return `${f.L ? "ld" : "st"}${structure} {${names.join(", ")}}`;
+  return `${f.L ? "ld" : "st"}${structure} ${registerList(f.Rt, n, arrangement(f.size, f.Q))}`;
 };
 export const arrangement = (size: number, q: number) => `${(q ? 16 : 8) >> size}${"bhsd"[size]}`;
 const multiple: Row[] = Object.entries(STRUCTURES).flatMap(([opcode, [structure, registers]]) => {
@@ -375,12 +374,9 @@ const singleText = (f: SingleFields & { Rt: number; Rn: number }) => {
   const n = registersOf(f);
   const scale = singleScale(f);
   const rep = scale === 4;
-  const names = Array.from(
-    { length: n },
-    (_, k) => `v${(f.Rt + k) % 32}.${rep ? arrangement(f.size, f.Q) : "bhsd"[scale]}`,
-  );
+  const shape = rep ? arrangement(f.size, f.Q) : ("bhsd"[scale] as string);
   const index = rep ? "" : `[${singleOffset(f) >> scale}]`;
-  return `${f.L ? "ld" : "st"}${n}${rep ? "r" : ""} {${names.join(", ")}}${index}, [${RSP(1, f.Rn)}]`;
+  return `${f.L ? "ld" : "st"}${n}${rep ? "r" : ""} ${registerList(f.Rt, n, shape)}${index}, [${RSP(1, f.Rn)}]`;
 };
 const single: Row[] = [
   row({

@@ -1,6 +1,6 @@
 /** C4.1.90: Advanced SIMD copies, permutations, table lookups and modified immediates. */
 import type { V128 } from "../engine/emitter.ts";
-import { hex, R } from "./common.ts";
+import { hex, R, registerList } from "./common.ts";
 import { axis, bit, type Row, row, source, target, vector, type Wide } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
 
@@ -197,8 +197,7 @@ const tables = row({
   },
   asm: (f) => {
     const t = arrangement(0, f.Q);
-    const names = Array.from({ length: f.len + 1 }, (_, k) => `v${(f.Rn + k) % 32}.16b`);
-    return `${f.op ? "tbx" : "tbl"} v${f.Rd}.${t}, {${names.join(", ")}}, v${f.Rm}.${t}`;
+    return `${f.op ? "tbx" : "tbl"} v${f.Rd}.${t}, ${registerList(f.Rn, f.len + 1, "16b")}, v${f.Rm}.${t}`;
   },
 });
 
@@ -274,7 +273,7 @@ const short = (text: string) => text.replace(/^0x0+(?=.)/, "0x");
 export function floatText(imm: number): string {
   const exponent = ((imm >> 4) & 7) ^ 4;
   const v = (1 + (imm & 15) / 16) * 2 ** (exponent - 3) * (imm & 128 ? -1 : 1);
-  return v.toExponential(18);
+  return v.toExponential(18).replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 export const simdMove: readonly Row[] = [...copies, ...permutations, extract, tables, modified];

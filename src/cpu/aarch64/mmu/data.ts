@@ -4,11 +4,11 @@
  * bus error in its middle.
  */
 import { type Arena, PAGE_HAS_CODE, RESPONSE_OK, RESPONSE_TARGET_ERROR } from "../../../bus/index.ts";
+import { NO_FAULT, READ, WRITE } from "../../../mmu/index.ts";
 import type { Context } from "../context.ts";
 import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
 import { ENTRY_ALIGNED, ENTRY_CODE, ENTRY_IO, ENTRY_WATCHED, type TlbSet } from "./tlb.ts";
-import { NO_FAULT, READ, WRITE } from "./walk.ts";
 
 /** Data cache line of DC ZVA, bytes: DCZID_EL0.BS = 4. */
 const ZERO_BLOCK = 64;

@@ -1,5 +1,5 @@
 /**
- * The software TLB that the engine looks into, and what this side knows beside it. A CPU has five sets of 512 entries a kind of access: two
+ * The software TLB that the engine looks into, and what this side knows beside it. A CPU has five sets of 1,024 entries a kind of access: two
  * for EL0, two for EL1, one for EL2. A set belongs to the values of all registers that steer its translations, its key; when those
  * change, another set with the right key is taken, or the one not used for longest is emptied. So switching page tables to
  * and fro (KPTI) or between levels costs no entries. The TLB is a cache, not state: it is neither saved nor hashed.
@@ -47,7 +47,7 @@ export class TlbSet {
 
   /** The entry of (`high`, `low`) for `access`, marked or not; -1 when there is none. */
   find(access: number, high: number, low: number): number {
-    const slot = (low >>> 12) & (ENTRIES - 1);
+    const slot = L.tlbSlot(low);
     const word = this.#first + access * KIND_WORDS + slot * ENTRY_WORDS;
     const words = this.#words;
     if (words[word] !== ((low >>> 12) | (high << 20))) return -1;
@@ -81,7 +81,7 @@ export class TlbSet {
     addend: number,
     code: number,
   ): number {
-    const slot = (low >>> 12) & (ENTRIES - 1);
+    const slot = L.tlbSlot(low);
     const entry = access * ENTRIES + slot;
     const word = this.#word(entry);
     const words = this.#words;
@@ -115,7 +115,7 @@ export class TlbSet {
   /** Drops what a TLBI of the page at (`high`, `low`) touches: its slot, and all entries of a larger mapping around it. */
   flushAddress(high: number, low: number): void {
     if (this.#empty) return;
-    const slot = (low >>> 12) & (ENTRIES - 1);
+    const slot = L.tlbSlot(low);
     for (let access = 0; access < 3; access++) this.drop(access * ENTRIES + slot);
     // bits 55 to 12: the top byte of the address is not part of the operand
     if (this.#large[region(high, low, 21)] === 0 && this.#largest[region(high, low, 30)] === 0) return;

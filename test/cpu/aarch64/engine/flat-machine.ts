@@ -36,7 +36,7 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
   useTlb = true;
   onUart: () => void = () => {};
 
-  constructor(code: InterpreterCode, ramBase = 0x4000_0000, ramBytes = 0x100_0000) {
+  constructor(code: InterpreterCode, ramBase = 0x4000_0000, ramBytes = 0x100_0000, pages = 256) {
     this.ramBase = ramBase;
     this.ramBytes = ramBytes;
     this.ram = this.arena.allocate(ramBytes);
@@ -51,6 +51,7 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
     this.set32(L.FP_ENABLED, 1);
     words.fill(-1, (this.context + L.EXCLUSIVE_ADDRESS) >>> 2, (this.context + L.EXCLUSIVE_ADDRESS + 8) >>> 2);
     this.interpreter = new Interpreter(code, this.arena, this, {
+      pages,
       onCode: (page) => this.#purge(page),
       onDrop: () => this.flush(L.TLB_FETCH),
     });
@@ -122,7 +123,7 @@ export class FlatMachine implements Omit<InterpreterHost, "decode"> {
   }
 
   #entry(table: number, va: number): number {
-    return (this.get32(L.TLB) + table + (Math.floor(va / 4096) % L.TLB_ENTRIES) * L.TLB_ENTRY_BYTES) >>> 2;
+    return (this.get32(L.TLB) + table + L.tlbSlot(va) * L.TLB_ENTRY_BYTES) >>> 2;
   }
   #fill(table: number, va: number, addend: number, code: number): void {
     const { words } = this.arena;

@@ -1,1 +1,0 @@
-export { PcieEcam, type PcieEcamOptions } from "./pcie-ecam.ts";

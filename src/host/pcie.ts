@@ -1,0 +1,44 @@
+/** The PCIe functions that options ask for. A driver of `PCIE_DRIVERS` has its maker here. */
+import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
+import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
+import type { PcieOption } from "./options/run-options.ts";
+
+type Maker = (host: PcieHost, name: string, option: PcieOption) => PcieMade;
+
+const MAKERS: { readonly [driver: string]: Maker } = {
+  "pcie-root-port": (host, name, o) => makeRootPort(host, name, portOptions(host, o)),
+  "x3130-upstream": (host, name, o) => makeUpstreamPort(host, name, portOptions(host, o)),
+  "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
+  "pcie-test": (host, name, o) =>
+    new PcieTestFunction(host, name, {
+      arena: host.arena,
+      vfs: o.numbers["vfs"] ?? 0,
+      multifunction: o.multifunction,
+    }),
+};
+
+function portOptions(host: PcieHost, o: PcieOption) {
+  const { slot, port } = o.numbers;
+  return {
+    arena: host.arena,
+    root: host,
+    multifunction: o.multifunction,
+    ...(slot === undefined ? {} : { slot }),
+    ...(port === undefined ? {} : { portNumber: port }),
+  };
+}
+
+/** Functions for the board, in the order of the options. */
+export function pcieSlots(options: readonly PcieOption[]): PcieSlot[] {
+  return options.map((o) => {
+    const make = MAKERS[o.driver];
+    if (make === undefined) throw new Error(`no maker for PCIe device ${o.driver}`);
+    return {
+      name: o.name,
+      ...(o.bus === undefined ? {} : { bus: o.bus }),
+      ...(o.device === undefined ? {} : { device: o.device }),
+      ...(o.functionNumber === undefined ? {} : { functionNumber: o.functionNumber }),
+      make: (host, name) => make(host, name, o),
+    };
+  });
+}

@@ -1,0 +1,17 @@
+export { type BarOverlay, BarSet, type BarSpec } from "./bars.ts";
+export { type BridgeOptions, PcieBridge } from "./bridge.ts";
+export { type BusParent, PcieBus, type PcieRoot, type Request } from "./bus.ts";
+export { Aer, type AerOptions, type ErrorMessage, UNCORRECTABLE } from "./capabilities/aer.ts";
+export { Express, type ExpressOptions } from "./capabilities/express.ts";
+export { Msi, type MsiOptions } from "./capabilities/msi.ts";
+export { Msix, type MsixOptions } from "./capabilities/msix.ts";
+export { PowerManagement, type PowerManagementOptions } from "./capabilities/power-management.ts";
+export { Acs, Ari, SerialNumber, SubsystemIds } from "./capabilities/small.ts";
+export { SrIov, type SrIovOptions, type VfRouting } from "./capabilities/sr-iov.ts";
+export { Capability, type CapabilityPlace } from "./capability.ts";
+export { type FunctionOptions, PcieFunction } from "./function.ts";
+export { type BarKind, type BarShape, COMMAND, type Identity, STATUS } from "./header.ts";
+export { PcieHost, type PcieHostOptions, type StreamTargets } from "./host.ts";
+export { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PortOptions } from "./ports.ts";
+export { type ConfigRegister, ConfigSpace, type Piece, type ResetKind } from "./space.ts";
+export { PCIE_TEST, PcieTestFunction, type TestFunctionOptions } from "./test-function.ts";
