@@ -293,13 +293,14 @@ for (const machine of machines) {
       session.send("\r");
       const ask = async (command: string, wanted: string | RegExp) => {
         session.send(`${command}\r`);
-        return await session.expect(wanted, 120);
+        await session.expect(wanted, 120);
+        await session.expect("=> ", 120);
       };
       await session.expect("=> ");
       await ask("virtio scan; virtio info", /Device 0: .*VirtIO Block Device/);
       await ask("virtio read 0x41000000 0 0x800", /2048 blocks read: OK/);
       await ask("crc32 0x41000000 0x100000", `==> ${crc32(disk.subarray(0, MIB)).toString(16).padStart(8, "0")}`);
-      session.send("setenv autoload no\r");
+      await ask("setenv autoload no", "autoload no");
       await ask("dhcp", /DHCP client bound to address 10\.0\.2\.15/);
       await ask("ping 10.0.2.2", "host 10.0.2.2 is alive");
     });
