@@ -252,6 +252,7 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
     gicNode(o),
     node(unit("flash", flash[0] as BoardPart), { "bank-width": [4], reg: reg(...flash), compatible: "cfi-flash" }),
     cpusNode(o),
+    node("pmu", { interrupts: ppi(PPI.pmu, o.cpus), compatible: "arm,armv8-pmuv3" }),
     node("timer", {
       interrupts: [PPI.secureTimer, PPI.physicalTimer, PPI.virtualTimer, PPI.hypervisorTimer].flatMap((n) =>
         ppi(n, o.cpus),

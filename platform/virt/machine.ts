@@ -239,6 +239,7 @@ export class VirtMachine {
       virtualGic?.virq[n]?.connect(c.virtualIrq);
       virtualGic?.vfiq[n]?.connect(c.virtualFiq);
       virtualGic?.maintenance[n]?.connect(this.gic.ppi(n, 16 + PPI.gicMaintenance));
+      c.pmu.line.connect(this.gic.ppi(n, 16 + PPI.pmu));
       c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
       c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
       c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));

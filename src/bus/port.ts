@@ -182,6 +182,7 @@ export class Port {
       const n = word ? 4 : 1;
       tx.response = RESPONSE_OK;
       tx.delay = 0;
+      tx.continued = done > 0;
       if (write) {
         const value = word ? le32(data, done) : (data[done] as number);
         this.#target.write(at, n, value, tx);
@@ -192,6 +193,7 @@ export class Port {
       if (tx.response !== RESPONSE_OK) good = false;
       done += n;
     }
+    tx.continued = false;
     return good;
   }
 }

@@ -32,6 +32,8 @@ export class Transaction {
   exclusive = false;
   /** Instruction fetch. */
   instruction = false;
+  /** A further beat of a block transfer: with the beats before it this is one request, that an IOMMU refuses once. */
+  continued = false;
   /** PCIe requester id (bus, device, function), or -1. */
   requesterId = -1;
   /** SMMU stream and substream, or -1. */

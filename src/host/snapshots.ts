@@ -21,7 +21,7 @@ export const ZSTD: Codec = {
   name: "zstd",
   compress: (data) => zstdCompressSync(data, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
   decompress: (data, bytes) => {
-    const out = zstdDecompressSync(data, { maxOutputLength: bytes });
+    const out = zstdDecompressSync(data, { maxOutputLength: bytes, chunkSize: Math.max(bytes, 64) });
     if (out.length !== bytes) throw new Error(`${out.length} bytes instead of ${bytes}`);
     return out;
   },

@@ -5,6 +5,7 @@ import { blank, importsOf, type Source, sources } from "./sources.ts";
 const FLOORS: { readonly [folder: string]: number } = {
   "src/sim": 0,
   "src/bus": 1,
+  "src/mmu": 1,
   "src/registers": 1,
   "src/formats": 1,
   "src/cpu": 2,

@@ -87,11 +87,8 @@ describe.runIf(machines.length === 2)("device tree beside QEMU's", () => {
       // Values that refer to phandles are numbered by each in its own way, seeds are random.
       const numbered =
         /:(phandle|interrupt-parent|clocks|gpios|interrupt-map|msi-map|msi-parent|cpu|rng-seed|kaslr-seed)$/;
-      // Not on this board yet: the PMU.
-      const absent = /^pmu:/;
       const missing: string[] = [];
       for (const [name, value] of theirs) {
-        if (absent.test(name)) continue;
         const mine = ours.get(name);
         if (mine === undefined) missing.push(`${name} is missing`);
         else if (!numbered.test(name) && mine !== value) missing.push(`${name}: ${mine} instead of ${value}`);

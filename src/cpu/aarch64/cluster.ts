@@ -11,7 +11,7 @@
  */
 import type { Arena, DirectRegion, Target } from "../../bus/index.ts";
 import { type Event, Module, type Simulation, US } from "../../sim/index.ts";
-import { Cpu, LEAVE_STOP } from "./cpu.ts";
+import { Cpu, LEAVE_SLEEP, LEAVE_STOP } from "./cpu.ts";
 import { Debugger } from "./debug.ts";
 import { Interpreter, InterpreterCode } from "./engine/interpreter.ts";
 import * as L from "./engine/layout.ts";
@@ -238,6 +238,11 @@ export class Cluster extends Module {
     this.#shorten();
   }
 
+  /** An event has been scheduled in the turn of a CPU, outside an access. */
+  eventMade(): void {
+    this.#shorten();
+  }
+
   /** The slice ends at the latest at an event that has been made during it. */
   #shorten(): void {
     const next = this.simulation.nextEventTime;
@@ -322,13 +327,19 @@ export class Cluster extends Module {
     while (cpu.isRunning && !simulation.pausing) {
       if (cpu.time >= cells.end && (cpu.atBlockEnd || cpu.isStalled || cpu.debug.held)) break;
       if (cpu.atBlockEnd) cpu.sampleInterrupts();
-      if (cpu.stepping && cpu.softwareStep()) continue;
-      const single = cpu.debug.singleStep || cpu.stepping;
+      const looked = cpu.selfHosted.everyInstruction;
+      if (looked && cpu.debugException()) {
+        cpu.debug.stepped();
+        continue;
+      }
+      const single = cpu.debug.singleStep || looked;
       cpu.arm(cells.end, single);
       const status = single ? engine.step(context.base) : engine.run(context.base);
       cpu.left(status);
+      if (looked && (status === L.RUN_LIMIT || status === LEAVE_SLEEP)) cpu.selfHosted.after();
       if (status === L.RUN_BREAKPOINT || status === LEAVE_STOP) cpu.debug.stopped(status);
       else if (single) cpu.debug.stepped();
+      if (cpu.pmu.active && cpu.atBlockEnd) cpu.pmu.atBlockEnd(cpu.time);
       if (cpu.isStalled) break;
     }
     // a turn that ends at the end of the slice closes the monitor; one that a pause has cut short does not

@@ -1,21 +1,24 @@
 /**
  * One AArch64 CPU: Armv8.0-A, EL0 to EL1 or EL2, AArch64 state only, DDI 0487J.a. Modelled: base instructions (`engine/`, `isa/`), system
- * registers (`sysreg/`), translation (`mmu/`), exceptions, generic timer, PSCI. Not modelled: EL3 and secure state, AArch32,
- * big-endian data, caches (always coherent, maintenance does nothing), external debug, the PMU. Choices where the architecture leaves
+ * registers (`sysreg/`), translation (`mmu/`), exceptions, generic timer, self-hosted debug, PMU, PSCI. Not modelled: EL3 and secure state, AArch32,
+ * big-endian data, caches (always coherent, maintenance does nothing), external debug. Choices where the architecture leaves
  * them are in docs/devices/aarch64.md.
  */
 import { Transaction } from "../../bus/index.ts";
+import { FETCH, NO_FAULT } from "../../mmu/index.ts";
 import { type Initiator, Module, NEVER } from "../../sim/index.ts";
 import type { Cluster } from "./cluster.ts";
 import { Context } from "./context.ts";
 import { CpuDebug } from "./debug.ts";
 import { BusReader, PeekReader } from "./descriptors.ts";
 import * as L from "./engine/layout.ts";
-import { EC_PC_ALIGNMENT, EC_SOFTWARE_STEP, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
+import { EC_PC_ALIGNMENT, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
 import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
-import { FETCH, NO_FAULT } from "./mmu/walk.ts";
+import { TlbState } from "./mmu/tlb-state.ts";
+import { Pmu } from "./pmu.ts";
 import { Recent } from "./recent.ts";
+import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";
 import { CpuState } from "./state.ts";
 import { SystemRegisters } from "./sysreg/access.ts";
 import type { CpuModel } from "./sysreg/models.ts";
@@ -34,7 +37,14 @@ export const LEAVE_RETRY = 3; // the access waits for events that are due before
 export const LEAVE_SLEEP = 4;
 export const LEAVE_STOP = 5; // a debugger's watchpoint
 
-type CpuCells = { time: number; instructions: number; power: number; blockEnd: boolean; stalled: boolean };
+type CpuCells = {
+  time: number;
+  instructions: number;
+  spent: number;
+  power: number;
+  blockEnd: boolean;
+  stalled: boolean;
+};
 type Inputs = { irq: boolean; fiq: boolean; virq: boolean; vfiq: boolean };
 
 /** As a count limit: the engine returns at the next block end. */
@@ -56,12 +66,13 @@ export class Cpu extends Module {
   readonly timer: GenericTimer;
   readonly system: SystemInstructions;
   readonly debug: CpuDebug;
+  readonly selfHosted: SelfHostedDebug;
+  readonly pmu: Pmu;
+  readonly tlbState: TlbState;
   readonly recent = new Recent();
   /** Side-band of this CPU's bus accesses. */
   readonly transaction = new Transaction();
   readonly initiator: Initiator;
-  /** Software step is on: instructions run one by one. */
-  stepping = false;
   /** Instruction clock: ticks an instruction. */
   readonly #ticks: number;
   readonly #cells: CpuCells;
@@ -81,6 +92,8 @@ export class Cpu extends Module {
       /** Local time at the last fold of the count. */
       time: 0,
       instructions: 0,
+      /** Time that accesses took beyond their instructions. */
+      spent: 0,
       power: OFF,
       /** The last instruction ended a block: interrupts are sampled here. */
       blockEnd: true,
@@ -91,14 +104,17 @@ export class Cpu extends Module {
     this.context = new Context(cluster.arena);
     this.registers = new SystemRegisters(this, table);
     this.exceptions = new Exceptions(this);
+    this.selfHosted = new SelfHostedDebug(this, this.state<StepCells>({ stepped: 0 }, "step"));
     this.mmu = new Mmu(this, new BusReader(cluster), new PeekReader(cluster));
     this.data = new DataPath(this, cluster.arena);
+    this.pmu = new Pmu(this);
     this.timer = new GenericTimer(this, cluster.counterFrequency);
     this.system = new SystemInstructions(this);
     this.debug = new CpuDebug(this);
     this.transaction.cpu = index;
     this.initiator = { cpu: index, pc: () => this.context.hex(L.PC) };
     this.part("registers", new CpuState(this));
+    this.tlbState = this.part("tlb", new TlbState(this));
   }
 
   // --- interrupt inputs, to be connected to the interrupt controller's lines
@@ -158,6 +174,10 @@ export class Cpu extends Module {
   get instructions(): number {
     return this.#cells.instructions + (this.context.low(L.COUNT) >> 4);
   }
+  /** Cycles spent executing since reset: instructions, and the time of accesses beyond them. */
+  get cycles(): number {
+    return this.instructions + Math.floor(this.#cells.spent / this.#ticks);
+  }
   get isRunning(): boolean {
     return this.#cells.power === RUNNING;
   }
@@ -185,7 +205,9 @@ export class Cpu extends Module {
   arm(end: number, one: boolean): void {
     const left = Math.ceil((end - this.#cells.time) / this.#ticks);
     this.context.setLow(L.COUNT, 0);
-    this.context.setLow(L.LIMIT, one ? 16 : Math.min(Math.max(left, 1), 0x400_0000) * 16);
+    // an interrupt that came in the middle of a block is taken at its end
+    const most = one || this.interruptDue() ? 1 : Math.min(Math.max(left, 1), 0x400_0000);
+    this.context.setLow(L.LIMIT, (this.pmu.active ? Math.min(most, this.pmu.untilOverflow()) : most) * 16);
     this.#cells.stalled = false;
   }
 
@@ -228,17 +250,25 @@ export class Cpu extends Module {
     this.fold();
   }
 
-  /** With software step on: takes the step exception where it is due (true), else uses up PSTATE.SS for the next instruction. */
-  softwareStep(): boolean {
-    const { context } = this;
-    if (context.low(L.SS) !== 0) {
-      context.setLow(L.SS, 0);
-      return false;
-    }
-    context.setLow(L.COUNT, 0);
-    this.exceptions.debug(EC_SOFTWARE_STEP, 0x22);
+  /**
+   * Before an instruction that has to be looked at: takes the software step exception (true) where it is due, or that of a breakpoint on
+   * a context.
+   */
+  debugException(): boolean {
+    const { selfHosted } = this;
+    this.context.setLow(L.COUNT, 0);
+    const taken = selfHosted.stepPending() || selfHosted.breakpoint();
     this.fold();
-    return true;
+    if (!taken) selfHosted.before();
+    return taken;
+  }
+
+  /** A planted breakpoint has been reached: true, with the exception taken, where it is the guest's. */
+  breakpointException(): boolean {
+    this.context.setLow(L.COUNT, 0);
+    const taken = this.selfHosted.breakpoint();
+    this.fold();
+    return taken;
   }
 
   interruptDue(): boolean {
@@ -279,9 +309,11 @@ export class Cpu extends Module {
   #spend(ticks: number): void {
     const { context } = this;
     this.#cells.time += ticks;
+    this.#cells.spent += ticks;
     const limit = context.low(L.LIMIT);
     const left = Math.ceil((this.cluster.sliceEnd - this.#cells.time) / this.#ticks) * 16;
     if (left < limit) context.setLow(L.LIMIT, Math.max(left, AT_ONCE));
+    if (this.pmu.active) this.pmu.levelChanged();
   }
 
   /** The status that something inside an access has left; GO_ON unless it has. */
@@ -313,11 +345,11 @@ export class Cpu extends Module {
     this.mmu.enter();
     context.setLow(L.FP_ENABLED, this.system.floatingPointEnabled ? 1 : 0);
     context.setLow(L.ZERO_ENABLED, this.system.zeroEnabled ? 1 : 0);
-    const stepping = this.exceptions.stepEnabled(context.el, context.daif);
-    if (stepping !== this.stepping) {
-      this.stepping = stepping;
-      this.kick();
-    } else if (this.interruptDue()) this.kick();
+    const { selfHosted } = this;
+    const before = selfHosted.everyInstruction;
+    selfHosted.update();
+    if (selfHosted.everyInstruction !== before) this.kick();
+    else if (this.interruptDue()) this.kick();
   }
 
   floatingPointTrap(): number {
@@ -441,11 +473,14 @@ export class Cpu extends Module {
     this.mmu.flushAll();
     this.derive();
     this.timer.reset();
+    this.selfHosted.returned();
+    this.pmu.reset();
   }
 
   /** Recomputes all that is derived from registers. */
   derive(): void {
     this.mmu.changed();
+    this.selfHosted.changed();
     this.stateChanged();
   }
 
@@ -458,6 +493,12 @@ export class Cpu extends Module {
 
   protected override onRestore(): void {
     this.mmu.flushAll();
+    this.tlbState.restoreKeys();
+    this.mmu.restored();
     this.derive();
+    this.pmu.restart();
+    const { cpus } = this.cluster;
+    if (this.index < cpus.length - 1) return;
+    for (const fetches of [true, false]) for (const cpu of cpus) cpu.tlbState.restoreEntries(fetches);
   }
 }

@@ -6,11 +6,12 @@
  * Breakpoints are by virtual address, whatever is mapped there: they are planted into decoded code when a page is fetched, invisible to
  * guest memory. A watchpoint stops before the access. Continuing from either executes the instruction it stopped at.
  */
+
+import { NO_FAULT, READ, WRITE } from "../../mmu/index.ts";
 import type { Cluster } from "./cluster.ts";
 import { hex32 } from "./context.ts";
 import { type Cpu, LEAVE_STOP, OFF, RUNNING } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
-import { NO_FAULT, READ, WRITE } from "./mmu/walk.ts";
 import type { Register } from "./sysreg/table.ts";
 
 export type WatchKind = "read" | "write" | "access";
@@ -109,6 +110,7 @@ export class Debugger {
 
   #writePstate(cpu: Cpu, value: number): void {
     const { context } = cpu;
+    cpu.pmu.sync();
     context.nzcv = value;
     context.setLow(L.DAIF, (value >>> 6) & 15);
     const el = (value >> 2) & 3;
@@ -178,33 +180,34 @@ export class Debugger {
   setBreakpoint(high: number, low: number): boolean {
     if ((low & 3) !== 0) return false;
     this.#breakpoints.set(key(high, low), { high, low });
-    this.#replant();
+    this.replant();
     return true;
   }
   clearBreakpoint(high: number, low: number): boolean {
     if (!this.#breakpoints.delete(key(high, low))) return false;
-    this.#replant();
+    this.replant();
     return true;
   }
 
   /** Pages are fetched anew, which plants what is to be planted. */
-  #replant(): void {
+  replant(): void {
     const { codeCache } = this.#cluster.engine;
     for (const at of this.#planted) codeCache.unplant(at);
     this.#planted.clear();
     for (const cpu of this.#cluster.cpus) for (const set of cpu.mmu.sets) set.flushFetches();
   }
 
-  /** The page at (high, low) has been fetched; its code is at arena address `at`. */
-  plant(high: number, low: number, at: number): void {
-    if (this.#breakpoints.size === 0) return;
+  /** The page at (high, low) has been fetched by `cpu`; its code is at arena address `at`. */
+  plant(cpu: Cpu, high: number, low: number, at: number): void {
     for (const b of this.#breakpoints.values()) {
-      if (b.high !== high || (b.low ^ low) >>> 12 !== 0) continue;
-      const address = at + (b.low & 0xfff);
-      if (this.#planted.has(address)) continue;
-      this.#planted.add(address);
-      this.#cluster.engine.codeCache.plant(address);
+      if (b.high === high && (b.low ^ low) >>> 12 === 0) this.#plant(at + (b.low & 0xfff));
     }
+    cpu.selfHosted.eachIn(high, low, (address) => this.#plant(at + (address & 0xfff)));
+  }
+  #plant(address: number): void {
+    if (this.#planted.has(address)) return;
+    this.#planted.add(address);
+    this.#cluster.engine.codeCache.plant(address);
   }
   hasBreakpoint(high: number, low: number): boolean {
     return this.#breakpoints.has(key(high, low));
@@ -250,7 +253,7 @@ export class Debugger {
   /** Takes everything away. */
   detach(): void {
     this.#breakpoints.clear();
-    this.#replant();
+    this.replant();
     this.#watchpoints = [];
     for (const cpu of this.#cluster.cpus) cpu.mmu.flushAll();
     this.resume();
@@ -292,13 +295,19 @@ export class CpuDebug {
   }
 
   plant(high: number, low: number, at: number): void {
-    this.#cpu.cluster.debugger.plant(high, low, at);
+    this.#cpu.cluster.debugger.plant(this.#cpu, high, low, at);
   }
   watches(high: number, low: number): boolean {
-    return this.#cpu.cluster.debugger.watches(high, low);
+    return this.#cpu.selfHosted.watches(high, low) || this.#cpu.cluster.debugger.watches(high, low);
   }
-  /** An access is about to hit a watchpoint: true, with the status left to take, where it stops here. */
-  watch(access: number, high: number, low: number, size: number): boolean {
+  /**
+   * An access with the rights of `el` to a watched page: true, with the status left to take, where a watchpoint of the debugger stops
+   * it, or one of the guest's makes it an exception. `iss` has CM for cache maintenance.
+   */
+  watch(access: number, high: number, low: number, size: number, el: number, iss = 0): boolean {
+    return this.#watch(access, high, low, size) || this.#cpu.selfHosted.watch(access, high, low, size, el, iss);
+  }
+  #watch(access: number, high: number, low: number, size: number): boolean {
     const cpu = this.#cpu;
     if (cpu.instructions === this.#passAt) return false;
     const hit = cpu.cluster.debugger.watched(access, high, low, size);
@@ -329,13 +338,20 @@ export class CpuDebug {
       cluster.debugger.stopWith({ kind: "breakpoint", cpu: cpu.index });
       return;
     }
+    // the guest's own; where software step has just looked, it has been found not to match
+    if (cpu.breakpointException()) {
+      this.stepped();
+      return;
+    }
     // passed over, or planted for another virtual address of the same code
     const { codeCache, step } = cluster.engine;
     const at = codeCache.addressOf(context.low(L.SLOT));
     codeCache.unplant(at);
     cpu.arm(cpu.time, true);
-    cpu.left(step(context.base));
+    const left = step(context.base);
+    cpu.left(left);
     codeCache.plant(at);
+    if (cpu.selfHosted.everyInstruction && left === L.RUN_LIMIT) cpu.selfHosted.after();
     if (this.singleStep) this.stepped();
   }
 

@@ -1,7 +1,7 @@
 /** How table walks read descriptors: over the bus, RAM directly; and without side effects for debuggers. */
 import { Port, RESPONSE_OK } from "../../bus/index.ts";
+import type { DescriptorReader } from "../../mmu/index.ts";
 import type { Cluster } from "./cluster.ts";
-import type { DescriptorReader } from "./mmu/walk.ts";
 
 export class BusReader implements DescriptorReader {
   high = 0;

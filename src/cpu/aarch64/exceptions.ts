@@ -49,10 +49,10 @@ export const HCR_TWE = 1 << 14;
 export const HCR_TSC = 1 << 19;
 export const HCR_TGE = 1 << 27;
 export const HCR_HCD = 1 << 29;
+/** HCR_EL2, high word. */
+export const HCR_E2H = 1 << 2;
 
 const MDCR_TDE = 1 << 8;
-const MDSCR_SS = 1 << 0;
-const MDSCR_KDE = 1 << 13;
 
 const BANKED_SP = [offsetOf("SP_EL0"), offsetOf("SP_EL1"), offsetOf("SP_EL2")] as const;
 const ELR = [0, offsetOf("ELR_EL1"), offsetOf("ELR_EL2")] as const;
@@ -63,9 +63,6 @@ const VBAR = [0, offsetOf("VBAR_EL1"), offsetOf("VBAR_EL2")] as const;
 const HCR_EL2 = offsetOf("HCR_EL2");
 const HPFAR_EL2 = offsetOf("HPFAR_EL2");
 const MDCR_EL2 = offsetOf("MDCR_EL2");
-const MDSCR_EL1 = offsetOf("MDSCR_EL1");
-const OSLSR_EL1 = offsetOf("OSLSR_EL1");
-const OSDLR_EL1 = offsetOf("OSDLR_EL1");
 
 /** What interrupt, if any, would be taken now. */
 export const NO_INTERRUPT = 0;
@@ -85,6 +82,10 @@ export class Exceptions {
   /** HCR_EL2's low word, 0 where EL2 is not implemented. */
   get hcr(): number {
     return this.#cpu.context.low(HCR_EL2);
+  }
+
+  get hcrHigh(): number {
+    return this.#cpu.context.high(HCR_EL2);
   }
 
   /** Where a synchronous exception that EL1 would handle goes from the current level. */
@@ -109,6 +110,8 @@ export class Exceptions {
     const context = this.#cpu.context;
     // the instruction length bit: all A64 instructions are 32 bits long, and it is 1 wherever it means nothing
     context.set(ESR[target] as number, (ec << 26) | (1 << 25) | iss, 0);
+    // SVC, HVC and SMC have been executed, so a step is used up; an instruction that faults is to be stepped still
+    if (advance !== 0) context.setLow(L.SS, 0);
     this.#enter(target, VECTOR_SYNCHRONOUS, advance);
     return L.REFETCH;
   }
@@ -146,6 +149,11 @@ export class Exceptions {
     this.#cpu.context.set(HPFAR_EL2, page << 4, Math.floor(page / 0x1000_0000) | 0);
   }
 
+  /** FAR of the level that debug exceptions go to. */
+  setDebugAddress(low: number, high: number): void {
+    this.#cpu.context.set(FAR[this.debugTarget] as number, low, high);
+  }
+
   /** BRK, watchpoints and the like: routed as debug exceptions. */
   debug(ec: number, iss: number): number {
     const target = this.debugTarget;
@@ -161,9 +169,13 @@ export class Exceptions {
     const spsr = context.low(SPSR[el] as number);
     context.copy(L.PC, ELR[el] as number);
     this.#cpu.countInstruction();
+    const { pmu } = this.#cpu;
+    if (pmu.active) pmu.exceptionReturned();
     context.set(L.EXCLUSIVE_ADDRESS, -1, -1);
     // the level that returns decides whether software step is switched on for what follows
-    const stepWasOff = !this.stepEnabled(el, context.daif);
+    const { selfHosted } = this.#cpu;
+    const stepWasOff = !selfHosted.stepEnabled(el, context.daif);
+    selfHosted.returned();
     context.setLow(L.DAIF, (spsr >>> 6) & 15);
     context.nzcv = spsr;
     if (this.#illegal(spsr)) {
@@ -174,9 +186,10 @@ export class Exceptions {
     }
     context.setLow(L.IL, (spsr & SPSR_IL) === 0 ? 0 : 1);
     this.setLevel((spsr >> 2) & 3, spsr & 1);
-    const step = (spsr & SPSR_SS) !== 0 && stepWasOff && this.stepEnabled(context.el, context.daif);
+    const step = (spsr & SPSR_SS) !== 0 && stepWasOff && selfHosted.stepEnabled(context.el, context.daif);
     context.setLow(L.SS, step ? 1 : 0);
     this.#cpu.stateChanged();
+    if (pmu.active) pmu.levelChanged();
     if (context.low(L.IL) !== 0) return this.illegalState();
     return L.REFETCH;
   }
@@ -219,9 +232,10 @@ export class Exceptions {
   }
 
   #enter(target: number, vector: number, advance: number): void {
-    const { context } = this.#cpu;
+    const { context, pmu } = this.#cpu;
     const spsr = context.pstate;
     const el = context.el;
+    if (pmu.active) pmu.exceptionTaken(advance !== 0);
     const group = el < target ? 0x400 : context.low(L.SPSEL) !== 0 ? 0x200 : 0;
     const low = context.low(L.PC);
     const returnLow = (low + advance) | 0;
@@ -253,6 +267,7 @@ export class Exceptions {
     context.set(L.PC, context.low(vbar) | (group + vector), context.high(vbar));
     this.#cpu.countInstruction();
     this.#cpu.stateChanged();
+    if (pmu.active) pmu.levelChanged();
   }
 
   /** The interrupt that would be taken at this instant, by level, mask and route (DDI 0487J.a D1.3.4, G1 excluded). */
@@ -318,17 +333,6 @@ export class Exceptions {
     if (el1 && (hcr & HCR_FMO) !== 0) isr |= cpu.virtualFiqLevel || (hcr & HCR_VF) !== 0 ? 0x40 : 0;
     else if (cpu.fiqLevel) isr |= 0x40;
     return isr;
-  }
-
-  /** Software step enabled at `el` with those masks (DDI 0487J.a D2.4, D2.12.3). */
-  stepEnabled(el: number, daif: number): boolean {
-    const { context, el2 } = this.#cpu;
-    if ((context.low(MDSCR_EL1) & MDSCR_SS) === 0) return false;
-    if ((context.low(OSLSR_EL1) & 2) !== 0 || (context.low(OSDLR_EL1) & 1) !== 0) return false;
-    const toEl2 = el2 && ((this.hcr & HCR_TGE) !== 0 || (context.low(MDCR_EL2) & MDCR_TDE) !== 0);
-    const target = toEl2 ? 2 : 1;
-    if (el < target) return true;
-    return el === target && (context.low(MDSCR_EL1) & MDSCR_KDE) !== 0 && (daif & DAIF_D) === 0;
   }
 }
 

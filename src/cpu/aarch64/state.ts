@@ -35,7 +35,8 @@ export class CpuState implements StatePart {
   }
 
   save(): StateValue {
-    const { context, registers } = this.#cpu;
+    const { context, registers, pmu } = this.#cpu;
+    pmu.sync();
     const out: Record<string, StateValue> = { nzcv: (context.nzcv >>> 28) & 15 };
     const x: string[] = [];
     for (let i = 0; i < 31; i++) x.push(context.hex(L.X + 8 * i));

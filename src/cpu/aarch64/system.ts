@@ -2,6 +2,8 @@
  * The engine's import `system`: exception generating instructions, hints, barriers with an effect, MSR (immediate), SYS. DDI 0487J.a C6.2
  * under the instructions' names.
  */
+
+import { READ, WRITE } from "../../mmu/index.ts";
 import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
 import {
@@ -18,7 +20,6 @@ import {
   HCR_TWE,
   HCR_TWI,
 } from "./exceptions.ts";
-import { READ, WRITE } from "./mmu/walk.ts";
 import { systemSyndrome } from "./sysreg/access.ts";
 import { compileOperations, type Operation } from "./sysreg/operations.ts";
 import { offsetOf } from "./sysreg/table.ts";

@@ -185,7 +185,7 @@ export function applyCpu(b: Builder, text: string, where: string): void {
     // What the models have, or lack, anyway.
     const accepted: { readonly [name: string]: string } = {
       aarch64: "on",
-      pmu: "off",
+      pmu: "on",
       has_el3: "off",
       mte: "off",
       sve: "off",

@@ -3,6 +3,7 @@
  * ends can, and the link is up when something is below. Slots report presence; they have no hot-plug elements.
  */
 import { type Field, ro, rw, w1c, wo } from "../../registers/index.ts";
+import { Cells } from "../../sim/index.ts";
 import { Capability, type CapabilityPlace } from "../capability.ts";
 import type { ConfigRegister } from "../space.ts";
 
@@ -34,6 +35,8 @@ export interface ExpressOptions extends CapabilityPlace {
 
 export const DEVICE_STATUS = { correctable: 1 << 16, nonFatal: 1 << 17, fatal: 1 << 18, unsupported: 1 << 19 };
 export const DEVICE_CONTROL = { correctable: 1, nonFatal: 2, fatal: 4, unsupported: 8 };
+const PME_STATUS = 1 << 16;
+const MAX_WAITING_PMES = 256;
 const INITIATE_FLR = 1 << 15;
 const LINK_DISABLE = 1 << 4;
 const RETRAIN = 1 << 5;
@@ -46,6 +49,11 @@ export class Express extends Capability {
   override readonly headClause = "7.5.3.2";
   override readonly headFields: { readonly [name: string]: Field };
   readonly options: ExpressOptions;
+  /** The condition for the root port's interrupt may have changed; set by the port. */
+  onRootInterrupt: (() => void) | null = null;
+  readonly #pmePart = new Cells({ queue: [] as number[] });
+  /** Requester ids of PME messages that wait for Root Status. */
+  readonly #pme = this.#pmePart.cells;
   /** Called when Link Disable has changed; set by ports. */
   onLinkDisable: ((disabled: boolean) => void) | null = null;
   /** What the other end of the link can, for ports: set by the bridge. */
@@ -265,6 +273,7 @@ export class Express extends Capability {
 
   #root(): { readonly [name: string]: ConfigRegister } {
     if (this.options.type !== "root-port") return {};
+    const changed = { onWrite: () => this.onRootInterrupt?.() };
     return {
       PCIE_ROOT_CONTROL_CAPABILITIES: {
         at: 0x1c,
@@ -274,13 +283,18 @@ export class Express extends Capability {
           SystemErrorOnCorrectableErrorEnable: rw(0, "System Error on Correctable Error Enable: no effect"),
           SystemErrorOnNonFatalErrorEnable: rw(1, "System Error on Non-Fatal Error Enable: no effect"),
           SystemErrorOnFatalErrorEnable: rw(2, "System Error on Fatal Error Enable: no effect"),
-          PMEInterruptEnable: rw(3, "PME Interrupt Enable", { unimplemented: "no function here sends PME messages" }),
+          PMEInterruptEnable: rw(3, "PME Interrupt Enable"),
         },
+        hooks: changed,
       },
       PCIE_ROOT_STATUS: {
         at: 0x20,
         title: "Root Status",
         clause: "7.5.3.14",
+        hooks: {
+          get: () => this.get("PCIE_ROOT_STATUS") | (this.#pme.queue.length > 0 ? 1 << 17 : 0),
+          onWrite: () => this.#nextPme(),
+        },
         fields: {
           PMERequesterID: ro([15, 0], "PME Requester ID"),
           PMEStatus: w1c(16, "PME Status"),
@@ -288,6 +302,34 @@ export class Express extends Capability {
         },
       },
     };
+  }
+
+  override ready(): void {
+    if (this.options.type === "root-port") this.function.part("pme", this.#pmePart);
+  }
+
+  /** A PME message has come to the root port (6.1.6): the first shows in Root Status, later ones wait. */
+  pmeReceived(source: number): void {
+    const { queue } = this.#pme;
+    if (queue.length < MAX_WAITING_PMES && !queue.includes(source)) queue.push(source);
+    this.#nextPme();
+  }
+
+  #nextPme(): void {
+    const status = this.get("PCIE_ROOT_STATUS");
+    const next = (status & PME_STATUS) === 0 ? this.#pme.queue.shift() : undefined;
+    if (next !== undefined) this.set("PCIE_ROOT_STATUS", PME_STATUS | next);
+    this.onRootInterrupt?.();
+  }
+
+  /** The root port's interrupt condition of power management events. */
+  get rootInterrupt(): boolean {
+    if (this.options.type !== "root-port") return false;
+    return (this.get("PCIE_ROOT_CONTROL_CAPABILITIES") & 8) !== 0 && (this.get("PCIE_ROOT_STATUS") & PME_STATUS) !== 0;
+  }
+
+  override onReset(): void {
+    this.#pmePart.reset();
   }
 
   #second(): { readonly [name: string]: ConfigRegister } {

@@ -4,11 +4,11 @@
  * bus error in its middle.
  */
 import { type Arena, PAGE_HAS_CODE, RESPONSE_OK, RESPONSE_TARGET_ERROR } from "../../../bus/index.ts";
+import { NO_FAULT, READ, WRITE } from "../../../mmu/index.ts";
 import type { Context } from "../context.ts";
 import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
 import { ENTRY_ALIGNED, ENTRY_CODE, ENTRY_IO, ENTRY_WATCHED, type TlbSet } from "./tlb.ts";
-import { NO_FAULT, READ, WRITE } from "./walk.ts";
 
 /** Data cache line of DC ZVA, bytes: DCZID_EL0.BS = 4. */
 const ZERO_BLOCK = 64;
@@ -105,7 +105,7 @@ export class DataPath {
     if ((kind & ENTRY_ALIGNED) !== 0 && (!mmu.one[el as 0 | 1 | 2].alignmentChecked || this.#isDevice(high, low, el))) {
       return mmu.alignmentFault(WRITE, high, address);
     }
-    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK))
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(WRITE, high, low, ZERO_BLOCK, el))
       return this.#cpu.takeStatus();
     if ((kind & ENTRY_IO) !== 0) {
       const page = set.page(entry) + (low & 0xfff);
@@ -125,10 +125,15 @@ export class DataPath {
 
   /** Translation faults of a cache operation by address; there is no cache to do anything with. */
   touch(access: number, high: number, low: number, el: number): number {
-    const { mmu } = this.#cpu;
-    if (mmu.set(el).find(access, high, low) >= 0) return L.GO_ON;
+    const { mmu, debug } = this.#cpu;
+    // of these, DC IVAC alone counts as a store for watchpoints (DDI 0487J.a D2.10.5)
+    const watched = access === WRITE && debug.watches(high, low);
+    if (!watched && mmu.set(el).find(access, high, low) >= 0) return L.GO_ON;
     const t = mmu.translate(high, low, el, access);
-    if (t.fault === NO_FAULT && t.permission === NO_FAULT) return L.GO_ON;
+    if (t.fault === NO_FAULT && t.permission === NO_FAULT) {
+      const block = low & -ZERO_BLOCK;
+      return watched && debug.watch(WRITE, high, block, ZERO_BLOCK, el, 1 << 8) ? this.#cpu.takeStatus() : L.GO_ON;
+    }
     // cache maintenance reports WnR 1 and CM 1
     return this.#cpu.mmu.abort(t, WRITE, 1 << 8, high, low);
   }
@@ -172,7 +177,7 @@ export class DataPath {
       this.#status = mmu.alignmentFault(access, high, low);
       return -1;
     }
-    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(access, high, low, size)) {
+    if ((kind & ENTRY_WATCHED) !== 0 && this.#cpu.debug.watch(access, high, low, size, el)) {
       this.#status = this.#cpu.takeStatus();
       return -1;
     }
@@ -180,15 +185,29 @@ export class DataPath {
   }
 
   #fill(set: TlbSet, access: number, high: number, low: number, el: number, aligned: boolean): number {
-    const { mmu, cluster } = this.#cpu;
+    const { mmu } = this.#cpu;
     const t = mmu.translate(high, low, el, access);
     if (t.fault !== NO_FAULT || t.permission !== NO_FAULT) {
       const misaligned = t.fault === NO_FAULT && t.device && !aligned;
       this.#status = misaligned ? mmu.alignmentFault(access, high, low) : mmu.abort(t, access, 0, high, low);
       return -1;
     }
-    const page = t.pa - (t.pa % 4096);
-    let kind = t.device || mmu.one[el as 0 | 1 | 2].alignmentChecked ? ENTRY_ALIGNED : 0;
+    const strict = t.device || mmu.one[el as 0 | 1 | 2].alignmentChecked;
+    return this.refill(set, access, high, low, t.pa - (t.pa % 4096), t.size, strict);
+  }
+
+  /** Makes the entry of a translation that is known: of the virtual page at (high, low) to the physical `page`. */
+  refill(
+    set: TlbSet,
+    access: number,
+    high: number,
+    low: number,
+    page: number,
+    size: number,
+    strictlyAligned: boolean,
+  ): number {
+    const { cluster } = this.#cpu;
+    let kind = strictlyAligned ? ENTRY_ALIGNED : 0;
     let addend = 0;
     let code = 0;
     const at = cluster.arenaPage(page, access === WRITE);
@@ -203,7 +222,7 @@ export class DataPath {
       kind |= ENTRY_WATCHED;
       code = 0;
     }
-    return set.fill(access, high, low, page, t.size, kind, addend, code);
+    return set.fill(access, high, low, page, size, kind, addend, code);
   }
 
   /** An access to two pages: both are prepared before either is touched, then it goes byte by byte. */

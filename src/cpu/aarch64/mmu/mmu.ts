@@ -2,24 +2,26 @@
  * One CPU's memory management: regimes, the choice of TLB set, translation with the faults it raises, TLB maintenance, address
  * translation instructions and translation for debuggers.
  */
-import type { Context } from "../context.ts";
-import type { Cpu } from "../cpu.ts";
-import * as L from "../engine/layout.ts";
-import { EC_DATA_ABORT, EC_INSTRUCTION_ABORT } from "../exceptions.ts";
-import { dataAbortSyndrome } from "../isa/syndrome.ts";
-import { offsetOf } from "../sysreg/table.ts";
-import { physicalAddressSize, StageOne, StageTwo } from "./regime.ts";
-import { TlbSet } from "./tlb.ts";
+
 import {
   type DescriptorReader,
   FAULT_ALIGNMENT,
   FAULT_EXTERNAL,
   FETCH,
   NO_FAULT,
+  physicalAddressSize,
   type Translation,
   Walker,
   WRITE,
-} from "./walk.ts";
+} from "../../../mmu/index.ts";
+import type { Context } from "../context.ts";
+import type { Cpu } from "../cpu.ts";
+import * as L from "../engine/layout.ts";
+import { EC_DATA_ABORT, EC_INSTRUCTION_ABORT } from "../exceptions.ts";
+import { dataAbortSyndrome } from "../isa/syndrome.ts";
+import { offsetOf } from "../sysreg/table.ts";
+import { StageOne, StageTwo } from "./regime.ts";
+import { TlbSet } from "./tlb.ts";
 
 const EL1_KEY = [
   "SCTLR_EL1",
@@ -201,6 +203,11 @@ export class Mmu {
   flushAddress(level: number, high: number, low: number): void {
     if (level === 2) this.sets[4]?.flushAddress(high, low);
     else for (let i = 0; i < 4; i++) this.sets[i]?.flushAddress(high, low);
+  }
+
+  /** After a restore: sets are used in the order that they have now. */
+  restored(): void {
+    for (const set of this.sets) this.#uses = Math.max(this.#uses, set.used);
   }
 
   flushAll(): void {

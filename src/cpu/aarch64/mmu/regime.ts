@@ -2,6 +2,15 @@
  * What a walk needs to know about a translation regime, decoded from its registers once after they change: TCR_ELx, TTBRn_ELx,
  * MAIR_ELx, SCTLR_ELx, HCR_EL2, VTCR_EL2, VTTBR_EL2.
  */
+import {
+  physicalAddressSize,
+  type Range,
+  StageOneTables,
+  StageTwoTables,
+  setBase,
+  setGeometry,
+  setStartLevel,
+} from "../../../mmu/index.ts";
 import type { Context } from "../context.ts";
 import { HCR_DC, HCR_TGE, HCR_VM } from "../exceptions.ts";
 import { offsetOf } from "../sysreg/table.ts";
@@ -21,59 +30,10 @@ const SCTLR_M = 1 << 0;
 const SCTLR_A = 1 << 1;
 const SCTLR_WXN = 1 << 19;
 
-/** One table base with the geometry that belongs to it. */
-export interface Range {
-  /** log2 of the granule: 12, 14 or 16. */
-  granule: number;
-  /** Bits of the input address, and 2 to that power. */
-  inputSize: number;
-  inputLimit: number;
-  /** Level at which the walk starts; negative where the geometry is not valid. */
-  startLevel: number;
-  /** Physical (or intermediate) address of the first table. */
-  base: number;
-  /** The base has bits above the output size. */
-  baseTooLarge: boolean;
-  /** Walks are disabled (EPDn). */
-  disabled: boolean;
-  /** The top byte of addresses is ignored. */
-  tbi: boolean;
-}
-
-function emptyRange(): Range {
-  return {
-    granule: 12,
-    inputSize: 48,
-    inputLimit: 2 ** 48,
-    startLevel: 0,
-    base: 0,
-    baseTooLarge: false,
-    disabled: true,
-    tbi: false,
-  };
-}
-
 /** Stage 1 of EL1&0 or EL2. */
-export class StageOne {
-  /** 1 for EL1&0, 2 for EL2. */
-  readonly level: number;
-  enabled = false;
+export class StageOne extends StageOneTables {
   /** All data accesses must be aligned. */
   alignmentChecked = false;
-  wxn = false;
-  /** With the MMU off: data is Normal Write-Back (HCR_EL2.DC) instead of Device. */
-  defaultCacheable = false;
-  /** Exclusive upper bound of output addresses. */
-  outputLimit = 2 ** 48;
-  mairLow = 0;
-  mairHigh = 0;
-  readonly lower = emptyRange();
-  /** Of TTBR1; EL2 has none. */
-  readonly upper = emptyRange();
-
-  constructor(level: number) {
-    this.level = level;
-  }
 
   /** `physicalSize` is the number of physical address bits, `granules` the implemented ones as a sum of 2^log2. */
   update(context: Context, physicalSize: number, granules: number): void {
@@ -96,24 +56,18 @@ export class StageOne {
     lower.disabled = el === 1 && (tcr & (1 << 7)) !== 0;
     lower.tbi = el === 1 ? (tcrHigh & (1 << 5)) !== 0 : (tcr & (1 << 20)) !== 0;
     geometry(lower, granuleOf0((tcr >>> 14) & 3, granules), tcr & 63);
-    setBase(lower, context, el === 1 ? TTBR0_EL1 : TTBR0_EL2, outputSize);
+    setBaseFrom(lower, context, el === 1 ? TTBR0_EL1 : TTBR0_EL2, outputSize);
     if (el !== 1) return;
     const upper = this.upper;
     upper.disabled = (tcr & (1 << 23)) !== 0;
     upper.tbi = (tcrHigh & (1 << 6)) !== 0;
     geometry(upper, granuleOf1((tcr >>> 30) & 3, granules), (tcr >>> 16) & 63);
-    setBase(upper, context, TTBR1_EL1, outputSize);
+    setBaseFrom(upper, context, TTBR1_EL1, outputSize);
   }
 }
 
 /** Stage 2 of EL1&0. */
-export class StageTwo {
-  enabled = false;
-  /** Walks of stage 1 into Device memory are permission faults (HCR_EL2.PTW). */
-  protectWalks = false;
-  outputLimit = 2 ** 48;
-  readonly range = emptyRange();
-
+export class StageTwo extends StageTwoTables {
   update(context: Context, physicalSize: number, granules: number): void {
     const hcr = context.low(HCR_EL2);
     this.enabled = (hcr & (HCR_VM | HCR_DC)) !== 0 && (hcr & HCR_TGE) === 0;
@@ -124,19 +78,9 @@ export class StageTwo {
     const range = this.range;
     range.disabled = false;
     geometry(range, granuleOf0((vtcr >>> 14) & 3, granules), vtcr & 63);
-    const sl0 = (vtcr >>> 6) & 3;
-    const level = range.granule === 12 ? 2 - sl0 : 3 - sl0;
-    // the first table may be up to 16 concatenated ones; its index has 1 to stride + 4 bits (DDI 0487J.a D8.2.2)
-    const stride = range.granule - 3;
-    const indexBits = range.inputSize - ((3 - level) * stride + range.granule);
-    range.startLevel = sl0 === 3 || indexBits < 1 || indexBits > stride + 4 ? -1 : level;
-    setBase(range, context, VTTBR_EL2, outputSize);
+    setStartLevel(range, (vtcr >>> 6) & 3);
+    setBaseFrom(range, context, VTTBR_EL2, outputSize);
   }
-}
-
-/** Bits of the physical address by the encoding of TCR_ELx.IPS and PS; reserved ones behave as the largest. */
-export function physicalAddressSize(encoding: number): number {
-  return [32, 36, 40, 42, 44, 48][encoding] ?? 48;
 }
 
 /** TG0: 4, 64, 16 KiB. A granule that is reserved or not implemented behaves as 4 KiB (DDI 0487J.a D17.2.131: a choice). */
@@ -153,17 +97,9 @@ function implemented(granule: number, granules: number): number {
 
 /** TxSZ outside 16 to 39 behaves as the nearest of these (DDI 0487J.a D8.2.1: a choice). */
 function geometry(range: Range, granule: number, txsz: number): void {
-  range.granule = granule;
-  range.inputSize = 64 - Math.min(Math.max(txsz, 16), 39);
-  range.inputLimit = 2 ** range.inputSize;
-  range.startLevel = 4 - Math.ceil((range.inputSize - granule) / (granule - 3));
+  setGeometry(range, granule, 64 - Math.min(Math.max(txsz, 16), 39));
 }
 
-function setBase(range: Range, context: Context, ttbr: number, outputSize: number): void {
-  const full = (context.high(ttbr) & 0xffff) * 4294967296 + (context.low(ttbr) >>> 0);
-  const stride = range.granule - 3;
-  const lowBit = 3 + range.inputSize - ((3 - Math.max(range.startLevel, 0)) * stride + range.granule);
-  const align = 2 ** Math.max(lowBit, 3);
-  range.base = full - (full % align);
-  range.baseTooLarge = range.base >= 2 ** outputSize;
+function setBaseFrom(range: Range, context: Context, ttbr: number, outputSize: number): void {
+  setBase(range, context.high(ttbr), context.low(ttbr), outputSize);
 }

@@ -104,7 +104,14 @@ export class SystemRegisters {
         cpu.stateChanged();
         return true;
       case "fp":
+        cpu.stateChanged();
+        return true;
       case "debug":
+        cpu.selfHosted.changed();
+        cpu.stateChanged();
+        return true;
+      case "monitors":
+        cpu.pmu.controlsChanged();
         cpu.stateChanged();
         return true;
       case "timer":

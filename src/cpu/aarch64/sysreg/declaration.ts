@@ -25,7 +25,7 @@ export type Access =
   | "EL3:RW";
 
 /** Parts of the architecture that a CPU model may lack; rows of a missing one are UNDEFINED. */
-export type Feature = "CortexA5x";
+export type Feature = "CortexA5x" | "PMU";
 
 /** A read or write that is more than the stored value; see `hooks.ts`. */
 export type Hook =
@@ -42,10 +42,14 @@ export type Hook =
   | "ISR"
   | "DCZID"
   | "OSLAR"
+  | "MDSCR"
   | "OSLSR"
   | "claimSet"
   | "claimClear"
   | "L2CTLR"
+  | "pmu"
+  | "MDCR"
+  | "CONTEXTIDR"
   | "physicalCount"
   | "virtualCount"
   | "timerValue"
@@ -63,7 +67,9 @@ export type Effect =
   /** Timers: offsets and controls. */
   | "timer"
   /** Software step and breakpoints. */
-  | "debug";
+  | "debug"
+  /** MDCR_EL2: what is debugged and counted at EL2. */
+  | "monitors";
 
 export interface SysregRow {
   readonly name: string;
@@ -111,6 +117,7 @@ export type ControlRegister =
   | "CNTKCTL_EL1"
   | "CPACR_EL1"
   | "MDSCR_EL1"
+  | "PMUSERENR_EL0"
   | "HCR_EL2"
   | "CPTR_EL2"
   | "MDCR_EL2"
@@ -132,6 +139,15 @@ export const TRAPS = {
   EL0PTEN: { register: "CNTKCTL_EL1", mask: [9], when: "clear", from: [0], on: "both", to: 1 },
   TDCC: { register: "MDSCR_EL1", mask: [12], when: "set", from: [0], on: "both", to: 1 },
 
+  /** PMUSERENR_EL0: EN opens all to EL0; SW, CR and ER some. */
+  PMU_EN: { register: "PMUSERENR_EL0", mask: [0], when: "clear", from: [0], on: "both", to: 1 },
+  PMU_EN_WRITE: { register: "PMUSERENR_EL0", mask: [0], when: "clear", from: [0], on: "write", to: 1 },
+  PMU_SW: { register: "PMUSERENR_EL0", mask: [[1, 0]], when: "clear", from: [0], on: "both", to: 1 },
+  PMU_CR: { register: "PMUSERENR_EL0", mask: [0, 2], when: "clear", from: [0], on: "read", to: 1 },
+  PMU_CR_WRITE: { register: "PMUSERENR_EL0", mask: [0], when: "clear", from: [0], on: "write", to: 1 },
+  PMU_ER: { register: "PMUSERENR_EL0", mask: [0, 3], when: "clear", from: [0], on: "both", to: 1 },
+  PMU_ER_READ: { register: "PMUSERENR_EL0", mask: [0, 3], when: "clear", from: [0], on: "read", to: 1 },
+
   TID1: { register: "HCR_EL2", mask: [16], when: "set", from: [1], on: "read", to: 2 },
   TID2: { register: "HCR_EL2", mask: [17], when: "set", from: [0, 1], on: "both", to: 2 },
   TID3: { register: "HCR_EL2", mask: [18], when: "set", from: [1], on: "read", to: 2 },
@@ -147,6 +163,8 @@ export const TRAPS = {
   TCPAC: { register: "CPTR_EL2", mask: [31], when: "set", from: [1], on: "both", to: 2 },
   EL1PCTEN: { register: "CNTHCTL_EL2", mask: [0], when: "clear", from: [0, 1], on: "both", to: 2 },
   EL1PCEN: { register: "CNTHCTL_EL2", mask: [1], when: "clear", from: [0, 1], on: "both", to: 2 },
+  TPM: { register: "MDCR_EL2", mask: [6], when: "set", from: [0, 1], on: "both", to: 2 },
+  TPMCR: { register: "MDCR_EL2", mask: [5], when: "set", from: [0, 1], on: "both", to: 2 },
   /** TDE makes TDA, TDOSA and TDRA behave as 1. */
   TDA: { register: "MDCR_EL2", mask: [8, 9], when: "set", from: [0, 1], on: "both", to: 2 },
   TDOSA: { register: "MDCR_EL2", mask: [8, 10], when: "set", from: [1], on: "both", to: 2 },

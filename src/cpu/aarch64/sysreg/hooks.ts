@@ -43,6 +43,7 @@ export const READ_HOOKS: { readonly [hook in Hook]?: ReadHook } = {
   DCZID: (cpu, register) => give(cpu, register.resetLow | (cpu.system.zeroEnabled ? 0 : 16)), // DZP,
   claimSet: (cpu) => give(cpu, 0xff), // the eight claim tags that exist
   L2CTLR: (cpu) => give(cpu, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24),
+  pmu: (cpu, register) => cpu.pmu.read(register),
   physicalCount: readTimer,
   virtualCount: readTimer,
   timerValue: readTimer,
@@ -80,8 +81,17 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
     const { context } = cpu;
     const oslsr = offsetOf("OSLSR_EL1");
     context.setLow(oslsr, (context.low(oslsr) & ~2) | ((value(cpu) & 1) << 1));
+    cpu.selfHosted.changed();
     cpu.stateChanged();
     return true;
+  },
+  MDSCR: (cpu, register) => {
+    const { context } = cpu;
+    // while the OS lock is open, what belongs to the external debugger is read-only (D17.3.20)
+    if ((context.low(offsetOf("OSLSR_EL1")) & 2) !== 0) return false;
+    const writable = 0xb001; // MDE, KDE, TDCC, SS
+    context.setLow(L.MAIL_VALUE, (value(cpu) & writable) | (context.low(register.offset) & ~writable));
+    return false;
   },
   claimSet: (cpu) => {
     const claim = offsetOf("DBGCLAIMCLR_EL1");
@@ -93,6 +103,18 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
     return true;
   },
   L2CTLR: () => true,
+  pmu: (cpu, register) => {
+    cpu.pmu.write(register);
+    return true;
+  },
+  MDCR: (cpu) => {
+    cpu.pmu.sync();
+    return false;
+  },
+  CONTEXTIDR: (cpu) => {
+    cpu.pmu.contextWritten();
+    return false;
+  },
   timerValue: writeTimer,
   timerControl: writeTimer,
   timerCompare: writeTimer,

@@ -1,7 +1,7 @@
 /**
  * CPU models: identification registers with the real part's MIDR and caches, and feature registers that say exactly what is
  * implemented here. Real values: Cortex-A57 TRM DDI 0488H 4.3, Cortex-A53 TRM DDI 0500J 4.3. Differences, all of them
- * things this model does not have: AArch32 (ID_AA64PFR0_EL1 0x2222, MVFRn, ID_*), the PMU (ID_AA64DFR0_EL1.PMUVer), the
+ * things this model does not have: AArch32 (ID_AA64PFR0_EL1 0x2222, MVFRn, ID_*), the
  * cryptographic extension (ID_AA64ISAR0_EL1 0x11120, optional in both parts), mixed endianness and secure memory
  * (ID_AA64MMFR0_EL1 0x1124 and 0x1122), EL3.
  */
@@ -22,14 +22,15 @@ export interface CpuModel {
 }
 
 const CORTEX = {
-  features: ["CortexA5x"],
+  features: ["CortexA5x", "PMU"],
   breakpoints: 6,
   watchpoints: 4,
 } as const;
 
 const COMMON_VALUES = {
   ID_AA64PFR0_EL1: 0x0000_0011, // EL0, EL1: AArch64 only; EL2 is added where it is there; FP and Advanced SIMD: implemented
-  ID_AA64DFR0_EL1: 0x1030_5006, // CTX_CMPs 1, WRPs 3, BRPs 5, no PMU, no trace, Armv8 debug
+  ID_AA64DFR0_EL1: 0x1030_5106, // CTX_CMPs 1, WRPs 3, BRPs 5, PMUv3, no trace, Armv8 debug
+  PMCEID0_EL0: 0x4002_0f01, // CHAIN, CPU_CYCLES, CID_WRITE_RETIRED, EXC_RETURN, EXC_TAKEN, INST_RETIRED, SW_INCR
   ID_AA64ISAR0_EL1: 0x0001_0000, // CRC32
   CLIDR_EL1: 0x0a20_0023,
   DCZID_EL0: 4, // 64 bytes
@@ -43,6 +44,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     values: {
       ...COMMON_VALUES,
       MIDR_EL1: 0x410f_d034,
+      PMCR_EL0: 0x4103_3040, // Arm, Cortex-A53, 6 counters, LC
       CTR_EL0: 0x8444_8004,
       ID_AA64MMFR0_EL1: 0x0000_0022, // 16-bit ASIDs, 40-bit physical addresses, 4 and 64 KiB granules
     },
@@ -55,6 +57,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     values: {
       ...COMMON_VALUES,
       MIDR_EL1: 0x411f_d070,
+      PMCR_EL0: 0x4101_3040, // Arm, Cortex-A57
       CTR_EL0: 0x8444_c004,
       ID_AA64MMFR0_EL1: 0x0000_0024, // 44-bit physical addresses
     },
@@ -63,11 +66,12 @@ export const CPU_MODELS: readonly CpuModel[] = [
   {
     name: "max",
     compatible: "arm,armv8",
-    features: [],
+    features: ["PMU"],
     breakpoints: 6,
     watchpoints: 4,
     values: {
       ...COMMON_VALUES,
+      PMCR_EL0: 0x0000_3040,
       MIDR_EL1: 0x000f_0410, // implementer 0: reserved for software use; part 0x041
       CTR_EL0: 0x8444_c004,
       ID_AA64MMFR0_EL1: 0x0010_0025, // 48-bit physical addresses, and the 16 KiB granule

@@ -1,10 +1,9 @@
 /**
- * Debug registers, DDI 0487J.a D17.3. The debug communications channel has no external debugger behind it. Breakpoint and watchpoint
- * registers are stored and do not match yet.
+ * Debug registers, DDI 0487J.a D17.3. The debug communications channel has no external debugger behind it; breakpoints, watchpoints and
+ * software step are in `self-hosted.ts`.
  */
 import type { SysregRoom, SysregRow } from "./declaration.ts";
 
-const NO_MATCH = "stored only: hardware breakpoints and watchpoints do not match yet";
 const NO_DEBUGGER = "no external debugger: the channel is always empty and swallows what is sent";
 
 export const DEBUG_ROOM = {
@@ -46,6 +45,7 @@ export const DEBUG_ROOM = {
         TXfull: 29,
         RXfull: 30,
       },
+      hook: "MDSCR",
       effect: "debug",
     },
     {
@@ -87,7 +87,7 @@ export const DEBUG_ROOM = {
 
 /** The register pairs of `breakpoints` breakpoints and `watchpoints` watchpoints. */
 export function breakpointRows(breakpoints: number, watchpoints: number): SysregRow[] {
-  const common = { access: "EL1:RW", traps: ["TDA"], unimplemented: NO_MATCH } as const;
+  const common = { access: "EL1:RW", traps: ["TDA"], effect: "debug" } as const;
   const rows: SysregRow[] = [];
   for (let n = 0; n < 16; n++) {
     if (n < breakpoints) {
@@ -97,7 +97,8 @@ export function breakpointRows(breakpoints: number, watchpoints: number): Sysreg
           name: `DBGBCR${n}_EL1`,
           at: `S2_0_C0_C${n}_5`,
           ...common,
-          fields: { E: 0, PMC: [2, 1], BAS: [8, 5], HMC: 13, SSC: [15, 14], LBN: [19, 16], BT: [23, 20] },
+          fields: { E: 0, PMC: [2, 1], HMC: 13, SSC: [15, 14], LBN: [19, 16], BT: [23, 20] },
+          res1: [[8, 5]], // BAS: no AArch32
         },
       );
     }

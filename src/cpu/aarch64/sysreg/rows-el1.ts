@@ -87,7 +87,7 @@ export const EL1_ROOM = {
     { name: "AMAIR_EL1", at: "S3_0_C10_C3_0", ...VM, fields: {} },
     { name: "VBAR_EL1", at: "S3_0_C12_C0_0", access: "EL1:RW", fields: { VBA: [63, 11] } },
     { name: "ISR_EL1", at: "S3_0_C12_C1_0", access: "EL1:RO", hook: "ISR" },
-    { name: "CONTEXTIDR_EL1", at: "S3_0_C13_C0_1", ...VM, fields: { PROCID: [31, 0] } },
+    { name: "CONTEXTIDR_EL1", at: "S3_0_C13_C0_1", ...VM, fields: { PROCID: [31, 0] }, hook: "CONTEXTIDR" },
     { name: "TPIDR_EL1", at: "S3_0_C13_C0_4", access: "EL1:RW" },
     { name: "NZCV", at: "S3_3_C4_C2_0", access: "EL0:RW", fields: { N: 31, Z: 30, C: 29, V: 28 }, hook: "NZCV" },
     {

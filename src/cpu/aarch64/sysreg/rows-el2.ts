@@ -61,7 +61,9 @@ export const EL2_ROOM = {
       at: "S3_4_C1_C1_1",
       access: "EL2:RW",
       fields: { HPMN: [4, 0], TPMCR: 5, TPM: 6, HPME: 7, TDE: 8, TDA: 9, TDOSA: 10, TDRA: 11 },
-      effect: "debug",
+      reset: 6, // HPMN: all counters are EL1's
+      hook: "MDCR",
+      effect: "monitors",
     },
     {
       name: "CPTR_EL2",

@@ -20,6 +20,7 @@ import { breakpointRows, DEBUG_ROOM } from "./rows-debug.ts";
 import { EL1_ROOM } from "./rows-el1.ts";
 import { EL1_RESET_ROOM, EL2_ROOM } from "./rows-el2.ts";
 import { ID_ROOM, reservedIdEncodings } from "./rows-id.ts";
+import { PMU_COUNTER_ROOM, PMU_ROOM } from "./rows-pmu.ts";
 import { TIMER_ROOM } from "./rows-timer.ts";
 
 type Names<R extends SysregRoom> = R["rows"][number]["name"];
@@ -30,6 +31,8 @@ export type SysregName =
   | Names<typeof EL1_RESET_ROOM>
   | Names<typeof TIMER_ROOM>
   | Names<typeof DEBUG_ROOM>
+  | Names<typeof PMU_ROOM>
+  | `PMEV${"CNTR" | "TYPER"}${number}_EL0`
   | `DBG${"B" | "W"}${"V" | "C"}R${number}_EL1`;
 
 /** All rows of all models; those of one model are a subset. */
@@ -41,6 +44,8 @@ export const ROOMS: readonly SysregRoom[] = [
   TIMER_ROOM,
   DEBUG_ROOM,
   { section: "D17.3", title: "Breakpoints and watchpoints", rows: breakpointRows(16, 16) },
+  PMU_ROOM,
+  PMU_COUNTER_ROOM,
 ];
 
 /** `layout.ts` gives these the first places. */

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { Arena } from "../../../../src/bus/index.ts";
 import { Context } from "../../../../src/cpu/aarch64/context.ts";
 import { StageOne, StageTwo } from "../../../../src/cpu/aarch64/mmu/regime.ts";
-import { type DescriptorReader, FETCH, READ, Walker, WRITE } from "../../../../src/cpu/aarch64/mmu/walk.ts";
 import { offsetOf, type SysregName } from "../../../../src/cpu/aarch64/sysreg/table.ts";
+import { type DescriptorReader, FETCH, READ, Walker, WRITE } from "../../../../src/mmu/index.ts";
 import { type Access, type Registers, translate } from "./reference.ts";
 
 const context = new Context(new Arena());

@@ -1,9 +1,9 @@
 /**
- * Translation table walks: stage 1 of EL1&0 and EL2, stage 2, and both combined (DDI 0487J.a D8; pseudocode AArch64.FullTranslate).
- * Virtual addresses are two halves; physical and intermediate ones are numbers below 2^48. No state: the result object is
+ * Translation table walks: stage 1 of EL1&0 and EL2, stage 2, and both combined (DDI 0487J.a D8; pseudocode AArch64.FullTranslate),
+ * for CPUs and for SMMUs, whose tables are the same (IHI 0070 3.4). Virtual addresses are two halves; physical and intermediate ones are numbers below 2^48. No state: the result object is
  * reused from walk to walk.
  */
-import type { Range, StageOne, StageTwo } from "./regime.ts";
+import type { Range, StageOneTables, StageTwoTables } from "./tables.ts";
 
 /** Kinds of access. */
 export const READ = 0;
@@ -51,6 +51,8 @@ export class Translation {
   read = false;
   write = false;
   execute = false;
+  /** Stage 1 calls the mapping global (nG = 0). */
+  global = false;
   /**
    * Fault status code of the missing right, or NO_FAULT. Alignment faults on Device memory come before it. Where stage 1 lacks it,
    * stage 2 was not walked.
@@ -81,8 +83,8 @@ export class Walker {
    * stage 2 does not apply. `limit` is 2^(physical address bits).
    */
   translate(
-    one: StageOne,
-    two: StageTwo | null,
+    one: StageOneTables,
+    two: StageTwoTables | null,
     high: number,
     low: number,
     el: number,
@@ -98,8 +100,8 @@ export class Walker {
 
   /** Stage 1 alone, its table walks still through stage 2: what AT S1E* asks for. */
   stageOneOnly(
-    one: StageOne,
-    two: StageTwo | null,
+    one: StageOneTables,
+    two: StageTwoTables | null,
     high: number,
     low: number,
     el: number,
@@ -118,7 +120,7 @@ export class Walker {
   }
 
   /** Stage 1 off: the address is the output (AArch64.S1DisabledOutput). */
-  #flat(one: StageOne, high: number, low: number, access: number, limit: number): void {
+  #flat(one: StageOneTables, high: number, low: number, access: number, limit: number): void {
     const r = this.result;
     const range = one.level === 1 && (high & (1 << 23)) !== 0 ? one.upper : one.lower;
     const top = range.tbi ? high & 0x00ff_ffff : high >>> 0;
@@ -136,9 +138,17 @@ export class Walker {
     r.read = true;
     r.write = true;
     r.execute = true;
+    r.global = true;
   }
 
-  #stageOne(one: StageOne, two: StageTwo | null, high: number, low: number, el: number, access: number): void {
+  #stageOne(
+    one: StageOneTables,
+    two: StageTwoTables | null,
+    high: number,
+    low: number,
+    el: number,
+    access: number,
+  ): void {
     const r = this.result;
     const isUpper = one.level === 1 && (high & (1 << 23)) !== 0;
     const range = isUpper ? one.upper : one.lower;
@@ -149,7 +159,7 @@ export class Walker {
     const bits = range.inputSize;
     const inputHigh = bits >= 32 ? high & mask(bits - 32) : 0;
     const inputLow = bits >= 32 ? low : low & mask(bits);
-    if (!this.#tables(range, inputHigh, inputLow, one.outputLimit, two)) return;
+    if (!this.#tables(range, inputHigh, inputLow, one.outputLimit, one.accessFlagFaults, two)) return;
     const d = this.#low;
     r.ipa = this.#output;
     r.pa = this.#output;
@@ -158,13 +168,14 @@ export class Walker {
     r.attributes = ((index < 4 ? one.mairLow : one.mairHigh) >>> (8 * (index & 3))) & 0xff;
     r.device = (r.attributes & 0xf0) === 0;
     r.shareability = r.device ? 2 : (d >> 8) & 3;
+    r.global = (d & 0x800) === 0;
     this.#rights(one, el);
     const allowed = access === READ ? r.read : access === WRITE ? r.write : r.execute;
     if (!allowed) r.permission = FAULT_PERMISSION + this.#level;
   }
 
   /** Stage 1 rights (AArch64.S1DirectBasePermissions, S1ApplyTablePerms). */
-  #rights(one: StageOne, el: number): void {
+  #rights(one: StageOneTables, el: number): void {
     const r = this.result;
     const tables = this.#tableBits;
     const readOnly = (this.#low & 0x80) !== 0 || (tables & (1 << 30)) !== 0; // AP[2], APTable[1]
@@ -183,14 +194,14 @@ export class Walker {
       r.execute = !xn && !(one.wxn && userWrites);
     } else {
       const pxn = (this.#high & (1 << 21)) !== 0 || (tables & (1 << 27)) !== 0; // PXN, PXNTable
-      r.read = true;
-      r.write = !readOnly;
+      r.read = !(one.privilegedNever && user);
+      r.write = r.read && !readOnly;
       r.execute = !pxn && !userWrites && !(one.wxn && r.write);
     }
   }
 
   /** Puts stage 2 behind a stage 1 result. */
-  #combine(two: StageTwo, access: number): void {
+  #combine(two: StageTwoTables, access: number): void {
     const r = this.result;
     const { device, attributes, shareability, read, write, execute, size } = r;
     if (!this.#stageTwo(two, r.ipa, false)) return;
@@ -211,14 +222,14 @@ export class Walker {
   }
 
   /** Translates `ipa`; false with the fault recorded. */
-  #stageTwo(two: StageTwo, ipa: number, onWalk: boolean): boolean {
+  #stageTwo(two: StageTwoTables, ipa: number, onWalk: boolean): boolean {
     const r = this.result;
     const range = two.range;
     r.ipa = ipa;
     const found =
       range.startLevel < 0 || ipa >= range.inputLimit
         ? this.#fail(FAULT_TRANSLATION)
-        : this.#tables(range, Math.floor(ipa / 4294967296), ipa | 0, two.outputLimit, null);
+        : this.#tables(range, Math.floor(ipa / 4294967296), ipa | 0, two.outputLimit, two.accessFlagFaults, null);
     if (found) {
       r.pa = this.#output;
       const device = ((this.#low >> 2) & 12) === 0;
@@ -238,7 +249,14 @@ export class Walker {
   }
 
   /** Walks the tables of one stage down to a block or page; false with the fault recorded. */
-  #tables(range: Range, inputHigh: number, inputLow: number, limit: number, two: StageTwo | null): boolean {
+  #tables(
+    range: Range,
+    inputHigh: number,
+    inputLow: number,
+    limit: number,
+    accessFlagFaults: boolean,
+    two: StageTwoTables | null,
+  ): boolean {
     const r = this.result;
     if (range.baseTooLarge) return this.#fail(FAULT_ADDRESS_SIZE);
     const granule = range.granule;
@@ -282,13 +300,13 @@ export class Walker {
       const sizeMask = -1 << shift;
       const output = top + ((low & sizeMask) >>> 0);
       if (output >= limit) return this.#fail(FAULT_ADDRESS_SIZE + level);
-      if ((low & 0x400) === 0) return this.#fail(FAULT_ACCESS_FLAG + level);
+      if ((low & 0x400) === 0 && accessFlagFaults) return this.#fail(FAULT_ACCESS_FLAG + level);
       this.#low = low;
       this.#high = high;
       this.#level = level;
       this.#output = output + ((inputLow & ~sizeMask) >>> 0);
       this.#sizeLog2 = shift;
-      this.#tableBits = tableBits;
+      this.#tableBits = range.flatRights ? 0 : tableBits;
       return true;
     }
   }
