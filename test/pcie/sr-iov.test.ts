@@ -103,6 +103,30 @@ describe("SR-IOV", () => {
     expect([0x10, 0x14, 0x20, 0x3c].map((r) => b.config(vf, r))).toEqual([0, 0, 0, 0]);
   });
 
+  it("9.3.5, 9.4.2: a VF's error reporting is controlled by its PF; its status bits are its own", () => {
+    const { b } = prepared(2);
+    const vf = VF[1] as string;
+    const control = b.capability(vf, 0x10) + 8;
+    const aer = b.extended(vf, 1);
+    b.setConfig(vf, control, 0x7fff, 2);
+    b.setConfig(vf, aer + 8, 0xffff_ffff);
+    expect([
+      b.config(vf, control, 2),
+      b.config(vf, aer + 8),
+      b.config(vf, aer + 0x0c),
+      b.config(vf, aer + 0x14),
+    ]).toEqual([0, 0, 0, 0]);
+    b.setConfig(PF, b.capability(PF, 0x10) + 8, 0x000f, 2);
+    for (const where of ["00:01.0", "01:00.0", "02:00.0"]) b.setConfig(where, b.capability(where, 0x10) + 8, 0x000f, 2);
+    const { function: fn } = b.first.vfs[1] as (typeof b.first.vfs)[number];
+    fn.unsupportedRequest({ address: 0x1000, size: 4, write: true, io: false, requesterId: 0 });
+    expect(b.config(vf, control + 2, 2)).toBe(0b1010);
+    expect(b.config(vf, aer + 4)).toBe(0x0010_0000);
+    expect(b.config(PF, b.extended(PF, 1) + 4)).toBe(0);
+    const root = b.extended("00:01.0", 1);
+    expect(b.config("00:01.0", root + 0x34)).toBe(0x0382_0000);
+  });
+
   it("a VF's DMA and messages carry its own requester id and need its own Bus Master Enable", () => {
     const { b } = prepared(2);
     const vf = VF[1] as string;
