@@ -243,6 +243,7 @@ export class VirtMachine {
       c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
       c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
       c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));
+      c.timer.hypervisorVirtualLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorVirtualTimer));
     });
     this.cpus.onPowerRequest = (request) => {
       this.powerState = request === "off" ? "off" : "reset-requested";

@@ -3,11 +3,12 @@
  * registers ask for are found where the debugger's own stops are: breakpoints are planted into decoded code when a page is fetched,
  * watchpoints mark TLB entries. Address mismatch breakpoints (of AArch32) and reserved types never match. Choices: docs/devices/aarch64.md.
  */
+
+import { FETCH, READ } from "../../mmu/walk.ts";
 import { DAIF_D } from "./context.ts";
 import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
-import { EC_BREAKPOINT, EC_SOFTWARE_STEP, EC_WATCHPOINT, HCR_E2H, HCR_TGE } from "./exceptions.ts";
-import { FETCH, READ } from "../../mmu/walk.ts";
+import { EC_BREAKPOINT, EC_SOFTWARE_STEP, EC_WATCHPOINT, HCR_TGE } from "./exceptions.ts";
 import { offsetOf, type SysregName } from "./sysreg/table.ts";
 
 const MDSCR_EL1 = offsetOf("MDSCR_EL1");
@@ -209,7 +210,7 @@ export class SelfHostedDebug {
       if (context.el > 1 || host || context.low(bvr) !== context.low(CONTEXTIDR_EL1)) return false;
     }
     if (bt < 8) return true;
-    if (!el2 || context.el > 1 || (host && exceptions.hcrHigh & HCR_E2H)) return false;
+    if (!el2 || context.el > 1 || exceptions.isHost) return false;
     return (context.high(bvr) & 0xff) === ((context.high(VTTBR_EL2) >>> 16) & 0xff);
   }
 
