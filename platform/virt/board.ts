@@ -73,6 +73,7 @@ export const PCIE = {
 export const PPI = {
   gicMaintenance: 9,
   hypervisorTimer: 10,
+  hypervisorVirtualTimer: 12,
   virtualTimer: 11,
   secureTimer: 13,
   physicalTimer: 14,

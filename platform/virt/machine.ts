@@ -250,6 +250,7 @@ export class VirtMachine {
       c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
       c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
       c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));
+      c.timer.hypervisorVirtualLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorVirtualTimer));
     });
     this.smmu?.wakeUp.connect((level) => {
       if (level) for (const c of this.cpus.cpus) c.wakeForEvent();

@@ -560,9 +560,7 @@ export abstract class WasmEmitter implements Emitter {
     const index = tlbIndex(address);
     const { tlb } = this.frame;
     if (!(access & L.ACCESS_UNPRIVILEGED)) return this.add(tlb.get, index);
-    // at EL1 as if at EL0; elsewhere as it is
-    const el0 = this.contextI32(L.TLB_USER);
-    return this.add(this.select(this.eq(this.contextI32(L.EL), this.k32(1)), el0, tlb.get), index);
+    return this.add(this.contextI32(L.TLB_USER), index);
   }
   #hit(entry: I32, address: I64, size: number, table: number): I32 {
     const last = size === 1 ? address : this.add(address, this.k64(size - 1));
