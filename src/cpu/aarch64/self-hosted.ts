@@ -8,7 +8,7 @@ import { FETCH, READ } from "../../mmu/walk.ts";
 import { DAIF_D } from "./context.ts";
 import type { Cpu } from "./cpu.ts";
 import * as L from "./engine/layout.ts";
-import { EC_BREAKPOINT, EC_SOFTWARE_STEP, EC_WATCHPOINT, HCR_E2H, HCR_TGE } from "./exceptions.ts";
+import { EC_BREAKPOINT, EC_SOFTWARE_STEP, EC_WATCHPOINT, HCR_TGE } from "./exceptions.ts";
 import { offsetOf, type SysregName } from "./sysreg/table.ts";
 
 const MDSCR_EL1 = offsetOf("MDSCR_EL1");
@@ -210,7 +210,7 @@ export class SelfHostedDebug {
       if (context.el > 1 || host || context.low(bvr) !== context.low(CONTEXTIDR_EL1)) return false;
     }
     if (bt < 8) return true;
-    if (!el2 || context.el > 1 || (host && exceptions.hcrHigh & HCR_E2H)) return false;
+    if (!el2 || context.el > 1 || exceptions.isHost) return false;
     return (context.high(bvr) & 0xff) === ((context.high(VTTBR_EL2) >>> 16) & 0xff);
   }
 
