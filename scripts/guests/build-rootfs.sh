@@ -8,7 +8,7 @@ INCLUDE=perl,python3-minimal,openssl,gcc,libc6-dev
 R=$GUESTS/rootfs
 rm -rf "$R"
 mkdir -p "$R"
-MIRROR=$(sed -n 's/^URIs: *\([^ ]*debian\)\/*$/\1/p; s/^deb \([^ ]*debian\)\/* .*/\1/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2> /dev/null | head -1)
+MIRROR=$(sed -n 's/^URIs: *\([^ ]*debian\)\/*$/\1/p; s/^deb \([^ ]*debian\)\/* .*/\1/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2> /dev/null | head -1 || true)
 debootstrap --foreign --arch=arm64 --variant=minbase --include="$INCLUDE" "$RELEASE" "$R" ${MIRROR:+"$MIRROR"}
 for package in "$R"/var/cache/apt/archives/*.deb; do dpkg -x "$package" "$R"; done
 rm -rf "$R"/var/cache/apt/archives/*.deb "$R/debootstrap" "$R"/usr/share/{doc,locale,man,info}

@@ -49,7 +49,8 @@ export function restoreSnapshot(path: string, snapshot: Snapshot, machine: HostM
   try {
     machine.simulation.load(snapshot.state);
   } catch (error) {
-    if (!(error instanceof SnapshotError) && !(error instanceof RangeError)) throw error;
+    // A state that is no state at all stumbles anywhere.
+    if (!(error instanceof SnapshotError || error instanceof RangeError || error instanceof TypeError)) throw error;
     throw new InputError(`${path}: it does not fit this machine: ${error.message}`);
   }
 }

@@ -370,7 +370,7 @@ export class Cpu extends Module {
     if ((low & 3) !== 0) return exceptions.abort(EC_PC_ALIGNMENT, 0, exceptions.defaultTarget, low, high);
     // AArch64.BranchAddr: with the top byte ignored, PC holds the sign-extended address
     const one = mmu.one[el as 0 | 1 | 2];
-    const upper = el < 2 && (high & (1 << 23)) !== 0;
+    const upper = one.level === 1 && (high & (1 << 23)) !== 0;
     if ((upper ? one.upper : one.lower).tbi) {
       high = upper ? high | 0xff00_0000 : high & 0x00ff_ffff;
       context.set(L.PC, low, high);

@@ -180,6 +180,7 @@ function virtualization(core: I82576Core): HooksOf<typeof I82576> {
     WVBR: { onRead: () => core.setReg("WVBR", 0) },
     LVMMC: { onRead: () => core.setReg("LVMMC", 0) },
     VTCTRL: {
+      get: () => 0,
       onWrite: (written, _m, _b, vf) => {
         if ((written & CTRL_RST) !== 0) core.virtualReset(vf);
       },

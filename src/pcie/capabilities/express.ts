@@ -87,8 +87,10 @@ export class Express extends Capability {
     };
   }
 
+  /** Device Control as it holds for the function: of a VF, its PF's. */
   get deviceControl(): number {
-    return this.get("PCIE_DEVICE_CONTROL_STATUS") & 0xffff;
+    const physical = this.function.physicalFunction?.capability(Express);
+    return physical ? physical.deviceControl : this.get("PCIE_DEVICE_CONTROL_STATUS") & 0xffff;
   }
   /** Sets bits of Device Status (DEVICE_STATUS). */
   setDeviceStatus(bits: number): void {
@@ -114,7 +116,6 @@ export class Express extends Capability {
 
   #device(): { readonly [name: string]: ConfigRegister } {
     const o = this.options;
-    const endpoint = o.type === "endpoint" || o.type === "integrated-endpoint";
     const flr = o.functionLevelReset === true;
     return {
       PCIE_DEVICE_CAPABILITIES: {
@@ -146,18 +147,8 @@ export class Express extends Capability {
           },
         },
         fields: {
-          CorrectableErrorReportingEnable: rw(0, "Correctable Error Reporting Enable"),
-          NonFatalErrorReportingEnable: rw(1, "Non-Fatal Error Reporting Enable"),
-          FatalErrorReportingEnable: rw(2, "Fatal Error Reporting Enable"),
-          UnsupportedRequestReportingEnable: rw(3, "Unsupported Request Reporting Enable"),
-          EnableRelaxedOrdering: rw(4, "Enable Relaxed Ordering: requests are in order anyway", {
-            reset: endpoint ? 1 : 0,
-          }),
-          MaxPayloadSize: rw([7, 5], "Max_Payload_Size"),
-          ExtendedTagFieldEnable: rw(8, "Extended Tag Field Enable"),
-          AuxPowerPMEnable: rw(10, "Aux Power PM Enable"),
-          EnableNoSnoop: rw(11, "Enable No Snoop: memory is coherent anyway", { reset: endpoint ? 1 : 0 }),
-          MaxReadRequestSize: rw([14, 12], "Max_Read_Request_Size", { reset: 2 }),
+          // A VF has what its PF's register says (9.3.5).
+          ...(this.function.isVirtual ? {} : this.#deviceControls()),
           ...(flr ? { InitiateFunctionLevelReset: wo(15, "Initiate Function Level Reset") } : {}),
           CorrectableErrorDetected: w1c(16, "Correctable Error Detected"),
           NonFatalErrorDetected: w1c(17, "Non-Fatal Error Detected"),
@@ -167,6 +158,23 @@ export class Express extends Capability {
           TransactionsPending: ro(21, "Transactions Pending: requests are completed at once"),
         },
       },
+    };
+  }
+
+  #deviceControls(): { readonly [name: string]: Field } {
+    const { type } = this.options;
+    const reset = type === "endpoint" || type === "integrated-endpoint" ? 1 : 0;
+    return {
+      CorrectableErrorReportingEnable: rw(0, "Correctable Error Reporting Enable"),
+      NonFatalErrorReportingEnable: rw(1, "Non-Fatal Error Reporting Enable"),
+      FatalErrorReportingEnable: rw(2, "Fatal Error Reporting Enable"),
+      UnsupportedRequestReportingEnable: rw(3, "Unsupported Request Reporting Enable"),
+      EnableRelaxedOrdering: rw(4, "Enable Relaxed Ordering: requests are in order anyway", { reset }),
+      MaxPayloadSize: rw([7, 5], "Max_Payload_Size"),
+      ExtendedTagFieldEnable: rw(8, "Extended Tag Field Enable"),
+      AuxPowerPMEnable: rw(10, "Aux Power PM Enable"),
+      EnableNoSnoop: rw(11, "Enable No Snoop: memory is coherent anyway", { reset }),
+      MaxReadRequestSize: rw([14, 12], "Max_Read_Request_Size", { reset: 2 }),
     };
   }
 

@@ -142,10 +142,10 @@ export class DataPath {
     return this.#cpu.mmu.translate(high, low, el, WRITE).device;
   }
 
-  /** Whose rights an access has: LDTR and STTR at EL1 have those of EL0. */
+  /** Whose rights an access has: LDTR and STTR at EL1, and at EL2 of a host, have those of EL0. */
   #level(flags: number): number {
     const el = this.#context.el;
-    return (flags & L.ACCESS_UNPRIVILEGED) !== 0 && el === 1 ? 0 : el;
+    return (flags & L.ACCESS_UNPRIVILEGED) !== 0 && this.#cpu.mmu.hasUser ? 0 : el;
   }
 
   /** The entry to use; -1 when an exception was taken or the access has to wait, -2 when it crosses a page. */

@@ -19,7 +19,7 @@ const ENTRY_WORDS = L.TLB_ENTRY_BYTES / 4;
 const KIND_WORDS = ENTRIES * ENTRY_WORDS;
 const MARK = 0x8000_0000 | 0;
 
-export const KEY_WORDS = 13;
+export const KEY_WORDS = 16;
 const REGIONS = 1024;
 
 export class TlbSet {

@@ -66,7 +66,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
   {
     name: "max",
     compatible: "arm,armv8",
-    features: ["PMU"],
+    features: ["PMU", "VHE"],
     breakpoints: 6,
     watchpoints: 4,
     values: {
@@ -74,6 +74,8 @@ export const CPU_MODELS: readonly CpuModel[] = [
       PMCR_EL0: 0x0000_3040,
       MIDR_EL1: 0x000f_0410, // implementer 0: reserved for software use; part 0x041
       CTR_EL0: 0x8444_c004,
+      ID_AA64DFR0_EL1: 0x1030_5107, // Armv8 debug with VHE
+      ID_AA64MMFR1_EL1: 0x0000_0100, // VH
       ID_AA64MMFR0_EL1: 0x0010_0025, // 48-bit physical addresses, and the 16 KiB granule
     },
     caches: [0x701f_e00a, 0x201f_e012, 0x70ff_e07a],

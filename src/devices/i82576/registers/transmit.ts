@@ -3,6 +3,7 @@ import { ro, rw, wo } from "../../../registers/index.ts";
 import { chapter, fixed, word } from "./table.ts";
 
 const NO_DCA = "direct cache access changes no data";
+const NO_PIPE = "diagnostic access to the packet buffer, which is modelled as whole frames";
 const HALF_DUPLEX = "links are full duplex: there are no collisions";
 const QUEUES = { count: 16, stride: 0x40 } as const;
 
@@ -281,6 +282,54 @@ export const transmit = chapter({
     clause: "8.16.18",
     unimplemented: "no pins",
     fields: word("TSSDP", "Pins"),
+  },
+  TSICR: {
+    at: 0xb66c,
+    title: "Time Sync Interrupt Cause Register",
+    clause: "8.16.19",
+    fields: fixed("TSICR", "No causes: target times and auxiliary stamps are left out"),
+  },
+  TSIM: {
+    at: 0xb674,
+    title: "Time Sync Interrupt Mask Register",
+    clause: "8.16.20",
+    unimplemented: "no pins: target times and auxiliary stamps",
+    fields: word("TSIM", "Mask"),
+  },
+  TDFH: {
+    at: 0x3410,
+    title: "Transmit Data FIFO Head",
+    clause: "8.23.6",
+    unimplemented: NO_PIPE,
+    fields: word("FIFO_HEAD", "Head", 13),
+  },
+  TDFT: {
+    at: 0x3418,
+    title: "Transmit Data FIFO Tail",
+    clause: "8.23.7",
+    unimplemented: NO_PIPE,
+    fields: word("FIFO_TAIL", "Tail", 13),
+  },
+  TDFHS: {
+    at: 0x3420,
+    title: "Transmit Data FIFO Head Saved",
+    clause: "8.23.8",
+    unimplemented: NO_PIPE,
+    fields: word("FIFO_HEAD", "Head", 13),
+  },
+  TDFTS: {
+    at: 0x3428,
+    title: "Transmit Data FIFO Tail Saved",
+    clause: "8.23.9",
+    unimplemented: NO_PIPE,
+    fields: word("FIFO_TAIL", "Tail", 13),
+  },
+  TDFPC: {
+    at: 0x3430,
+    title: "Transmit Data FIFO Packet Count",
+    clause: "8.23.10",
+    unimplemented: NO_PIPE,
+    fields: word("TX_FIFO_PACKET_COUNT", "Packets", 13),
   },
   AIT: {
     at: 0x0458,

@@ -1,5 +1,5 @@
 /** What a virtual function's memory BAR shows (82576 datasheet, VF device registers). All of it is a view of the PF's registers. */
-import { defineRegisters, rc, ro, rw, w1c, wo } from "../../../registers/index.ts";
+import { defineRegisters, rc, ro, rw, w1c, w1s, wo } from "../../../registers/index.ts";
 import { word } from "./table.ts";
 import { vtivar } from "./virtualization.ts";
 
@@ -19,14 +19,14 @@ export const I82576_VF = defineRegisters({
       ...VIEW,
       title: "VT Control",
       clause: CLAUSE,
-      fields: { RST: wo(26, "VF reset; clears itself") },
+      fields: { RST: w1s(26, "VF reset; clears itself") },
     },
     STATUS: {
       at: 0x0008,
       ...VIEW,
       title: "Device Status",
       clause: CLAUSE,
-      fields: { STATUS: ro([31, 0], "As the PF's") },
+      fields: { STATUS: ro([31, 0], "As the PF's", { reset: 0x8008_0681 }) },
     },
     VTFRTIMER: {
       at: 0x1048,

@@ -1,5 +1,5 @@
 /** 82576 datasheet chapter 8.14: virtualization registers of the PF, and the VFs' registers as the PF sees them. */
-import { ro, rw, w1c, wo } from "../../../registers/index.ts";
+import { ro, rw, w1c, w1s, wo } from "../../../registers/index.ts";
 import { chapter, word } from "./table.ts";
 
 const EACH_VF = { count: 8, stride: 0x100 } as const;
@@ -219,7 +219,7 @@ export const virtualization = chapter({
     title: "VF Control",
     clause: "8.14.27",
     computed: true,
-    fields: { RST: wo(26, "VF reset; clears itself") },
+    fields: { RST: w1s(26, "VF reset; clears itself") },
   },
   VTEICS: {
     at: 0x10020,
