@@ -1,5 +1,7 @@
 /** The PCIe functions that options ask for. A driver of `PCIE_DRIVERS` has its maker here. */
 import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
+import { I82576Device } from "../devices/i82576/index.ts";
+import { connectUser } from "../net/index.ts";
 import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
 import type { PcieOption } from "./options/run-options.ts";
 
@@ -9,6 +11,12 @@ const MAKERS: { readonly [driver: string]: Maker } = {
   "pcie-root-port": (host, name, o) => makeRootPort(host, name, portOptions(host, o)),
   "x3130-upstream": (host, name, o) => makeUpstreamPort(host, name, portOptions(host, o)),
   "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
+  igb: (host, name, o) => {
+    const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
+    const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
+    if (o.network !== null) connectUser(host.simulation, `${name}_network`, device.core, o.network);
+    return device;
+  },
   "pcie-test": (host, name, o) =>
     new PcieTestFunction(host, name, {
       arena: host.arena,

@@ -43,6 +43,7 @@ export const PCIE_DRIVERS: { readonly [name: string]: Driver } = {
     accepted: PORT_KEYS,
     port: true,
   },
+  igb: { title: "Intel 82576 with SR-IOV: [netdev=ID][,mac=MAC]", network: true },
   "pcie-test": { title: "function to try PCIe with (docs/pcie.md): [vfs=N]", numbers: { vfs: [0, 64] } },
 };
 

@@ -227,6 +227,11 @@ export class Mmu {
     else for (let i = 0; i < 4; i++) this.sets[i]?.flushAddress(high, low);
   }
 
+  /** After a restore: sets are used in the order that they have now. */
+  restored(): void {
+    for (const set of this.sets) this.#uses = Math.max(this.#uses, set.used);
+  }
+
   flushAll(): void {
     for (const set of this.sets) set.flush();
   }
