@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import { createRequire, enableCompileCache } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,8 @@ const OLDEST = 24;
 export async function launch(program) {
   const version = Number(process.versions.node.split(".")[0]);
   if (version >= OLDEST) {
+    // the sources are read as TypeScript: what that gives is kept for the next start
+    enableCompileCache?.();
     const { main } = await import("../src/host/main.ts");
     process.exit(await main(program, process.argv.slice(2)));
   }

@@ -12,11 +12,11 @@ export ARMATURE_GUESTS=${ARMATURE_GUESTS:-$HOME/.cache/armature-guests}
 IMG=$ARMATURE_GUESTS/img
 MODE=${1:-}
 
-IMAGES=(vmlinuz u-boot.bin initrd-min.cpio.gz initrd-full.cpio.gz kernels kvmmini)
+IMAGES=(vmlinuz u-boot.bin initrd-min.cpio.gz initrd-full.cpio.gz kernels kvmmini rootfs.img)
 for name in kernels-bare kernels-integer; do
   for scale in 100 10 1; do IMAGES+=("$name-$scale.bin" "$name-$scale.elf"); done
 done
-TOOLS=(qemu-system-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc gdb-multiarch dtc tshark g++ make cpio)
+TOOLS=(qemu-system-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc gdb-multiarch dtc tshark g++ make cpio mke2fs)
 # What the images are made from: when it changes, they are made again.
 SOURCES=("$HERE/guests.sh" "$HERE"/guests/*.sh "$HERE"/../firmware/guests/*.c "$HERE"/../firmware/guests/*.lds "$HERE"/../firmware/guests/initramfs/*)
 STAMP=$ARMATURE_GUESTS/made-from
@@ -36,6 +36,7 @@ On other systems, put your own images here (ARMATURE_GUESTS names another folder
   $IMG/vmlinuz             an arm64 Linux kernel Image with EFI stub (Debian: linux-image-arm64)
   $IMG/u-boot.bin          U-Boot for QEMU arm64, qemu_arm64_defconfig (Debian: u-boot-qemu)
   $IMG/initrd-min.cpio.gz  an initramfs with busybox and firmware/guests/initramfs/init as /init
+  $IMG/rootfs.img          ext4 with a Debian root file system: perl, python3, openssl, gcc (scripts/guests/build-rootfs.sh)
   $IMG/kernels-*.bin       made by scripts/guests/build-kernels.sh (needs aarch64-linux-gnu-gcc)
 and these programs on the PATH: ${TOOLS[*]}.
 Each test of "npm run test:guests" names the image or tool that it misses.
@@ -89,7 +90,7 @@ apt-get "${APT[@]}" update || echo "guests: apt-get update was not clean; going 
 export DEBIAN_FRONTEND=noninteractive
 apt-get "${APT[@]}" install -y --no-install-recommends "${RELEASE[@]}" qemu-system-arm qemu-system-data qemu-utils qemu-user
 apt-get "${APT[@]}" install -y --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross gdb-multiarch make \
-  device-tree-compiler cpio kmod file xz-utils zstd socat u-boot-qemu u-boot-tools iperf3 ethtool iproute2 tshark libsystemc-dev g++
+  device-tree-compiler cpio kmod file xz-utils zstd socat u-boot-qemu u-boot-tools iperf3 ethtool iproute2 tshark libsystemc-dev g++ e2fsprogs debootstrap
 
 KERNEL=$(apt-cache "${APT[@]}" depends linux-image-arm64:arm64 | sed -n 's/.*Depends: \(linux-image-[0-9][^: ]*-arm64\).*/\1/p' | head -1)
 [ -n "$KERNEL" ] || { echo "guests: linux-image-arm64 names no kernel package" >&2; exit 1; }
@@ -110,6 +111,7 @@ cp "$ARMATURE_GUESTS"/root/boot/vmlinuz-*-arm64 "$IMG/vmlinuz"
 cp /usr/lib/u-boot/qemu_arm64/u-boot.bin "$IMG/u-boot.bin"
 "$HERE/guests/build-kernels.sh"
 "$HERE/guests/build-initramfs.sh"
+"$HERE/guests/build-rootfs.sh" "$VERSION_CODENAME"
 rm -rf "$ARMATURE_GUESTS/debs"
 LEFT=$(missing)
 if [ -n "$LEFT" ]; then printf 'guests: still missing:\n%s\n' "$LEFT" >&2; exit 1; fi

@@ -27,6 +27,7 @@ export type PartKind =
   | "virtio-mmio"
   | "sp804"
   | "pcie-ecam"
+  | "smmuv3"
   | "ram";
 
 export interface BoardPart {
@@ -72,6 +73,7 @@ export const PCIE = {
 export const PPI = {
   gicMaintenance: 9,
   hypervisorTimer: 10,
+  hypervisorVirtualTimer: 12,
   virtualTimer: 11,
   secureTimer: 13,
   physicalTimer: 14,
@@ -111,6 +113,12 @@ export const VIRT_PARTS: readonly BoardPart[] = [
   part("rtc", "pl031", 0x901_0000, 0x1000, "PL031 real-time clock", [spi("interrupt", 2)]),
   part("fwcfg", "fw-cfg", 0x902_0000, 0x18, "Firmware configuration"),
   part("gpio", "pl061", 0x903_0000, 0x1000, "PL061 GPIO", [spi("interrupt", 7)]),
+  part("smmu", "smmuv3", 0x905_0000, 0x2_0000, "SMMUv3 before the PCIe bus, with `iommu=smmuv3`", [
+    spi("eventq", 74, "edge"),
+    spi("priq", 75, "edge"),
+    spi("cmdqSync", 76, "edge"),
+    spi("gerror", 77, "edge"),
+  ]),
   ...Array.from({ length: VIRTIO_MMIO_COUNT }, (_, n) =>
     part(`virtio${n}`, "virtio-mmio", 0xa00_0000 + n * 0x200, 0x200, `virtio-mmio transport ${n}`, [
       spi("interrupt", 16 + n, "edge"),

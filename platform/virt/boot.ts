@@ -8,6 +8,7 @@ import {
   encodeFdt,
   InputError,
   isElf,
+  notArm64Code,
   parseArm64Image,
   parseElf,
   parseFdt,
@@ -124,6 +125,12 @@ export function planBoot(boot: BootOptions, board: Omit<DeviceTreeOptions, "boot
       entry = addElf(kernel);
     } else {
       const header = parseArm64Image(data);
+      const other = header ? null : notArm64Code(data);
+      if (other !== null) {
+        throw new InputError(
+          `${name}: ${other}; expected an arm64 Linux image (also with gzip), an ELF file, or a flat A64 binary`,
+        );
+      }
       let offset = header ? header.textOffset : FLAT_OFFSET;
       if (offset < LOADER_ROOM) offset += 2 * MIB;
       entry = RAM_BASE + offset;

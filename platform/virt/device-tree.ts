@@ -23,15 +23,27 @@ export interface DeviceTreeOptions {
   readonly virtualization: boolean;
   /** The GIC model has its virtualization frames. */
   readonly gicVirtualization: boolean;
+  /** The CPUs have the virtual timer of EL2 (VHE). */
+  readonly hypervisorVirtualTimer?: boolean;
   /** Where the PCIe configuration space is, and whether there is a window above 4 GiB; as on the default board unless given. */
   readonly pcie?: { readonly ecam: { readonly base: number; readonly size: number }; readonly memory64: boolean };
+  /** An SMMU stands before the PCIe bus. */
+  readonly smmu?: boolean;
   readonly bootargs?: string;
   readonly initrd?: { readonly start: number; readonly end: number };
   /** Ten random cells for `rng-seed` and `kaslr-seed`, or none to leave those out. */
   readonly random: readonly number[];
 }
 
-const PHANDLE = { apbClock: 0x8000, gic: 0x8001, gicv2m: 0x8002, gpio: 0x8003, timerClock: 0x8004, cpu: 0x8010 };
+const PHANDLE = {
+  apbClock: 0x8000,
+  gic: 0x8001,
+  gicv2m: 0x8002,
+  gpio: 0x8003,
+  timerClock: 0x8004,
+  smmu: 0x8005,
+  cpu: 0x8010,
+};
 const SPI = 0;
 const PPI_KIND = 1;
 const EDGE_RISING = 1;
@@ -149,6 +161,7 @@ function pcieNode(o: DeviceTreeOptions): FdtNode {
       high ? [0x3000000, ...cells64(memory64.base), ...cells64(memory64.base), ...cells64(memory64.size)] : [],
     ].flat(),
     reg: reg(ecam),
+    ...(o.smmu ? { "iommu-map": [0, PHANDLE.smmu, 0, 0x10000] } : {}),
     "msi-map": [0, PHANDLE.gicv2m, 0, 0x10000],
     "dma-coherent": true,
     "bus-range": [0, ecam.size / 0x10_0000 - 1],
@@ -157,6 +170,19 @@ function pcieNode(o: DeviceTreeOptions): FdtNode {
     "#address-cells": [3],
     device_type: "pci",
     compatible: "pci-host-ecam-generic",
+  });
+}
+
+function smmuNode(): FdtNode {
+  const smmu = virtPart("smmu");
+  return node(unit("smmuv3", smmu), {
+    phandle: [PHANDLE.smmu],
+    "#iommu-cells": [1],
+    "dma-coherent": true,
+    "interrupt-names": ["eventq", "priq", "cmdq-sync", "gerror"],
+    interrupts: interrupts(smmu.interrupts),
+    reg: reg(smmu),
+    compatible: "arm,smmu-v3",
   });
 }
 
@@ -244,6 +270,7 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
       "#gpio-cells": [2],
     }),
     pcieNode(o),
+    ...(o.smmu ? [smmuNode()] : []),
     primecell("pl031", "arm,pl031", virtPart("rtc")),
     primecell("pl011", "arm,pl011", uart, {
       "clock-names": ["uartclk", "apb_pclk"],
@@ -254,9 +281,10 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
     cpusNode(o),
     node("pmu", { interrupts: ppi(PPI.pmu, o.cpus), compatible: "arm,armv8-pmuv3" }),
     node("timer", {
-      interrupts: [PPI.secureTimer, PPI.physicalTimer, PPI.virtualTimer, PPI.hypervisorTimer].flatMap((n) =>
-        ppi(n, o.cpus),
-      ),
+      interrupts: [
+        ...[PPI.secureTimer, PPI.physicalTimer, PPI.virtualTimer, PPI.hypervisorTimer],
+        ...(o.hypervisorVirtualTimer ? [PPI.hypervisorVirtualTimer] : []),
+      ].flatMap((n) => ppi(n, o.cpus)),
       "always-on": true,
       compatible: ["arm,armv8-timer", "arm,armv7-timer"],
     }),

@@ -11,6 +11,7 @@ import { Gicv2m } from "../../src/devices/gicv2m/index.ts";
 import { PL011, Pl011 } from "../../src/devices/pl011/index.ts";
 import { Pl031 } from "../../src/devices/pl031/index.ts";
 import { Pl061 } from "../../src/devices/pl061/index.ts";
+import { Smmuv3 } from "../../src/devices/smmuv3/index.ts";
 import { Sp804 } from "../../src/devices/sp804/index.ts";
 import type { VirtioDevice } from "../../src/devices/virtio/index.ts";
 import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
@@ -57,6 +58,8 @@ export interface VirtOptions extends BootOptions {
   readonly virtio?: readonly VirtioSlot[];
   /** Version 1 of the virtio-mmio register layout; true unless given, as in QEMU. */
   readonly virtioLegacy?: boolean;
+  /** What stands between PCIe functions and memory; nothing unless given. */
+  readonly iommu?: "smmuv3";
   /** Functions on the PCIe bus, ports before what sits behind them. */
   readonly pcie?: readonly PcieSlot[];
   /** Configuration space above 4 GiB (256 buses) or below (16); true unless given. */
@@ -122,6 +125,7 @@ export class VirtMachine {
   readonly flash: readonly [CfiFlash, CfiFlash];
   readonly virtio: readonly VirtioMmio[];
   readonly pcie: PcieHost;
+  readonly smmu: Smmuv3 | null;
   readonly cpus: Cluster;
   /** Parts by their name on the board. */
   readonly devices = new Map<string, Module>();
@@ -182,10 +186,12 @@ export class VirtMachine {
     );
     const { highEcam = true, highMmio = true } = options;
     const ecam = highEcam ? PCIE.ecam : PCIE.lowEcam;
-    const dma: Target | StreamTargets = bus;
+    this.smmu = options.iommu === "smmuv3" ? build("smmu", new Smmuv3(simulation, "smmu", { bus, arena })) : null;
+    const dma: Target | StreamTargets = this.smmu ?? bus;
     this.pcie = build("pcie", new PcieHost(simulation, "pcie", { arena, dma, ecamSize: ecam.size }));
     for (const [name, module] of populatePcie(this.pcie, options.pcie ?? [])) build(name, module);
 
+    const { smmu } = this;
     const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
       ram: () => this.ram,
       "gicv2-distributor": () => this.gic.distributor,
@@ -202,6 +208,7 @@ export class VirtMachine {
       "fw-cfg": () => this.fwCfg.registers,
       "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
       "pcie-ecam": () => this.pcie.ecam,
+      ...(smmu ? { smmuv3: () => smmu.registers } : {}),
     };
     for (const p of VIRT_PARTS) {
       const target = targets[p.kind]?.(p);
@@ -243,6 +250,10 @@ export class VirtMachine {
       c.timer.physicalLine.connect(this.gic.ppi(n, 16 + PPI.physicalTimer));
       c.timer.virtualLine.connect(this.gic.ppi(n, 16 + PPI.virtualTimer));
       c.timer.hypervisorLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorTimer));
+      c.timer.hypervisorVirtualLine.connect(this.gic.ppi(n, 16 + PPI.hypervisorVirtualTimer));
+    });
+    this.smmu?.wakeUp.connect((level) => {
+      if (level) for (const c of this.cpus.cpus) c.wakeForEvent();
     });
     this.cpus.onPowerRequest = (request) => {
       this.powerState = request === "off" ? "off" : "reset-requested";
@@ -266,7 +277,9 @@ export class VirtMachine {
       memory,
       virtualization,
       gicVirtualization: virtualization,
+      hypervisorVirtualTimer: this.cpus.hasVhe,
       pcie: { ecam, memory64: highMmio },
+      smmu: this.smmu !== null,
       random: options.treeRandomness === false ? [] : Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();

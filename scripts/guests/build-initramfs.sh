@@ -54,7 +54,7 @@ stage "$GUESTS/stage-min" "${MODULES[@]}"
 pack "$GUESTS/stage-min" "$GUESTS/img/initrd-min.cpio"
 
 D=$GUESTS/stage-full
-stage "$D" "${MODULES[@]}" vfio vfio_iommu_type1 vfio-pci nvme virtio_rng 8021q
+stage "$D" "${MODULES[@]}" vfio vfio_iommu_type1 vfio-pci nvme virtio_rng 8021q ext4
 cp "$(first "$R/sbin/ethtool" "$R/usr/sbin/ethtool")" "$D/usr/sbin/"
 cp "$(first "$R/bin/ip" "$R/usr/bin/ip")" "$D/usr/bin/ip"
 cp "$(first "$R/usr/bin/iperf3")" "$D/usr/bin/"

@@ -6,6 +6,7 @@ import { GICV2M } from "./gicv2m/index.ts";
 import { PL011 } from "./pl011/index.ts";
 import { PL031 } from "./pl031/index.ts";
 import { PL061 } from "./pl061/index.ts";
+import { SMMUV3 } from "./smmuv3/index.ts";
 import { SP804 } from "./sp804/index.ts";
 import { VIRTIO_MMIO } from "./virtio-mmio/index.ts";
 
@@ -23,6 +24,7 @@ export const PARTS: readonly RegisteredPart[] = [
   { name: "pl011", declarations: [PL011] },
   { name: "pl031", declarations: [PL031] },
   { name: "pl061", declarations: [PL061] },
+  { name: "smmuv3", declarations: [SMMUV3] },
   { name: "sp804", declarations: [SP804] },
   { name: "virtio-mmio", declarations: [VIRTIO_MMIO] },
 ];

@@ -68,6 +68,7 @@ export function attachLog(options: LogOptions, simulation: Simulation, declarati
   );
   const removers = [simulation.reporter.observe(guestErrors)];
   let traceText = text;
+  let traced = false;
   if (options.trace.length > 0) {
     if (options.traceFile !== undefined) {
       traceText = pino.destination({ fd: openOutput(options.traceFile, false), sync: true, minLength: 65_536 });
@@ -76,14 +77,23 @@ export function attachLog(options: LogOptions, simulation: Simulation, declarati
       const { initiator } = simulation;
       return initiator === null ? "" : `CPU ${initiator.cpu} at ${initiator.pc()}`;
     };
-    const trace = new RegisterTrace(options.trace, declarations, (line) => traceText.write(`${line}\n`), who);
+    const trace = new RegisterTrace(
+      options.trace,
+      declarations,
+      (line) => {
+        traced = true;
+        traceText.write(`${line}\n`);
+      },
+      who,
+    );
     removers.push(simulation.reporter.observe(trace));
   }
   return {
     guestErrors,
+    // what is written at once needs none; flushing waits for the disk, so it is not done for nothing
     flush: () => {
-      text.flushSync();
-      if (traceText !== text) traceText.flushSync();
+      if (traceText !== text && traced) traceText.flushSync();
+      traced = false;
     },
     close: () => {
       for (const remove of removers) remove();

@@ -55,6 +55,7 @@ function virtOptions(run: RunOptions): VirtOptions {
     treeRandomness: run.machine.treeRandomness,
     highEcam: run.machine.highEcam,
     highMmio: run.machine.highMmio,
+    ...(run.machine.iommu === undefined ? {} : { iommu: run.machine.iommu }),
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
     ...(run.seed === undefined ? {} : { seed: run.seed }),

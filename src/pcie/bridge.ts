@@ -4,11 +4,9 @@
  */
 import type { Window } from "../bus/index.ts";
 import type { Module, Simulation } from "../sim/index.ts";
-import { type BridgeFunction, type BusParent, PcieBus, type PcieRoot, type Request } from "./bus.ts";
+import { type AddressRange, type BridgeFunction, type BusParent, PcieBus, type PcieRoot, type Request } from "./bus.ts";
 import { Aer, type ErrorMessage, reportUncorrectable, UNCORRECTABLE } from "./capabilities/aer.ts";
 import { DEVICE_CONTROL, Express } from "./capabilities/express.ts";
-import { Msi } from "./capabilities/msi.ts";
-import { Msix } from "./capabilities/msix.ts";
 import { Acs } from "./capabilities/small.ts";
 import { type FunctionOptions, PcieFunction } from "./function.ts";
 import { type BridgeHooks, COMMAND, checkBars, STATUS, type1 } from "./header.ts";
@@ -30,6 +28,8 @@ type WindowKind = "io" | "memory" | "prefetchable";
 export class PcieBridge extends PcieFunction implements BusParent, BridgeFunction {
   readonly below: PcieBus;
   readonly #windows = new Map<WindowKind, Window>();
+  /** What the root port's interrupt was raised for. */
+  readonly #conditions = this.state<{ error: boolean; pme: boolean }>({ error: false, pme: false }, "conditions");
   #express: Express | null = null;
   #acs: Acs | null = null;
   #aer: Aer | null = null;
@@ -48,6 +48,7 @@ export class PcieBridge extends PcieFunction implements BusParent, BridgeFunctio
       };
     }
     if (this.#acs) this.#acs.onChange = () => this.below.updatePaths();
+    if (this.#express) this.#express.onRootInterrupt = () => this.#rootInterrupt();
     if (this.#aer) this.#aer.onRootInterrupt = () => this.#rootInterrupt();
   }
 
@@ -112,7 +113,7 @@ export class PcieBridge extends PcieFunction implements BusParent, BridgeFunctio
   }
 
   /** Base and last address of a window as registers say; null where it is closed: limit below base (7.5.1.3.6, 7.5.1.3.8). */
-  windowOf(kind: WindowKind): { readonly base: number; readonly end: number } | null {
+  windowOf(kind: WindowKind): AddressRange | null {
     let base: number;
     let limit: number;
     if (kind === "io") {
@@ -131,6 +132,11 @@ export class PcieBridge extends PcieFunction implements BusParent, BridgeFunctio
     }
     const end = Math.min(limit + 1, MAX_ADDRESS);
     return base < end ? { base, end } : null;
+  }
+
+  get claims(): readonly AddressRange[] {
+    if (!this.memoryEnabled) return [];
+    return [this.windowOf("memory"), this.windowOf("prefetchable")].filter((w) => w !== null);
   }
 
   #updateWindows(): void {
@@ -160,6 +166,7 @@ export class PcieBridge extends PcieFunction implements BusParent, BridgeFunctio
 
   override resetFunction(kind: "hot" | "flr"): void {
     super.resetFunction(kind);
+    this.#rootInterrupt();
     if (kind === "hot") this.below.hotReset();
   }
 
@@ -198,13 +205,24 @@ export class PcieBridge extends PcieFunction implements BusParent, BridgeFunctio
     else super.sendErrorMessage(message, source);
   }
 
-  /** The condition as a level on the pin, or its beginning as a message. */
+  override sendPme(source: number): void {
+    if (this.#express?.options.type === "root-port") this.#express.pmeReceived(source);
+    else super.sendPme(source);
+  }
+
+  /** The conditions as a level on the pin, or the beginning of each as a message (6.1.6, 6.2.4.1.2). */
   #rootInterrupt(): void {
-    const wanted = this.#aer?.rootInterrupt ?? false;
-    const before = this.intx.level;
-    this.intx.set(wanted);
-    if (!wanted || before) return;
-    this.capability(Msix)?.raise(0);
-    this.capability(Msi)?.raise(0);
+    const error = this.#aer?.rootInterrupt ?? false;
+    const pme = this.#express?.rootInterrupt ?? false;
+    const begins = (error && !this.#conditions.error) || (pme && !this.#conditions.pme);
+    this.#conditions.error = error;
+    this.#conditions.pme = pme;
+    this.intx.set(error || pme);
+    if (begins) this.raiseMessage(0);
+  }
+
+  protected override onReset(): void {
+    super.onReset();
+    this.#rootInterrupt();
   }
 }

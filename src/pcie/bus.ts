@@ -26,12 +26,29 @@ export interface BusParent {
   /** The port has a link below it: device 0 only, unless ARI forwarding is on. */
   readonly isLink: boolean;
   readonly ariForwarding: boolean;
+  /** Memory that is behind this bridge: requests from there for it are not sent up (7.5.1.3). */
+  readonly claims: readonly AddressRange[];
   /** Peer-to-peer requests go up to the root complex although a sibling would claim them (ACS). */
   readonly redirectsRequests: boolean;
   /** An error message from a function below. */
   errorMessage(message: ErrorMessage, source: number): void;
+  /** A power management event of a function below. */
+  sendPme(source: number): void;
   /** A request came to the secondary side and nobody claimed it. */
   unclaimed(request: Request): void;
+}
+
+export interface AddressRange {
+  readonly base: number;
+  readonly end: number;
+}
+
+/** One bridge on the way up. */
+export interface Hop {
+  /** What it does not let up. */
+  readonly blocked: readonly AddressRange[];
+  /** The bus at which requests for a sibling turn round; null where none do. */
+  readonly turn: PcieBus | null;
 }
 
 export interface Request {
@@ -133,15 +150,16 @@ export class PcieBus extends Module {
     return above === null || (above.forwardsRequests && !above.holdsReset);
   }
 
-  /** Buses above at which a switch turns requests round to a sibling. */
-  get turns(): readonly PcieBus[] {
-    const turns: PcieBus[] = [];
+  /** Bridges above, the nearest first, as requests meet them on their way up. */
+  get hops(): readonly Hop[] {
+    const hops: Hop[] = [];
     for (let above = this.parentBridge; above !== null; above = above.bus?.parentBridge ?? null) {
+      const redirects = above.redirectsRequests;
       // Above a downstream port lies the switch's own bus; above a root port the root complex, which decides for itself.
-      const bus = above.bus;
-      if (above.isLink && bus !== null && bus.parentBridge !== null && !above.redirectsRequests) turns.push(bus);
+      const turns = above.isLink && above.bus !== null && above.bus.parentBridge !== null && !redirects;
+      hops.push({ blocked: redirects ? [] : above.claims, turn: turns ? above.bus : null });
     }
-    return turns;
+    return hops;
   }
 
   dmaTarget(requesterId: number): Target {

@@ -217,6 +217,11 @@ export class PcieFunction extends Module {
     this.#bus?.parentBridge?.errorMessage(message, source);
   }
 
+  /** Sends a PME message towards the root complex. */
+  sendPme(source: number): void {
+    this.#bus?.parentBridge?.sendPme(source);
+  }
+
   configRead(offset: number, size: number, tx: Transaction): number {
     return this.config.read(offset, size, tx);
   }
@@ -278,7 +283,7 @@ export class PcieFunction extends Module {
     }
     const bus = this.#bus;
     const enabled = this.#present && bus !== null && (this.command & COMMAND.master) !== 0 && !this.poweredDown;
-    this.upstream.update(enabled && bus.mastersEnabled, bus?.dmaTarget(requesterId) ?? null, bus?.turns ?? []);
+    this.upstream.update(enabled && bus.mastersEnabled, bus?.dmaTarget(requesterId) ?? null, bus?.hops ?? []);
     this.virtualFunctions?.update();
   }
 

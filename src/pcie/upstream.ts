@@ -1,7 +1,7 @@
 /**
  * A function's way up: what its DMA and MSI writes go through. Requests leave only with Bus Master Enable set here and in every
- * bridge above, in D0 (clauses 7.5.1.1.3, 5.3.1.4). Switches turn peer-to-peer requests round unless ACS redirects them; all else reaches
- * the root complex, where an IOMMU may stand. Bound to anew when bus numbers change.
+ * bridge above, in D0 (clauses 7.5.1.1.3, 5.3.1.4). A bridge sends nothing up that lies in its own windows; switches turn peer-to-peer requests
+ * round unless ACS redirects them; all else reaches the root complex, where an IOMMU may stand. Bound to anew when bus numbers change.
  */
 import {
   type DirectRegion,
@@ -12,7 +12,7 @@ import {
   type Target,
   type Transaction,
 } from "../bus/index.ts";
-import type { PcieBus } from "./bus.ts";
+import type { Hop } from "./bus.ts";
 import type { PcieFunction } from "./function.ts";
 import { STATUS } from "./header.ts";
 
@@ -23,8 +23,10 @@ export class UpstreamPath implements Target {
   readonly #function: PcieFunction;
   #enabled = false;
   #system: Target | null = null;
-  /** Buses on the way up where a switch may turn a request round. */
-  #turns: readonly PcieBus[] = [];
+  /** End of the last beat that was refused; means something within one block transfer only. */
+  #refusedTo = 0;
+  /** Bridges on the way up, the nearest first. */
+  #hops: readonly Hop[] = [];
   readonly #watched = new Set<Target>();
   readonly #listeners: ((address: number, length: number) => void)[] = [];
 
@@ -38,16 +40,13 @@ export class UpstreamPath implements Target {
   }
 
   /** What decides about the way has changed. */
-  update(enabled: boolean, system: Target | null, turns: readonly PcieBus[]): void {
+  update(enabled: boolean, system: Target | null, hops: readonly Hop[]): void {
     this.#enabled = enabled && system !== null;
     this.#system = system;
-    this.#turns = turns;
-    if (system !== null && !this.#watched.has(system)) {
-      this.#watched.add(system);
-      system.onInvalidate?.((address, length) => {
-        if (this.#system === system) for (const listener of this.#listeners) listener(address, length);
-      });
-    }
+    this.#hops = hops;
+    for (const { turn } of hops)
+      if (turn !== null) this.#watch(turn.memory, () => this.#hops.some((h) => h.turn === turn));
+    if (system !== null) this.#watch(system, () => this.#system === system);
     for (const listener of this.#listeners) listener(0, EVERYTHING);
   }
 
@@ -87,17 +86,22 @@ export class UpstreamPath implements Target {
   direct(address: number, write: boolean): DirectRegion | null {
     if (!this.#enabled) return null;
     let region = this.#system?.direct?.(address, write) ?? null;
-    for (const bus of this.#turns) {
+    for (const { blocked, turn } of this.#hops) {
       if (region === null) return null;
-      const gap = bus.unclaimed(address);
-      if (gap === null) return null;
-      const start = Math.max(region.start, gap.start);
-      region = {
-        ...region,
-        start,
-        end: Math.min(region.end, gap.end),
-        arenaAt: region.arenaAt + (start - region.start),
-      };
+      let start = region.start;
+      let end = region.end;
+      for (const window of blocked) {
+        if (address >= window.base && address < window.end) return null;
+        if (window.base > address) end = Math.min(end, window.base);
+        else start = Math.max(start, window.end);
+      }
+      if (turn !== null) {
+        const gap = turn.unclaimed(address);
+        if (gap === null) return null;
+        start = Math.max(start, gap.start);
+        end = Math.min(end, gap.end);
+      }
+      region = { ...region, start, end, arenaAt: region.arenaAt + (start - region.start) };
     }
     return region;
   }
@@ -108,20 +112,31 @@ export class UpstreamPath implements Target {
 
   #target(address: number): Target | null {
     if (!this.#enabled) return null;
-    for (const bus of this.#turns) if (bus.unclaimed(address) === null) return bus.memory;
+    for (const { blocked, turn } of this.#hops) {
+      for (const window of blocked) if (address >= window.base && address < window.end) return null;
+      if (turn !== null && turn.unclaimed(address) === null) return turn.memory;
+    }
     return this.#system;
   }
 
-  #refused(address: number, size: number, write: boolean, tx: Transaction): number {
-    this.#function.guestError({
-      kind: "dma",
-      address,
-      size,
-      write,
-      requesterId: this.#function.requesterId,
-      clause: "PCI Express Base 5.0 7.5.1.1.3",
-      detail: this.#function.poweredDown ? "DMA outside D0" : "DMA while Bus Master Enable is clear here or above",
+  #watch(target: Target, inUse: () => boolean): void {
+    if (this.#watched.has(target)) return;
+    this.#watched.add(target);
+    target.onInvalidate?.((address, length) => {
+      if (inUse()) for (const listener of this.#listeners) listener(address, length);
     });
+  }
+
+  #refused(address: number, size: number, write: boolean, tx: Transaction): number {
+    if (this.#enabled && !write) this.#function.setStatus(STATUS.receivedMasterAbort);
+    if (this.#begins(address, size, tx)) {
+      const detail = this.#enabled
+        ? "DMA to an address behind the requester's own port"
+        : this.#function.poweredDown
+          ? "DMA outside D0"
+          : "DMA while Bus Master Enable is clear here or above";
+      this.#report(address, size, write, this.#enabled ? "7.5.1.3" : "7.5.1.1.3", detail);
+    }
     tx.response = RESPONSE_DECODE_ERROR;
     tx.high = size === 8 ? 0xffff_ffff : 0;
     return size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff;
@@ -132,14 +147,26 @@ export class UpstreamPath implements Target {
       this.#function.setStatus(
         tx.response === RESPONSE_DECODE_ERROR ? STATUS.receivedMasterAbort : STATUS.receivedTargetAbort,
       );
+    if (this.#begins(address, size, tx)) this.#report(address, size, write, "2.3.1", "DMA was refused");
+  }
+
+  /** One record a stretch of a block: false where this beat follows a refused one. */
+  #begins(address: number, size: number, tx: Transaction): boolean {
+    const follows = tx.continued && address === this.#refusedTo;
+    this.#refusedTo = address + size;
+    return !follows;
+  }
+
+  #report(address: number, size: number, write: boolean, clause: string, detail: string): void {
+    const { requesterId } = this.#function;
     this.#function.guestError({
       kind: "dma",
       address,
       size,
       write,
-      requesterId: this.#function.requesterId,
-      clause: "PCI Express Base 5.0 2.3.1",
-      detail: "DMA was refused",
+      requesterId,
+      clause: `PCI Express Base 5.0 ${clause}`,
+      detail,
     });
   }
 }

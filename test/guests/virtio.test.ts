@@ -78,12 +78,13 @@ mount -t 9p -o trans=virtio,version=9p2000.L,msize=65536 writable /mnt/b
 mkdir /mnt/b/dir && echo text > /mnt/b/dir/file && cp /mnt/a/big /mnt/b/dir/big && mv /mnt/b/dir/file /mnt/b/dir/renamed && ls /mnt/b/dir | tr '\\n' ' '
 ln -s /etc/passwd /mnt/b/link; rm /mnt/b/dir/big; sync; echo DONE
 `,
-  console: `for i in $(seq 100); do grep -q org.example /sys/class/virtio-ports/vport0p1/name && [ -c /dev/vport0p1 ] && break; sleep 0.1; done
-for i in $(seq 100); do true > /dev/hvc0 && break; sleep 0.1; done 2>/dev/null
-echo PORTS $(cat /sys/class/virtio-ports/*/name)
+  console: `for i in $(seq 100); do grep -qs org.example /sys/class/virtio-ports/vport0p1/name && [ -c /dev/vport0p1 ] && break; sleep 0.1; done
+for i in $(seq 100); do [ -d /sys/class/virtio-ports/vport0p0 ] && (echo > /dev/hvc0) 2>/dev/null && break; sleep 0.1; done
+echo PORTS $(cat /sys/class/virtio-ports/vport0p1/name)
 echo to the console > /dev/hvc0
-echo ready > /dev/vport0p1
-read line < /dev/vport0p1
+exec 3<>/dev/vport0p1
+echo ready >&3
+read line <&3
 echo PORT SAID $line
 `,
 };
@@ -244,7 +245,7 @@ for (const machine of machines) {
         expect(text).toMatch(/^ready\r?\n$/);
         await off(session);
         close();
-        expect(readFileSync(hvc, "utf8")).toBe("to the console\r\n");
+        expect(readFileSync(hvc, "utf8")).toBe("\r\nto the console\r\n");
       });
     });
   }
@@ -293,13 +294,14 @@ for (const machine of machines) {
       session.send("\r");
       const ask = async (command: string, wanted: string | RegExp) => {
         session.send(`${command}\r`);
-        return await session.expect(wanted, 120);
+        await session.expect(wanted, 120);
+        await session.expect("=> ", 120);
       };
       await session.expect("=> ");
       await ask("virtio scan; virtio info", /Device 0: .*VirtIO Block Device/);
       await ask("virtio read 0x41000000 0 0x800", /2048 blocks read: OK/);
       await ask("crc32 0x41000000 0x100000", `==> ${crc32(disk.subarray(0, MIB)).toString(16).padStart(8, "0")}`);
-      session.send("setenv autoload no\r");
+      await ask("setenv autoload no", "autoload no");
       await ask("dhcp", /DHCP client bound to address 10\.0\.2\.15/);
       await ask("ping 10.0.2.2", "host 10.0.2.2 is alive");
     });

@@ -15,6 +15,7 @@ import * as L from "./engine/layout.ts";
 import { EC_PC_ALIGNMENT, Exceptions, NO_INTERRUPT } from "./exceptions.ts";
 import { DataPath } from "./mmu/data.ts";
 import { Mmu } from "./mmu/mmu.ts";
+import { TlbState } from "./mmu/tlb-state.ts";
 import { Pmu } from "./pmu.ts";
 import { Recent } from "./recent.ts";
 import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";
@@ -67,6 +68,7 @@ export class Cpu extends Module {
   readonly debug: CpuDebug;
   readonly selfHosted: SelfHostedDebug;
   readonly pmu: Pmu;
+  readonly tlbState: TlbState;
   readonly recent = new Recent();
   /** Side-band of this CPU's bus accesses. */
   readonly transaction = new Transaction();
@@ -112,6 +114,7 @@ export class Cpu extends Module {
     this.transaction.cpu = index;
     this.initiator = { cpu: index, pc: () => this.context.hex(L.PC) };
     this.part("registers", new CpuState(this));
+    this.tlbState = this.part("tlb", new TlbState(this));
   }
 
   // --- interrupt inputs, to be connected to the interrupt controller's lines
@@ -367,7 +370,7 @@ export class Cpu extends Module {
     if ((low & 3) !== 0) return exceptions.abort(EC_PC_ALIGNMENT, 0, exceptions.defaultTarget, low, high);
     // AArch64.BranchAddr: with the top byte ignored, PC holds the sign-extended address
     const one = mmu.one[el as 0 | 1 | 2];
-    const upper = el < 2 && (high & (1 << 23)) !== 0;
+    const upper = one.level === 1 && (high & (1 << 23)) !== 0;
     if ((upper ? one.upper : one.lower).tbi) {
       high = upper ? high | 0xff00_0000 : high & 0x00ff_ffff;
       context.set(L.PC, low, high);
@@ -490,7 +493,12 @@ export class Cpu extends Module {
 
   protected override onRestore(): void {
     this.mmu.flushAll();
+    this.tlbState.restoreKeys();
+    this.mmu.restored();
     this.derive();
     this.pmu.restart();
+    const { cpus } = this.cluster;
+    if (this.index < cpus.length - 1) return;
+    for (const fetches of [true, false]) for (const cpu of cpus) cpu.tlbState.restoreEntries(fetches);
   }
 }

@@ -84,8 +84,13 @@ export class Exceptions {
     return this.#cpu.context.low(HCR_EL2);
   }
 
-  get hcrHigh(): number {
-    return this.#cpu.context.high(HCR_EL2);
+  /** HCR_EL2.E2H: EL2 has the registers and the translation regime of a host kernel (D8.1.3). */
+  get isE2h(): boolean {
+    return (this.#cpu.context.high(HCR_EL2) & HCR_E2H) !== 0;
+  }
+  /** HCR_EL2.E2H and TGE: EL0 is the host's. */
+  get isHost(): boolean {
+    return this.isE2h && (this.hcr & HCR_TGE) !== 0;
   }
 
   /** Where a synchronous exception that EL1 would handle goes from the current level. */
@@ -128,7 +133,7 @@ export class Exceptions {
 
   /** A SIMD or floating-point instruction trapped to `target`; its class is "unknown" where TGE reroutes it. */
   floatingPoint(target: number): number {
-    if (target === 1 && this.defaultTarget === 2 && this.#cpu.context.el < 2) return this.undefined();
+    if (target === 1 && !this.isHost && this.defaultTarget === 2 && this.#cpu.context.el < 2) return this.undefined();
     return this.synchronous(EC_FP, 0x1e0_0000, target === 1 ? this.defaultTarget : target, 0);
   }
 
@@ -278,8 +283,10 @@ export class Exceptions {
     const daif = context.daif;
     const hcr = this.hcr;
     const tge = hcr & HCR_TGE;
-    if (cpu.fiqLevel && taken(el, (hcr & HCR_FMO) | tge, daif & DAIF_F)) return TAKE_FIQ;
-    if (cpu.irqLevel && taken(el, (hcr & HCR_IMO) | tge, daif & DAIF_I)) return TAKE_IRQ;
+    // PSTATE masks what goes to a higher level only for EL0 of a host (D1.3.6.2)
+    const from = el === 0 && tge !== 0 && this.isE2h ? 2 : el;
+    if (cpu.fiqLevel && taken(from, (hcr & HCR_FMO) | tge, daif & DAIF_F)) return TAKE_FIQ;
+    if (cpu.irqLevel && taken(from, (hcr & HCR_IMO) | tge, daif & DAIF_I)) return TAKE_IRQ;
     if (el === 2 || tge !== 0) return NO_INTERRUPT;
     const virtualFiq = cpu.virtualFiqLevel || (hcr & HCR_VF) !== 0;
     if (virtualFiq && (hcr & HCR_FMO) !== 0 && (daif & DAIF_F) === 0) return TAKE_VIRTUAL_FIQ;

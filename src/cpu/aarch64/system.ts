@@ -116,9 +116,9 @@ export class SystemInstructions {
     if (!forEvent && exceptions.wakes()) return L.GO_ON;
     const iss = CONDITION | (forEvent ? 1 : 0);
     const enabled = forEvent ? SCTLR_NTWE : SCTLR_NTWI;
-    if (el === 0 && (context.low(SCTLR[1]) & enabled) === 0) return exceptions.trap(EC_WFX, iss, 1);
+    if (el === 0 && (this.#userControls & enabled) === 0) return exceptions.trap(EC_WFX, iss, 1);
     const trapped = forEvent ? HCR_TWE : HCR_TWI;
-    if (el < 2 && (exceptions.hcr & trapped) !== 0) return exceptions.trap(EC_WFX, iss, 2);
+    if (el < 2 && (exceptions.hcr & trapped) !== 0 && !exceptions.isHost) return exceptions.trap(EC_WFX, iss, 2);
     cpu.nextInstruction();
     return cpu.sleep(forEvent);
   }
@@ -133,7 +133,7 @@ export class SystemInstructions {
     const crm = (word >>> 8) & 15;
     const el = context.el;
     if (op1 === 3 && (op2 === 6 || op2 === 7)) {
-      if (el === 0 && (context.low(SCTLR[1]) & SCTLR_UMA) === 0) {
+      if (el === 0 && (this.#userControls & SCTLR_UMA) === 0) {
         return exceptions.trap(EC_SYSTEM_REGISTER, systemSyndrome((word >>> 5) & 0xffff, word & 31, false), 1);
       }
       const daif = context.daif;
@@ -151,40 +151,53 @@ export class SystemInstructions {
     return exceptions.undefined();
   }
 
+  /** What controls EL0: SCTLR_EL1, or SCTLR_EL2 while EL0 is the host's. */
+  get #userControls(): number {
+    const { context, exceptions } = this.#cpu;
+    return context.low(exceptions.isHost ? SCTLR[2] : SCTLR[1]);
+  }
+
   #stackAlignment(): number {
     const { context, exceptions } = this.#cpu;
     const el = context.el;
-    const sctlr = context.low(SCTLR[el as 0 | 1 | 2]);
+    const sctlr = el === 0 ? this.#userControls : context.low(SCTLR[el as 1 | 2]);
     if ((sctlr & (el === 0 ? SCTLR_SA0 : SCTLR_SA)) === 0) return L.GO_ON;
     return exceptions.synchronous(EC_SP_ALIGNMENT, 0, exceptions.defaultTarget, 0);
   }
 
   /** A SIMD or floating-point instruction while access is off: whose control says so decides where it goes. */
   floatingPointTrap(): number {
+    const { exceptions } = this.#cpu;
+    const target = this.#floatingPointTarget();
+    if (target === 1) return exceptions.floatingPoint(1);
+    return target === 2 ? exceptions.synchronous(EC_FP, CONDITION, 2, 0) : L.GO_ON;
+  }
+
+  /** The level whose control traps SIMD and floating-point instructions of the current one, 0 where none does. */
+  #floatingPointTarget(): number {
     const { context, exceptions, el2 } = this.#cpu;
     const el = context.el;
-    const fpen = (context.low(CPACR_EL1) >>> 20) & 3;
-    if (el < 2 && (fpen & 1) === 0) return exceptions.floatingPoint(1);
-    if (el === 0 && fpen === 1) return exceptions.floatingPoint(1);
-    if (el2 && (context.low(CPTR_EL2) & CPTR_TFP) !== 0) return exceptions.synchronous(EC_FP, CONDITION, 2, 0);
-    return L.GO_ON;
+    if (el < 2 && !exceptions.isHost) {
+      const fpen = (context.low(CPACR_EL1) >>> 20) & 3;
+      if ((fpen & 1) === 0 || (el === 0 && fpen === 1)) return 1;
+    }
+    if (!el2) return 0;
+    if (!exceptions.isE2h) return (context.low(CPTR_EL2) & CPTR_TFP) !== 0 ? 2 : 0;
+    const fpen = (context.low(CPTR_EL2) >>> 20) & 3;
+    return (fpen & 1) === 0 || (fpen === 1 && el === 0 && exceptions.isHost) ? 2 : 0;
   }
 
   /** Whether DC ZVA may execute at the current level. */
   get zeroEnabled(): boolean {
     const { context, exceptions } = this.#cpu;
     const el = context.el;
-    if (el === 0 && (context.low(SCTLR[1]) & SCTLR_DZE) === 0) return false;
-    return el === 2 || (exceptions.hcr & HCR_TDZ) === 0;
+    if (el === 0 && (this.#userControls & SCTLR_DZE) === 0) return false;
+    return context.el === 2 || (exceptions.hcr & HCR_TDZ) === 0 || exceptions.isHost;
   }
 
   /** Whether SIMD and floating-point instructions may execute at the current level. */
   get floatingPointEnabled(): boolean {
-    const { context, el2 } = this.#cpu;
-    const el = context.el;
-    const fpen = (context.low(CPACR_EL1) >>> 20) & 3;
-    if (el < 2 && ((fpen & 1) === 0 || (el === 0 && fpen === 1))) return false;
-    return !el2 || (context.low(CPTR_EL2) & CPTR_TFP) === 0;
+    return this.#floatingPointTarget() === 0;
   }
 
   #sys(): number {

@@ -1,5 +1,5 @@
 /**
- * The generic timer of one CPU: physical and virtual counters, the EL1 physical, EL1 virtual and EL2 physical timers, the event stream;
+ * The generic timer of one CPU: physical and virtual counters, the EL1 physical and virtual and EL2 physical and virtual timers, the event stream;
  * DDI 0487J.a D12. Counts are computed from virtual time; a timer is one event at the instant its condition becomes true. The output
  * lines are levels, as the GIC's PPIs expect.
  */
@@ -34,6 +34,8 @@ export class GenericTimer {
   readonly physicalLine: Line;
   readonly virtualLine: Line;
   readonly hypervisorLine: Line;
+  /** Output of the EL2 virtual timer (PPI 28), which VHE adds. */
+  readonly hypervisorVirtualLine: Line;
   /** Ticks a count, 0 where that is no whole number. */
   readonly #period: number;
   readonly #cpu: Cpu;
@@ -50,15 +52,18 @@ export class GenericTimer {
     this.physicalLine = cpu.line("CNTPNSIRQ");
     this.virtualLine = cpu.line("CNTVIRQ");
     this.hypervisorLine = cpu.line("CNTHPIRQ");
+    this.hypervisorVirtualLine = cpu.line("CNTHVIRQ");
     this.#timers = [
       this.#timer("CNTP", "_EL0", false, this.physicalLine),
       this.#timer("CNTV", "_EL0", true, this.virtualLine),
       this.#timer("CNTHP", "_EL2", false, this.hypervisorLine),
+      // counts as CNTVCT_EL0 does at EL2 with E2H: without an offset
+      this.#timer("CNTHV", "_EL2", false, this.hypervisorVirtualLine),
     ];
     this.#stream = cpu.event("eventStream", () => cpu.wakeForEvent());
   }
 
-  #timer(name: "CNTP" | "CNTV" | "CNTHP", level: "_EL0" | "_EL2", virtual: boolean, line: Line): Timer {
+  #timer(name: "CNTP" | "CNTV" | "CNTHP" | "CNTHV", level: "_EL0" | "_EL2", virtual: boolean, line: Line): Timer {
     const at = (what: string) => offsetOf(`${name}_${what}${level}` as SysregName);
     const timer: Timer = {
       value: at("TVAL"),
@@ -76,7 +81,7 @@ export class GenericTimer {
     const { context } = this.#cpu;
     const hook = register.hook;
     if (hook === "physicalCount" || hook === "virtualCount") {
-      this.#count(time, hook === "virtualCount");
+      this.#count(time, hook === "virtualCount" && !this.#withoutOffset);
       context.set(L.MAIL_VALUE, this.#low, this.#high);
       return;
     }
@@ -88,6 +93,12 @@ export class GenericTimer {
     } else {
       context.set(L.MAIL_VALUE, (context.low(timer.compare) - this.#low) | 0, 0);
     }
+  }
+
+  /** For a VHE host CNTVCT_EL0 has no offset (D17.11.29). */
+  get #withoutOffset(): boolean {
+    const { context, exceptions } = this.#cpu;
+    return context.el === 2 ? exceptions.isE2h : context.el === 0 && exceptions.isHost;
   }
 
   /** Writes TVAL, CTL or CVAL from MAIL_VALUE. */

@@ -29,6 +29,7 @@ export class Builder {
   highMemory = true;
   highEcam = true;
   highMmio = true;
+  iommu: "smmuv3" | undefined;
   readonly pcie: PcieRequest[] = [];
   dumpTree: string | undefined;
   machineAccelerators: string[] = [];
@@ -102,6 +103,7 @@ export class Builder {
         treeRandomness: this.treeRandomness,
         highEcam: this.highEcam && this.highMemory,
         highMmio: this.highMmio && this.highMemory,
+        ...(this.iommu === undefined ? {} : { iommu: this.iommu }),
         ...optional("dumpTree", this.dumpTree),
       },
       cpuModel: this.cpuModel ?? "cortex-a57",

@@ -60,7 +60,13 @@ const PROPERTIES: { readonly [name: string]: Property } = {
   "highmem-redists": { help: "on|off: no meaning with GICv2", accept: ["on", "off"] },
   "compact-highmem": { help: "on|off: no meaning here", accept: ["on", "off"] },
   its: { help: "on|off: no meaning with GICv2", accept: ["on", "off"] },
-  iommu: { help: "none", accept: ["none"], reason: "there is no SMMU on the board" },
+  iommu: {
+    help: "none|smmuv3: what stands between PCIe functions and memory",
+    apply: (b, v, w) => {
+      if (v !== "none" && v !== "smmuv3") throw new InputError(`${w}="${v}": expected none, smmuv3`);
+      b.iommu = v === "none" ? undefined : v;
+    },
+  },
   "default-bus-bypass-iommu": { help: "on|off: no meaning without an IOMMU", accept: ["on", "off"] },
   ras: { help: "off", accept: ["off"], reason: NOT_BUILT },
   acpi: { help: "off|auto: there are no ACPI tables", accept: ["off", "auto"], reason: "no ACPI tables are made" },

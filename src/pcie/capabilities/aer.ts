@@ -82,6 +82,8 @@ export class Aer extends Capability {
       Object.fromEntries(
         CORRECTABLE_BITS.map(([bit, name, title]) => [name, field(bit, title, { reset: (resets >>> bit) & 1 })]),
       );
+    // Masks and severities of a VF are its PF's (9.4.2).
+    const settings = (fields: { readonly [name: string]: Field }) => (this.function.isVirtual ? {} : fields);
     const sticky = -1;
     return {
       AER_UNCORRECTABLE_STATUS: {
@@ -97,14 +99,14 @@ export class Aer extends Capability {
         title: "Uncorrectable Error Mask",
         clause: "7.8.4.3",
         sticky,
-        fields: uncorrectable(rw, false),
+        fields: settings(uncorrectable(rw, false)),
       },
       AER_UNCORRECTABLE_SEVERITY: {
         at: 0x0c,
         title: "Uncorrectable Error Severity: 1 for fatal",
         clause: "7.8.4.4",
         sticky,
-        fields: uncorrectable(rw, true),
+        fields: settings(uncorrectable(rw, true)),
       },
       AER_CORRECTABLE_STATUS: {
         at: 0x10,
@@ -118,7 +120,7 @@ export class Aer extends Capability {
         title: "Correctable Error Mask",
         clause: "7.8.4.6",
         sticky,
-        fields: correctable(rw, ADVISORY_NON_FATAL),
+        fields: settings(correctable(rw, ADVISORY_NON_FATAL)),
       },
       AER_CAPABILITIES_CONTROL: {
         at: 0x18,
@@ -227,11 +229,11 @@ export class Aer extends Capability {
   record(bit: number, advisory: boolean, header: readonly number[]): boolean {
     if (advisory) {
       this.set("AER_CORRECTABLE_STATUS", this.get("AER_CORRECTABLE_STATUS") | ADVISORY_NON_FATAL);
-      if ((this.get("AER_CORRECTABLE_MASK") & ADVISORY_NON_FATAL) !== 0) return false;
+      if ((this.#setting("AER_CORRECTABLE_MASK") & ADVISORY_NON_FATAL) !== 0) return false;
     }
     const first = this.get("AER_UNCORRECTABLE_STATUS") === 0;
     this.set("AER_UNCORRECTABLE_STATUS", this.get("AER_UNCORRECTABLE_STATUS") | bit);
-    if ((this.get("AER_UNCORRECTABLE_MASK") & bit) !== 0) return false;
+    if ((this.#setting("AER_UNCORRECTABLE_MASK") & bit) !== 0) return false;
     if (first) {
       this.set("AER_CAPABILITIES_CONTROL", (this.get("AER_CAPABILITIES_CONTROL") & ~0x1f) | (31 - Math.clz32(bit)));
       const { config } = this.function;
@@ -243,8 +245,13 @@ export class Aer extends Capability {
     return true;
   }
 
+  #setting(register: string): number {
+    const physical = this.function.physicalFunction?.capability(Aer) ?? this;
+    return physical.get(register);
+  }
+
   isFatal(bit: number): boolean {
-    return (this.get("AER_UNCORRECTABLE_SEVERITY") & bit) !== 0;
+    return (this.#setting("AER_UNCORRECTABLE_SEVERITY") & bit) !== 0;
   }
 
   /** Clearing the status bit that First Error Pointer names makes room for the next error (6.2.4.2). */

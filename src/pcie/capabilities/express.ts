@@ -3,6 +3,7 @@
  * ends can, and the link is up when something is below. Slots report presence; they have no hot-plug elements.
  */
 import { type Field, ro, rw, w1c, wo } from "../../registers/index.ts";
+import { Cells } from "../../sim/index.ts";
 import { Capability, type CapabilityPlace } from "../capability.ts";
 import type { ConfigRegister } from "../space.ts";
 
@@ -34,6 +35,8 @@ export interface ExpressOptions extends CapabilityPlace {
 
 export const DEVICE_STATUS = { correctable: 1 << 16, nonFatal: 1 << 17, fatal: 1 << 18, unsupported: 1 << 19 };
 export const DEVICE_CONTROL = { correctable: 1, nonFatal: 2, fatal: 4, unsupported: 8 };
+const PME_STATUS = 1 << 16;
+const MAX_WAITING_PMES = 256;
 const INITIATE_FLR = 1 << 15;
 const LINK_DISABLE = 1 << 4;
 const RETRAIN = 1 << 5;
@@ -46,6 +49,11 @@ export class Express extends Capability {
   override readonly headClause = "7.5.3.2";
   override readonly headFields: { readonly [name: string]: Field };
   readonly options: ExpressOptions;
+  /** The condition for the root port's interrupt may have changed; set by the port. */
+  onRootInterrupt: (() => void) | null = null;
+  readonly #pmePart = new Cells({ queue: [] as number[] });
+  /** Requester ids of PME messages that wait for Root Status. */
+  readonly #pme = this.#pmePart.cells;
   /** Called when Link Disable has changed; set by ports. */
   onLinkDisable: ((disabled: boolean) => void) | null = null;
   /** What the other end of the link can, for ports: set by the bridge. */
@@ -79,8 +87,10 @@ export class Express extends Capability {
     };
   }
 
+  /** Device Control as it holds for the function: of a VF, its PF's. */
   get deviceControl(): number {
-    return this.get("PCIE_DEVICE_CONTROL_STATUS") & 0xffff;
+    const physical = this.function.physicalFunction?.capability(Express);
+    return physical ? physical.deviceControl : this.get("PCIE_DEVICE_CONTROL_STATUS") & 0xffff;
   }
   /** Sets bits of Device Status (DEVICE_STATUS). */
   setDeviceStatus(bits: number): void {
@@ -106,7 +116,6 @@ export class Express extends Capability {
 
   #device(): { readonly [name: string]: ConfigRegister } {
     const o = this.options;
-    const endpoint = o.type === "endpoint" || o.type === "integrated-endpoint";
     const flr = o.functionLevelReset === true;
     return {
       PCIE_DEVICE_CAPABILITIES: {
@@ -138,18 +147,8 @@ export class Express extends Capability {
           },
         },
         fields: {
-          CorrectableErrorReportingEnable: rw(0, "Correctable Error Reporting Enable"),
-          NonFatalErrorReportingEnable: rw(1, "Non-Fatal Error Reporting Enable"),
-          FatalErrorReportingEnable: rw(2, "Fatal Error Reporting Enable"),
-          UnsupportedRequestReportingEnable: rw(3, "Unsupported Request Reporting Enable"),
-          EnableRelaxedOrdering: rw(4, "Enable Relaxed Ordering: requests are in order anyway", {
-            reset: endpoint ? 1 : 0,
-          }),
-          MaxPayloadSize: rw([7, 5], "Max_Payload_Size"),
-          ExtendedTagFieldEnable: rw(8, "Extended Tag Field Enable"),
-          AuxPowerPMEnable: rw(10, "Aux Power PM Enable"),
-          EnableNoSnoop: rw(11, "Enable No Snoop: memory is coherent anyway", { reset: endpoint ? 1 : 0 }),
-          MaxReadRequestSize: rw([14, 12], "Max_Read_Request_Size", { reset: 2 }),
+          // A VF has what its PF's register says (9.3.5).
+          ...(this.function.isVirtual ? {} : this.#deviceControls()),
           ...(flr ? { InitiateFunctionLevelReset: wo(15, "Initiate Function Level Reset") } : {}),
           CorrectableErrorDetected: w1c(16, "Correctable Error Detected"),
           NonFatalErrorDetected: w1c(17, "Non-Fatal Error Detected"),
@@ -159,6 +158,23 @@ export class Express extends Capability {
           TransactionsPending: ro(21, "Transactions Pending: requests are completed at once"),
         },
       },
+    };
+  }
+
+  #deviceControls(): { readonly [name: string]: Field } {
+    const { type } = this.options;
+    const reset = type === "endpoint" || type === "integrated-endpoint" ? 1 : 0;
+    return {
+      CorrectableErrorReportingEnable: rw(0, "Correctable Error Reporting Enable"),
+      NonFatalErrorReportingEnable: rw(1, "Non-Fatal Error Reporting Enable"),
+      FatalErrorReportingEnable: rw(2, "Fatal Error Reporting Enable"),
+      UnsupportedRequestReportingEnable: rw(3, "Unsupported Request Reporting Enable"),
+      EnableRelaxedOrdering: rw(4, "Enable Relaxed Ordering: requests are in order anyway", { reset }),
+      MaxPayloadSize: rw([7, 5], "Max_Payload_Size"),
+      ExtendedTagFieldEnable: rw(8, "Extended Tag Field Enable"),
+      AuxPowerPMEnable: rw(10, "Aux Power PM Enable"),
+      EnableNoSnoop: rw(11, "Enable No Snoop: memory is coherent anyway", { reset }),
+      MaxReadRequestSize: rw([14, 12], "Max_Read_Request_Size", { reset: 2 }),
     };
   }
 
@@ -265,6 +281,7 @@ export class Express extends Capability {
 
   #root(): { readonly [name: string]: ConfigRegister } {
     if (this.options.type !== "root-port") return {};
+    const changed = { onWrite: () => this.onRootInterrupt?.() };
     return {
       PCIE_ROOT_CONTROL_CAPABILITIES: {
         at: 0x1c,
@@ -274,13 +291,18 @@ export class Express extends Capability {
           SystemErrorOnCorrectableErrorEnable: rw(0, "System Error on Correctable Error Enable: no effect"),
           SystemErrorOnNonFatalErrorEnable: rw(1, "System Error on Non-Fatal Error Enable: no effect"),
           SystemErrorOnFatalErrorEnable: rw(2, "System Error on Fatal Error Enable: no effect"),
-          PMEInterruptEnable: rw(3, "PME Interrupt Enable", { unimplemented: "no function here sends PME messages" }),
+          PMEInterruptEnable: rw(3, "PME Interrupt Enable"),
         },
+        hooks: changed,
       },
       PCIE_ROOT_STATUS: {
         at: 0x20,
         title: "Root Status",
         clause: "7.5.3.14",
+        hooks: {
+          get: () => this.get("PCIE_ROOT_STATUS") | (this.#pme.queue.length > 0 ? 1 << 17 : 0),
+          onWrite: () => this.#nextPme(),
+        },
         fields: {
           PMERequesterID: ro([15, 0], "PME Requester ID"),
           PMEStatus: w1c(16, "PME Status"),
@@ -288,6 +310,34 @@ export class Express extends Capability {
         },
       },
     };
+  }
+
+  override ready(): void {
+    if (this.options.type === "root-port") this.function.part("pme", this.#pmePart);
+  }
+
+  /** A PME message has come to the root port (6.1.6): the first shows in Root Status, later ones wait. */
+  pmeReceived(source: number): void {
+    const { queue } = this.#pme;
+    if (queue.length < MAX_WAITING_PMES && !queue.includes(source)) queue.push(source);
+    this.#nextPme();
+  }
+
+  #nextPme(): void {
+    const status = this.get("PCIE_ROOT_STATUS");
+    const next = (status & PME_STATUS) === 0 ? this.#pme.queue.shift() : undefined;
+    if (next !== undefined) this.set("PCIE_ROOT_STATUS", PME_STATUS | next);
+    this.onRootInterrupt?.();
+  }
+
+  /** The root port's interrupt condition of power management events. */
+  get rootInterrupt(): boolean {
+    if (this.options.type !== "root-port") return false;
+    return (this.get("PCIE_ROOT_CONTROL_CAPABILITIES") & 8) !== 0 && (this.get("PCIE_ROOT_STATUS") & PME_STATUS) !== 0;
+  }
+
+  override onReset(): void {
+    this.#pmePart.reset();
   }
 
   #second(): { readonly [name: string]: ConfigRegister } {

@@ -77,8 +77,10 @@ export class PowerManagement extends Capability {
     this.function.onPowerState?.(to);
   }
 
-  /** Records a power management event; the PME message itself has no receiver here. */
+  /** A power management event: status, and the message to the root port where software allows it (5.3.3). */
   raise(): void {
-    this.set("PMCSR", this.get("PMCSR") | PME_STATUS);
+    const before = this.get("PMCSR");
+    this.set("PMCSR", before | PME_STATUS);
+    if ((before & PME_STATUS) === 0 && (before & PME_ENABLE) !== 0) this.function.sendPme(this.function.requesterId);
   }
 }

@@ -10,17 +10,21 @@ export class Initramfs implements Disposable {
   readonly #folder: string;
 
   /**
-   * The small initramfs and scripts by name, which `vptest=NAME` on the kernel's command line runs; and other files by path,
+   * An initramfs (the small one unless named) and scripts by name, which `vptest=NAME` on the kernel's command line runs; and other files by path,
    * in folders that the initramfs has.
    */
-  constructor(scripts: Readonly<Record<string, string>>, others: Readonly<Record<string, Uint8Array>> = {}) {
+  constructor(
+    scripts: Readonly<Record<string, string>>,
+    others: Readonly<Record<string, Uint8Array>> = {},
+    image = "initrd-min.cpio.gz",
+  ) {
     this.#folder = mkdtempSync(join(tmpdir(), "armature-initramfs-"));
     this.path = join(this.#folder, "initrd.gz");
     const files = [
       ...Object.entries(scripts).map(([name, text]) => ({ name: `vptest/${name}.sh`, data: Buffer.from(text) })),
       ...Object.entries(others).map(([name, data]) => ({ name, data: Buffer.from(data) })),
     ];
-    const base = readFileSync(requireGuest("initrd-min.cpio.gz"));
+    const base = readFileSync(requireGuest(image));
     writeFileSync(this.path, Buffer.concat([base, gzipSync(archive(files))]));
   }
   [Symbol.dispose](): void {

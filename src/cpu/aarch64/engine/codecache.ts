@@ -80,6 +80,11 @@ export class CodeCache {
     const { halves } = this.#arena;
     this.#decoder.decode(this.#arena.words[address >>> 2] as number, address & 4095, halves, slot);
     if (this.#breakpoints.has(address)) halves[slot >>> 1] = BREAKPOINT;
+    else {
+      // the end of the page joins with nothing
+      this.#decoder.join(halves, slot);
+      if ((address & 4095) !== 0) this.#decoder.join(halves, slot - OPERATION_BYTES);
+    }
     return GO_ON;
   }
 
@@ -136,6 +141,10 @@ export class CodeCache {
     halves[(at + WORDS * OPERATION_BYTES) >>> 1] = PAGE_END;
   }
   #undecode(at: number, index: number): void {
-    this.#arena.halves[(at + index * OPERATION_BYTES) >>> 1] = DECODE;
+    const { halves } = this.#arena;
+    const slot = at + index * OPERATION_BYTES;
+    halves[slot >>> 1] = DECODE;
+    // the operation before may have been joined with it
+    if (index > 0) this.#decoder.part(halves, slot - OPERATION_BYTES);
   }
 }

@@ -2,6 +2,7 @@
 import type { Encoded } from "../isa/row.ts";
 import { findRow } from "../isa/tree.ts";
 import { type Handlers, UNDEFINED } from "./handlers.ts";
+import { OPERATION_BYTES } from "./operation.ts";
 
 export class Decoder {
   readonly #handlers: Handlers;
@@ -37,5 +38,21 @@ export class Decoder {
     halves[i + 6] = out.high & 0xffff;
     halves[i + 7] = out.high >>> 16;
     halves[i] = handler;
+  }
+
+  /**
+   * Joins the operation at `halves[at / 2]` with the one after it, if both are decoded and have a handler in common. Operands stay where they
+   * are, and the second operation stays executable by itself.
+   */
+  join(halves: Uint16Array, at: number): void {
+    const { pairs, first } = this.#handlers;
+    const a = first[halves[at >>> 1] as number] as number;
+    const b = first[halves[(at + OPERATION_BYTES) >>> 1] as number] as number;
+    const pair = pairs.get((a << 16) | b);
+    if (pair !== undefined) halves[at >>> 1] = pair;
+  }
+  /** Undoes `join`. */
+  part(halves: Uint16Array, at: number): void {
+    halves[at >>> 1] = this.#handlers.first[halves[at >>> 1] as number] as number;
   }
 }

@@ -150,6 +150,8 @@ export interface Emitter {
   carry(): I32;
   /** N and Z from a result, C and V as given. */
   setFlags(result: Int, c: I32, v: I32): void;
+  /** After `setFlags`: they are those of comparing `a` with `b`, both pinned. Conditions in the same meaning may use that. */
+  compared(a: Int, b: Int): void;
   /** All four from NZCV in bits 3 to 0. */
   setNzcv(nzcv: I32): void;
   /** NZCV in bits 3 to 0. */

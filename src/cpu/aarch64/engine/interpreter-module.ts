@@ -6,12 +6,12 @@
 
 import type { Row } from "../isa/row.ts";
 import type { Emitter, Operand } from "./emitter.ts";
-import { FIRST, type Handlers, numberHandlers } from "./handlers.ts";
+import { FIRST, type Handlers, numberHandlers, type Variant } from "./handlers.ts";
 import { defineHelpers } from "./helpers.ts";
 import * as L from "./layout.ts";
 import { AUX, IMMEDIATE, IMMEDIATE_HIGH, OPERATION_BYTES, PLACES } from "./operation.ts";
 import * as w from "./wasm.ts";
-import { type Code, type I32, type I64, Label } from "./wasm.ts";
+import { type Code, type I32, type I64, Label, type Local } from "./wasm.ts";
 import { type Frame, type Helpers, tlbIndex, WasmEmitter } from "./wasm-emitter.ts";
 
 /** Where handlers of one function go. */
@@ -28,12 +28,35 @@ interface Exits {
 
 class InterpreterEmitter extends WasmEmitter {
   readonly #exits: Exits;
+  /** In the first operation of a pair: set when the host stores, and whether there is such a place. */
+  #stored: Local<"i32"> | null = null;
+  #stores = false;
   constructor(frame: Frame, helpers: Helpers, exits: Exits) {
     super(frame, helpers);
     this.#exits = exits;
   }
   row(r: Row, variant: number): Code {
     return this.meaning(() => r.meaning(this as Emitter, variant));
+  }
+  /** Both, the program counter moved on in between. */
+  pair(a: Variant, b: Variant, advance: Code, next: Label): Code {
+    return this.meaning(() => {
+      const stored = this.temp("i32");
+      this.#stored = stored;
+      this.#stores = false;
+      const first = this.arm(() => a.row.meaning(this, a.variant));
+      this.#stored = null;
+      if (this.#stores) this.out.push(stored.set(this.k32(0)));
+      this.out.push(first, advance);
+      // the second operation may be no longer what it was
+      if (this.#stores) this.out.push(w.brIf(stored.get, next, false));
+      b.row.meaning(this, b.variant);
+    });
+  }
+  protected override stored(): Code {
+    if (this.#stored === null) return [];
+    this.#stores = true;
+    return this.#stored.set(this.k32(1));
   }
   code(body: () => void): Code {
     return this.meaning(body);
@@ -163,10 +186,12 @@ export function buildInterpreter(step: boolean): InterpreterModule {
   const coldEmitter = new InterpreterEmitter(coldFrame, helpers, coldExits);
 
   const labels = [goTo, left, limit, next];
-  const handlers = numberHandlers(
-    (r, v, c) => (c ? w.settled(coldEmitter.row(r, v)) : hotEmitter.row(r, v)),
-    (code) => w.codeKey(code, labels),
-  );
+  const handlers = numberHandlers({
+    one: ({ row, variant }, c) => (c ? w.settled(coldEmitter.row(row, variant)) : hotEmitter.row(row, variant)),
+    // the limit is looked at after each operation when stepping: the second one is left to its own slot
+    two: (a, b) => (step ? hotEmitter.row(a.row, a.variant) : hotEmitter.pair(a, b, advance(), next)),
+    key: (code) => w.codeKey(code, labels),
+  });
 
   // after an operation that did not branch
   const finished = step

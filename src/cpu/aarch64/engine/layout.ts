@@ -59,7 +59,7 @@ export const FP_ENABLED = 0x1a0;
 /** i32 each, the system side's: why the last import left `run` (LEAVE), and room for its own use. */
 export const LEAVE_REASON = 0x1a4;
 
-/** i32: address of the TLB set of LDTR and STTR at EL1: that of EL0. */
+/** i32: address of the TLB set of LDTR and STTR: at EL1, and at EL2 of a VHE host, that of EL0, else that of TLB. */
 export const TLB_USER = 0x1a8;
 
 /** i32: nonzero while DC ZVA may execute without a trap; kept by the system side (SCTLR_EL1.DZE, HCR_EL2.TDZ). */
@@ -82,7 +82,7 @@ export const SYSREG_TPIDR_EL0 = SYSREG + 16;
 
 /**
  * TLB sets: read, write, fetch, TLB_ENTRIES of TLB_ENTRY_BYTES each. Which set serves which level is the system side's choice (`mmu/tlb.ts`):
- * TLB holds the address of the current one, TLB_USER that of EL0 as long as the level is EL1.
+ * TLB holds the address of the current one, TLB_USER that of LDTR and STTR.
  */
 export const TLB_SETS = 0x2000;
 export const TLB_ENTRIES = 2048;

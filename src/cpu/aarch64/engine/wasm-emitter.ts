@@ -99,6 +99,9 @@ export abstract class WasmEmitter implements Emitter {
   protected out: Node[] = [];
   readonly #free = new Map<ValueType, Local[]>();
   readonly #used: Local[] = [];
+  /** The flags are those of comparing these two, so far in the meaning. */
+  #compared: { readonly a: Int; readonly b: Int } | null = null;
+  #fpChecked = false;
 
   constructor(frame: Frame, helpers: Helpers) {
     this.frame = frame;
@@ -107,6 +110,8 @@ export abstract class WasmEmitter implements Emitter {
 
   /** The code of one whole meaning; its locals are free again afterwards. */
   protected meaning(body: () => void): Code {
+    this.#compared = null;
+    this.#fpChecked = false;
     const code = this.arm(body);
     for (const local of this.#used.splice(0)) this.#free.get(local.type)?.push(local);
     return code;
@@ -306,6 +311,9 @@ export abstract class WasmEmitter implements Emitter {
   bits32(v: w.F32): I64 {
     return w.value("i64", v.code, 0xbc, 0xad);
   }
+  demote(v: w.F64): w.F32 {
+    return w.value("f32", v.code, 0xb6);
+  }
   negateFloat(v: w.F64): w.F64 {
     return w.value("f64", v.code, 0x9a);
   }
@@ -459,6 +467,8 @@ export abstract class WasmEmitter implements Emitter {
 
   // --- flags
   condition(c: number): I32 {
+    const known = this.#comparison(c);
+    if (known !== null) return known;
     const z = this.contextI64(L.ZRES);
     const carry = this.contextI32(L.CFLAG);
     const v = this.contextI32(L.VFLAG);
@@ -484,10 +494,43 @@ export abstract class WasmEmitter implements Emitter {
         return this.k32(1);
     }
   }
+  /** Conditions straight from the operands of a comparison. */
+  #comparison(c: number): I32 | null {
+    if (this.#compared === null) return null;
+    const { a, b } = this.#compared;
+    switch (c) {
+      case 0:
+        return this.eq(a, b);
+      case 1:
+        return this.ne(a, b);
+      case 2:
+        return this.geU(a, b);
+      case 3:
+        return this.ltU(a, b);
+      case 8:
+        return this.ltU(b, a);
+      case 9:
+        return this.leU(a, b);
+      case 10:
+        return this.geS(a, b);
+      case 11:
+        return this.ltS(a, b);
+      case 12:
+        return this.ltS(b, a);
+      case 13:
+        return this.geS(b, a);
+      default:
+        return null;
+    }
+  }
+  compared(a: Int, b: Int): void {
+    this.#compared = { a, b };
+  }
   carry(): I32 {
     return this.contextI32(L.CFLAG);
   }
   setFlags(result: Int, c: I32, v: I32): void {
+    this.#compared = null;
     const pinned = this.let(result.type === "i32" ? this.extendS(result) : result);
     this.setContext(L.CFLAG, c);
     this.setContext(L.VFLAG, v);
@@ -495,6 +538,7 @@ export abstract class WasmEmitter implements Emitter {
     this.setContext(L.ZRES, pinned);
   }
   setNzcv(nzcv: I32): void {
+    this.#compared = null;
     const f = this.let(nzcv);
     this.setContext(L.NRES, this.shl(this.extendU(f), this.k64(60)));
     this.setContext(L.ZRES, this.extendU(this.eqz(this.and(f, this.k32(4)))));
@@ -519,9 +563,7 @@ export abstract class WasmEmitter implements Emitter {
     const index = tlbIndex(address);
     const { tlb } = this.frame;
     if (!(access & L.ACCESS_UNPRIVILEGED)) return this.add(tlb.get, index);
-    // at EL1 as if at EL0; elsewhere as it is
-    const el0 = this.contextI32(L.TLB_USER);
-    return this.add(this.select(this.eq(this.contextI32(L.EL), this.k32(1)), el0, tlb.get), index);
+    return this.add(this.contextI32(L.TLB_USER), index);
   }
   #hit(entry: I32, address: I64, size: number, table: number): I32 {
     const last = size === 1 ? address : this.add(address, this.k64(size - 1));
@@ -529,6 +571,10 @@ export abstract class WasmEmitter implements Emitter {
   }
   #host(entry: I32, address: I64, table: number): I32 {
     return this.add(w.load("i32", w.LOAD_I32, entry, table + L.TLB_ADDEND), this.wrap(address));
+  }
+  /** What follows a store by the host, which may have changed the code that comes next. */
+  protected stored(): Code {
+    return [];
   }
   /** Code that calls the host and leaves when it does not say GO_ON. */
   #slow(f: w.Func, address: I64, size: I32, access: I32): Code {
@@ -566,6 +612,7 @@ export abstract class WasmEmitter implements Emitter {
     const slow = [
       this.contextStore(L.MAIL_VALUE, v),
       this.#slow(this.helpers.slowStore, a, this.k32(size), this.k32(access)),
+      this.stored(),
     ];
     this.out.push(w.when(hit, fast, slow, true));
   }
@@ -605,6 +652,7 @@ export abstract class WasmEmitter implements Emitter {
       w.store(STORES[size], this.frame.context.get, first, L.MAIL_VALUE),
       w.store(STORES[size], this.frame.context.get, second, L.MAIL_VALUE + size),
       this.#slow(this.helpers.slowStore, a, this.k32(2 * size), this.k32(L.ACCESS_PAIR)),
+      this.stored(),
     ];
     this.out.push(w.when(hit, fast, slow, true));
   }
@@ -643,6 +691,7 @@ export abstract class WasmEmitter implements Emitter {
     const slow = [
       this.contextStore(L.MAIL_VALUE, v),
       this.#slow(this.helpers.slowStore, a, this.k32(size), this.k32(access | L.ACCESS_EXCLUSIVE)),
+      this.stored(),
       failed.set(this.contextI32(L.MAIL_WORD)),
     ];
     this.out.push(w.when(hit, fast, slow, true));
@@ -668,7 +717,11 @@ export abstract class WasmEmitter implements Emitter {
     const entry = this.temp("i32");
     const hit = this.#hit(entry.tee(this.#entry(a)), a, 16, L.TLB_WRITE);
     const fast = w.store(w.simd(11), this.#host(entry.get, a, L.TLB_WRITE), v);
-    const slow = [this.contextStore(L.MAIL_VALUE, v), this.#slow(this.helpers.slowStore, a, this.k32(16), this.k32(0))];
+    const slow = [
+      this.contextStore(L.MAIL_VALUE, v),
+      this.#slow(this.helpers.slowStore, a, this.k32(16), this.k32(0)),
+      this.stored(),
+    ];
     this.out.push(w.when(hit, fast, slow, true));
   }
   zeroBlock(address: I64, host: () => void): void {
@@ -683,6 +736,8 @@ export abstract class WasmEmitter implements Emitter {
     this.out.push(w.when(hit, fast, this.arm(host), true));
   }
   checkFp(): void {
+    if (this.#fpChecked) return;
+    this.#fpChecked = true;
     const off = this.eqz(this.contextI32(L.FP_ENABLED));
     this.out.push(
       w.when(

@@ -38,6 +38,7 @@ export function subFlags(e: Emitter, x: Int, y: Int): Int {
   const b = e.let(y);
   const r = e.let(e.sub(a, b));
   e.setFlags(r, e.geU(a, b), signBit(e, e.and(e.xor(a, b), e.xor(a, r))));
+  e.compared(a, b);
   return r;
 }
 /** AddWithCarry with the carry flag; subtraction passes the complement of y. */

@@ -27,7 +27,7 @@ const pairs: readonly [string, "00", 4 | 8, boolean, number][] = [
 ];
 const pair = pairs.map(([name, opc, size, signed, load]) =>
   row({
-    name: `${name.toUpperCase()}, ${name.replace("p", "np").toUpperCase()} (${8 * size} bits)`,
+    name: `${name.toUpperCase()}, ${name.replace("p", "np").toUpperCase()} (${8 * size} bits${signed ? ", signed" : ""})`,
     section: load ? "C6.2.156, C6.2.157, C6.2.158" : "C6.2.290, C6.2.289",
     bits: `${opc} 10100 mode:2 ${(load ? "1" : "0") as "0"} imm7:7 Rt2:5 Rn:5 Rt:5`,
     axes: { sp: stackAxis, mode: modeAxis },

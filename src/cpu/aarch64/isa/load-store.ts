@@ -53,9 +53,10 @@ function forms(t: Transfer): Row[] {
   const unprivileged = t.name.replace(/^(ld|st)r/, "$1tr");
   const regs = { t: data(t, "Rt"), n: stack("Rn") } as const;
   const Rt = (f: { Rt: number }) => R(t.sf, f.Rt);
+  const width = t.load ? `to ${t.sf ? 64 : 32} bits` : `${8 * t.bytes} bits`;
   return [
     row({
-      name: `${t.name.toUpperCase()} (unsigned offset)`,
+      name: `${t.name.toUpperCase()} (unsigned offset, ${width})`,
       section: "C6.2.160 to C6.2.305",
       bits: `${size} 111001 ${opc} imm12:12 Rn:5 Rt:5`,
       axes: { sp: stackAxis },
@@ -65,7 +66,7 @@ function forms(t: Transfer): Row[] {
       asm: (f) => `${t.name} ${Rt(f)}, [${RSP(1, f.Rn)}${text(f.imm12 << scaleOf(t))}]`,
     }),
     row({
-      name: `${unscaled.toUpperCase()} (unscaled offset)`,
+      name: `${unscaled.toUpperCase()} (unscaled offset, ${width})`,
       section: "C6.2.172 to C6.2.306",
       bits: `${size} 111000 ${opc} 0 imm9:9 00 Rn:5 Rt:5`,
       axes: { sp: stackAxis },
@@ -75,7 +76,7 @@ function forms(t: Transfer): Row[] {
       asm: (f) => `${unscaled} ${Rt(f)}, [${RSP(1, f.Rn)}${text(signExtend(f.imm9, 9))}]`,
     }),
     row({
-      name: `${unprivileged.toUpperCase()} (unprivileged)`,
+      name: `${unprivileged.toUpperCase()} (unprivileged, ${width})`,
       section: "C6.2.168 to C6.2.303",
       bits: `${size} 111000 ${opc} 0 imm9:9 10 Rn:5 Rt:5`,
       axes: { sp: stackAxis },
@@ -87,7 +88,7 @@ function forms(t: Transfer): Row[] {
     }),
     // Rn == Rt with write-back is CONSTRAINED UNPREDICTABLE: the base takes the new address, a store stores the old one
     row({
-      name: `${t.name.toUpperCase()} (post-indexed, pre-indexed)`,
+      name: `${t.name.toUpperCase()} (post-indexed, pre-indexed, ${width})`,
       section: "C6.2.160 to C6.2.305",
       bits: `${size} 111000 ${opc} 0 imm9:9 pre 1 Rn:5 Rt:5`,
       axes: { sp: stackAxis, pre: bit("pre") },
@@ -110,7 +111,7 @@ function forms(t: Transfer): Row[] {
       },
     }),
     row({
-      name: `${t.name.toUpperCase()} (register offset)`,
+      name: `${t.name.toUpperCase()} (register offset, ${width})`,
       section: "C6.2.161 to C6.2.299",
       bits: `${size} 111000 ${opc} 1 Rm:5 option:3 S 10 Rn:5 Rt:5`,
       axes: { sp: stackAxis, option: registerOption },
@@ -150,7 +151,7 @@ const literals: readonly [string, "00", number, LoadKind][] = [
 ];
 const literal = literals.map(([name, opc, sf, load]) =>
   row({
-    name: `${name.toUpperCase()} (literal)`,
+    name: `${name.toUpperCase()} (literal, to ${sf ? 64 : 32} bits)`,
     section: "C6.2.167, C6.2.179",
     bits: `${opc} 011000 imm19:19 Rt:5`,
     regs: { t: target("Rt") },

@@ -114,6 +114,8 @@ export interface Row {
   /** Number of variants; `meaning` and `cold` are asked for 0 to variants - 1, those for which `has` is true. */
   readonly variants: number;
   has(variant: number): boolean;
+  /** The row's name and the variant's place on the axes: "CBZ, CBNZ [sf=1 op=0 near=1]". */
+  describe(variant: number): string;
   cold(variant: number): boolean;
   meaning(e: Emitter, variant: number): void;
   /** Fills `out`; false when the encoding is UNDEFINED. */
@@ -191,6 +193,10 @@ export function row<const B extends string, R extends string = never, A extends 
     nonzero: fields.reduce((m, f) => (f.name === spec.nonzero ? (f.mask << f.shift) >>> 0 : m), 0),
     places: roles.length,
     variants,
+    describe: (variant) =>
+      `${spec.name} [${Object.entries(settings(variant))
+        .map(([name, v]) => `${name}=${v}`)
+        .join(" ")}]`,
     has: (variant) => !never?.(settings(variant)),
     cold: (variant) => (typeof cold === "function" ? cold(settings(variant)) : (cold ?? false)),
     meaning: (e, variant) => {

@@ -142,10 +142,10 @@ export class DataPath {
     return this.#cpu.mmu.translate(high, low, el, WRITE).device;
   }
 
-  /** Whose rights an access has: LDTR and STTR at EL1 have those of EL0. */
+  /** Whose rights an access has: LDTR and STTR at EL1, and at EL2 of a host, have those of EL0. */
   #level(flags: number): number {
     const el = this.#context.el;
-    return (flags & L.ACCESS_UNPRIVILEGED) !== 0 && el === 1 ? 0 : el;
+    return (flags & L.ACCESS_UNPRIVILEGED) !== 0 && this.#cpu.mmu.hasUser ? 0 : el;
   }
 
   /** The entry to use; -1 when an exception was taken or the access has to wait, -2 when it crosses a page. */
@@ -185,15 +185,29 @@ export class DataPath {
   }
 
   #fill(set: TlbSet, access: number, high: number, low: number, el: number, aligned: boolean): number {
-    const { mmu, cluster } = this.#cpu;
+    const { mmu } = this.#cpu;
     const t = mmu.translate(high, low, el, access);
     if (t.fault !== NO_FAULT || t.permission !== NO_FAULT) {
       const misaligned = t.fault === NO_FAULT && t.device && !aligned;
       this.#status = misaligned ? mmu.alignmentFault(access, high, low) : mmu.abort(t, access, 0, high, low);
       return -1;
     }
-    const page = t.pa - (t.pa % 4096);
-    let kind = t.device || mmu.one[el as 0 | 1 | 2].alignmentChecked ? ENTRY_ALIGNED : 0;
+    const strict = t.device || mmu.one[el as 0 | 1 | 2].alignmentChecked;
+    return this.refill(set, access, high, low, t.pa - (t.pa % 4096), t.size, strict);
+  }
+
+  /** Makes the entry of a translation that is known: of the virtual page at (high, low) to the physical `page`. */
+  refill(
+    set: TlbSet,
+    access: number,
+    high: number,
+    low: number,
+    page: number,
+    size: number,
+    strictlyAligned: boolean,
+  ): number {
+    const { cluster } = this.#cpu;
+    let kind = strictlyAligned ? ENTRY_ALIGNED : 0;
     let addend = 0;
     let code = 0;
     const at = cluster.arenaPage(page, access === WRITE);
@@ -208,7 +222,7 @@ export class DataPath {
       kind |= ENTRY_WATCHED;
       code = 0;
     }
-    return set.fill(access, high, low, page, t.size, kind, addend, code);
+    return set.fill(access, high, low, page, size, kind, addend, code);
   }
 
   /** An access to two pages: both are prepared before either is touched, then it goes byte by byte. */

@@ -21,7 +21,7 @@ import { EC_DATA_ABORT, EC_INSTRUCTION_ABORT } from "../exceptions.ts";
 import { dataAbortSyndrome } from "../isa/syndrome.ts";
 import { offsetOf } from "../sysreg/table.ts";
 import { StageOne, StageTwo } from "./regime.ts";
-import { TlbSet } from "./tlb.ts";
+import { KEY_WORDS, TlbSet } from "./tlb.ts";
 
 const EL1_KEY = [
   "SCTLR_EL1",
@@ -33,7 +33,7 @@ const EL1_KEY = [
   "VTCR_EL2",
   "VTTBR_EL2",
 ] as const;
-const EL2_KEY = ["SCTLR_EL2", "TCR_EL2", "TTBR0_EL2", "MAIR_EL2"] as const;
+const EL2_KEY = ["SCTLR_EL2", "TCR_EL2", "TTBR0_EL2", "TTBR1_EL2", "MAIR_EL2"] as const;
 /** Offsets of the words that make up a key; reserved high halves are left out. */
 const KEYS = [keyOffsets(EL1_KEY), keyOffsets(EL1_KEY), keyOffsets(EL2_KEY)] as const;
 /** HCR_EL2 bits that steer translation: VM, PTW, DC, TGE. Others (VI...) change often. */
@@ -41,13 +41,15 @@ const HCR_KEY = 0x0800_1005;
 const HCR_EL2 = offsetOf("HCR_EL2");
 const PAR_EL1 = offsetOf("PAR_EL1");
 
-/** Which sets serve which level. */
+/** Which sets serve which level; EL2 of a VHE host, which switches tables as EL1 does, has those of EL1 as well. */
 const POOLS = [[0, 1], [2, 3], [4]] as const;
+const HOST_POOL = [2, 3, 4] as const;
 
 export class Mmu {
   readonly #cpu: Cpu;
   readonly #context: Context;
-  readonly one = [new StageOne(1), new StageOne(1), new StageOne(2)] as const;
+  /** The regime by level. EL0 has that of EL1, or that of EL2 while it is the host's. */
+  readonly one: [StageOne, StageOne, StageOne];
   readonly two = new StageTwo();
   readonly sets: readonly TlbSet[];
   readonly physicalLimit: number;
@@ -60,12 +62,15 @@ export class Mmu {
   readonly #epochs = [0, 0, 0];
   #epoch = 1;
   #uses = 0;
-  readonly #key = new Int32Array(16);
+  readonly #key = new Int32Array(KEY_WORDS);
+  #isE2h = false;
+  #isHost = false;
 
   constructor(cpu: Cpu, reader: DescriptorReader, debugReader: DescriptorReader) {
     this.#cpu = cpu;
     this.#context = cpu.context;
-    this.one = [this.one[1], this.one[1], this.one[2]]; // EL0 and EL1 share a regime
+    const guest = new StageOne(1);
+    this.one = [guest, guest, new StageOne(2)];
     this.sets = [0, 1, 2, 3, 4].map((i) => new TlbSet(cpu.context, i));
     this.#current = POOLS.map((pool) => this.sets[pool[0]] as TlbSet);
     this.#walker = new Walker(reader);
@@ -86,15 +91,26 @@ export class Mmu {
     this.one[1].update(context, this.#physicalSize, this.#granules);
     this.one[2].update(context, this.#physicalSize, this.#granules);
     this.two.update(context, this.#physicalSize, this.#granules);
+    const { exceptions } = this.#cpu;
+    this.#isE2h = exceptions.isE2h;
+    this.#isHost = exceptions.isHost;
+    this.one[0] = this.#isHost ? this.one[2] : this.one[1];
     this.#epoch++;
     this.enter();
   }
 
   /** Points the engine at the TLB set of the current level. */
   enter(): void {
-    const el = this.#context.el;
-    this.#context.setLow(L.TLB, this.#context.base + this.set(el).offset);
-    if (el === 1) this.#context.setLow(L.TLB_USER, this.#context.base + this.set(0).offset);
+    const context = this.#context;
+    const set = context.base + this.set(context.el).offset;
+    context.setLow(L.TLB, set);
+    context.setLow(L.TLB_USER, this.hasUser ? context.base + this.set(0).offset : set);
+  }
+
+  /** LDTR and STTR at the current level are made with the rights of EL0. */
+  get hasUser(): boolean {
+    const { el } = this.#context;
+    return el === 1 || (el === 2 && this.#isHost);
   }
 
   /** The TLB set for accesses with the rights of `el`. */
@@ -105,18 +121,22 @@ export class Mmu {
 
   #select(el: number): void {
     const context = this.#context;
-    const offsets = KEYS[el] as readonly number[];
+    const regime = el === 0 && this.#isHost ? 2 : el;
+    const offsets = KEYS[regime] as readonly number[];
+    const pool: readonly number[] = el === 2 && this.#isE2h ? HOST_POOL : (POOLS[el] as readonly number[]);
     const key = this.#key;
-    for (let i = 0; i < offsets.length; i++) {
-      const offset = offsets[i] as number;
+    const words = offsets.length + 1;
+    key[0] = regime === 2 ? (this.#isE2h ? 3 : 2) : 1;
+    for (let i = 1; i < words; i++) {
+      const offset = offsets[i - 1] as number;
       const value = context.low(offset);
       key[i] = offset === HCR_EL2 ? value & HCR_KEY : value;
     }
     this.#epochs[el] = this.#epoch;
-    let oldest = this.#current[el] as TlbSet;
-    for (const index of POOLS[el] as readonly number[]) {
+    let oldest = this.sets[pool[0] as number] as TlbSet;
+    for (const index of pool) {
       const set = this.sets[index] as TlbSet;
-      if (offsets.every((_, i) => set.key[i] === key[i])) {
+      if (sameKey(set.key, key, words)) {
         set.used = ++this.#uses;
         this.#current[el] = set;
         return;
@@ -124,7 +144,7 @@ export class Mmu {
       if (set.used < oldest.used) oldest = set;
     }
     oldest.flush();
-    for (let i = 0; i < offsets.length; i++) oldest.key[i] = key[i] as number;
+    for (let i = 0; i < words; i++) oldest.key[i] = key[i] as number;
     oldest.used = ++this.#uses;
     this.#current[el] = oldest;
   }
@@ -141,7 +161,7 @@ export class Mmu {
 
   #walk(walker: Walker, high: number, low: number, el: number, access: number): Translation {
     const one = this.one[el] as StageOne;
-    const two = el === 2 || !this.#cpu.el2 ? null : this.two;
+    const two = one.el === 2 || !this.#cpu.el2 ? null : this.two;
     return walker.translate(one, two, high, low, el, access, this.physicalLimit);
   }
 
@@ -193,16 +213,23 @@ export class Mmu {
     return this.fault(FAULT_EXTERNAL, false, false, 0, access, slave ? 1 << 9 : 0, high, low);
   }
 
-  /** Drops all entries of the EL1&0 (1) or EL2 (2) regime. */
+  /** Drops all entries of the EL1&0 (1) or EL2 (2) regime; with E2H, whose regimes share sets, of both. */
   flush(level: number): void {
-    if (level === 2) this.sets[4]?.flush();
+    if (this.#isE2h) this.flushAll();
+    else if (level === 2) this.sets[4]?.flush();
     else for (let i = 0; i < 4; i++) this.sets[i]?.flush();
   }
 
   /** Drops what the page at an address touches, of the EL1&0 (1) or EL2 (2) regime. */
   flushAddress(level: number, high: number, low: number): void {
-    if (level === 2) this.sets[4]?.flushAddress(high, low);
+    if (this.#isE2h) for (const set of this.sets) set.flushAddress(high, low);
+    else if (level === 2) this.sets[4]?.flushAddress(high, low);
     else for (let i = 0; i < 4; i++) this.sets[i]?.flushAddress(high, low);
+  }
+
+  /** After a restore: sets are used in the order that they have now. */
+  restored(): void {
+    for (const set of this.sets) this.#uses = Math.max(this.#uses, set.used);
   }
 
   flushAll(): void {
@@ -210,12 +237,14 @@ export class Mmu {
   }
 
   /** AT: translates and leaves the outcome in PAR_EL1 (DDI 0487J.a D8.12, D17.2.105). */
-  addressTranslate(high: number, low: number, el: number, access: number, withStage2: boolean): number {
+  addressTranslate(high: number, low: number, asked: number, access: number, withStage2: boolean): number {
     const walker = this.#walker;
-    const two = withStage2 && el < 2 && this.#cpu.el2 ? this.two : null;
-    // S1 operations leave out stage 2 of the result, not that of the walk
+    // for a host, S1E1 and S12E1 are of its own regime (D8.12)
+    const el = asked === 1 && this.#isHost ? 2 : asked;
     const one = this.one[el] as StageOne;
-    const twoForWalk = el < 2 && this.#cpu.el2 ? this.two : null;
+    const two = withStage2 && one.el < 2 && this.#cpu.el2 ? this.two : null;
+    // S1 operations leave out stage 2 of the result, not that of the walk
+    const twoForWalk = one.el < 2 && this.#cpu.el2 ? this.two : null;
     const t =
       two !== null
         ? this.#walk(walker, high, low, el, access)
@@ -240,13 +269,17 @@ export class Mmu {
   }
 }
 
+function sameKey(a: Int32Array, b: Int32Array, words: number): boolean {
+  for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 function keyOffsets(names: readonly ((typeof EL1_KEY)[number] | (typeof EL2_KEY)[number])[]): number[] {
   const out: number[] = [];
   for (const name of names) {
     const offset = offsetOf(name);
     out.push(offset);
-    if (!name.startsWith("SCTLR") && name !== "HCR_EL2" && name !== "VTCR_EL2" && name !== "TCR_EL2")
-      out.push(offset + 4);
+    if (!name.startsWith("SCTLR") && name !== "HCR_EL2" && name !== "VTCR_EL2") out.push(offset + 4);
   }
   return out;
 }

@@ -12,15 +12,13 @@ import {
   setStartLevel,
 } from "../../../mmu/index.ts";
 import type { Context } from "../context.ts";
-import { HCR_DC, HCR_TGE, HCR_VM } from "../exceptions.ts";
+import { HCR_DC, HCR_E2H, HCR_TGE, HCR_VM } from "../exceptions.ts";
 import { offsetOf } from "../sysreg/table.ts";
 
 const SCTLR = [0, offsetOf("SCTLR_EL1"), offsetOf("SCTLR_EL2")] as const;
-const TCR_EL1 = offsetOf("TCR_EL1");
-const TCR_EL2 = offsetOf("TCR_EL2");
-const TTBR0_EL1 = offsetOf("TTBR0_EL1");
-const TTBR1_EL1 = offsetOf("TTBR1_EL1");
-const TTBR0_EL2 = offsetOf("TTBR0_EL2");
+const TCR = [0, offsetOf("TCR_EL1"), offsetOf("TCR_EL2")] as const;
+const TTBR0 = [0, offsetOf("TTBR0_EL1"), offsetOf("TTBR0_EL2")] as const;
+const TTBR1 = [0, offsetOf("TTBR1_EL1"), offsetOf("TTBR1_EL2")] as const;
 const MAIR = [0, offsetOf("MAIR_EL1"), offsetOf("MAIR_EL2")] as const;
 const HCR_EL2 = offsetOf("HCR_EL2");
 const VTCR_EL2 = offsetOf("VTCR_EL2");
@@ -30,39 +28,49 @@ const SCTLR_M = 1 << 0;
 const SCTLR_A = 1 << 1;
 const SCTLR_WXN = 1 << 19;
 
-/** Stage 1 of EL1&0 or EL2. */
+/** Stage 1 of EL1&0, or of EL2: with HCR_EL2.E2H EL2&0, whose registers are laid out as those of EL1. */
 export class StageOne extends StageOneTables {
+  /** Whose registers: 1 or 2. */
+  readonly el: 1 | 2;
   /** All data accesses must be aligned. */
   alignmentChecked = false;
 
+  constructor(el: 1 | 2) {
+    super(el);
+    this.el = el;
+  }
+
   /** `physicalSize` is the number of physical address bits, `granules` the implemented ones as a sum of 2^log2. */
   update(context: Context, physicalSize: number, granules: number): void {
-    const el = this.level;
-    const sctlr = context.low(SCTLR[el] as number);
+    const el = this.el;
+    const host = el === 2 && (context.high(HCR_EL2) & HCR_E2H) !== 0;
+    this.level = host ? 1 : el;
+    const sctlr = context.low(SCTLR[el]);
     const hcr = el === 1 ? context.low(HCR_EL2) : 0;
     this.defaultCacheable = (hcr & HCR_DC) !== 0;
     this.enabled = (sctlr & SCTLR_M) !== 0 && (hcr & (HCR_DC | HCR_TGE)) === 0;
     this.alignmentChecked = (sctlr & SCTLR_A) !== 0;
     this.wxn = (sctlr & SCTLR_WXN) !== 0;
-    this.mairLow = context.low(MAIR[el] as number);
-    this.mairHigh = context.high(MAIR[el] as number);
-    const tcr = context.low(el === 1 ? TCR_EL1 : TCR_EL2);
-    const tcrHigh = context.high(TCR_EL1);
-    const size = el === 1 ? tcrHigh & 7 : (tcr >>> 16) & 7;
+    this.mairLow = context.low(MAIR[el]);
+    this.mairHigh = context.high(MAIR[el]);
+    const split = this.level === 1;
+    const tcr = context.low(TCR[el]);
+    const tcrHigh = context.high(TCR[el]);
+    const size = split ? tcrHigh & 7 : (tcr >>> 16) & 7;
     const outputSize = Math.min(physicalAddressSize(size), physicalSize);
     this.outputLimit = 2 ** outputSize;
 
     const lower = this.lower;
-    lower.disabled = el === 1 && (tcr & (1 << 7)) !== 0;
-    lower.tbi = el === 1 ? (tcrHigh & (1 << 5)) !== 0 : (tcr & (1 << 20)) !== 0;
+    lower.disabled = split && (tcr & (1 << 7)) !== 0;
+    lower.tbi = split ? (tcrHigh & (1 << 5)) !== 0 : (tcr & (1 << 20)) !== 0;
     geometry(lower, granuleOf0((tcr >>> 14) & 3, granules), tcr & 63);
-    setBaseFrom(lower, context, el === 1 ? TTBR0_EL1 : TTBR0_EL2, outputSize);
-    if (el !== 1) return;
+    setBaseFrom(lower, context, TTBR0[el], outputSize);
+    if (!split) return;
     const upper = this.upper;
     upper.disabled = (tcr & (1 << 23)) !== 0;
     upper.tbi = (tcrHigh & (1 << 6)) !== 0;
     geometry(upper, granuleOf1((tcr >>> 30) & 3, granules), (tcr >>> 16) & 63);
-    setBaseFrom(upper, context, TTBR1_EL1, outputSize);
+    setBaseFrom(upper, context, TTBR1[el], outputSize);
   }
 }
 

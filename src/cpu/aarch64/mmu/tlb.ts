@@ -2,7 +2,8 @@
  * The software TLB that the engine looks into, and what this side knows beside it. A CPU has five sets of 1,024 entries a kind of access: two
  * for EL0, two for EL1, one for EL2. A set belongs to the values of all registers that steer its translations, its key; when those
  * change, another set with the right key is taken, or the one not used for longest is emptied. So switching page tables to
- * and fro (KPTI) or between levels costs no entries. The TLB is a cache, not state: it is neither saved nor hashed.
+ * and fro (KPTI) or between levels costs no entries. The TLB is a cache, not state: it is not hashed
+ * (`tlb-state.ts` says what snapshots have of it).
  */
 import type { Context } from "../context.ts";
 import * as L from "../engine/layout.ts";
@@ -18,7 +19,7 @@ const ENTRY_WORDS = L.TLB_ENTRY_BYTES / 4;
 const KIND_WORDS = ENTRIES * ENTRY_WORDS;
 const MARK = 0x8000_0000 | 0;
 
-export const KEY_WORDS = 13;
+export const KEY_WORDS = 16;
 const REGIONS = 1024;
 
 export class TlbSet {
@@ -62,6 +63,23 @@ export class TlbSet {
   page(entry: number): number {
     return this.#pages[entry] as number;
   }
+  /** log2 of the size of the entry's mapping. */
+  size(entry: number): number {
+    return this.#sizes[entry] as number;
+  }
+
+  /** All entries, with the virtual addresses of their pages. */
+  visit(see: (access: number, high: number, low: number, entry: number) => void): void {
+    if (this.#empty) return;
+    for (let entry = 0; entry < 3 * ENTRIES; entry++) {
+      const word = this.#word(entry);
+      const tagLow = this.#words[word] as number;
+      const tagHigh = this.#words[word + 1] as number;
+      if (tagLow === -1 && tagHigh === -1) continue;
+      see(Math.floor(entry / ENTRIES), (tagHigh << 12) | (tagLow >>> 20), tagLow << 12, entry);
+    }
+  }
+
   /** To be added to the low word of the virtual address for the arena address (read and write entries). */
   addend(entry: number): number {
     return this.#words[this.#word(entry) + 2] as number;

@@ -5,14 +5,18 @@ import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
 import { EC_SYSTEM_REGISTER } from "../exceptions.ts";
 import type { Effect } from "./declaration.ts";
+import { HOST_NAMES, HOST_USER_NAMES } from "./rows-vhe.ts";
 import type { CompiledTrap, Register, RegisterTable } from "./table.ts";
 
 export class SystemRegisters {
   readonly table: RegisterTable;
   readonly #cpu: Cpu;
+  /** VHE is implemented. */
+  readonly #hasHost: boolean;
 
   constructor(cpu: Cpu, table: RegisterTable) {
     this.#cpu = cpu;
+    this.#hasHost = cpu.cluster.hasVhe;
     this.table = table;
   }
 
@@ -24,8 +28,8 @@ export class SystemRegisters {
   access(encoding: number, write: boolean): number {
     const cpu = this.#cpu;
     const { context } = cpu;
-    const register = this.table.find(encoding);
     const el = context.el;
+    const register = this.table.find(this.#hasHost && el === 2 ? this.#meant(encoding) : encoding);
     if (register === undefined) return this.#unknown(encoding, write);
     if (el < (write ? register.writeLevel : register.readLevel)) return cpu.exceptions.undefined();
     if (register.hook === "SP_EL0" && context.low(L.SPSEL) === 0) return cpu.exceptions.undefined();
@@ -34,16 +38,31 @@ export class SystemRegisters {
     if ((register.hook === "FPCR" || register.hook === "FPSR") && context.low(L.FP_ENABLED) === 0) {
       return cpu.floatingPointTrap();
     }
-    return write ? this.#write(register) : this.#read(register);
+    const actual = this.#hasHost && el === 0 ? this.#ofHost(register) : register;
+    return write ? this.#write(actual) : this.#read(actual);
+  }
+
+  /** The encoding that is meant at EL2, where HCR_EL2.E2H renames some. */
+  #meant(encoding: number): number {
+    return this.#cpu.exceptions.isE2h ? (HOST_NAMES.get(encoding) ?? encoding) : encoding;
+  }
+  /** The timers' registers that EL0 of a host has under their names. */
+  #ofHost(register: Register): Register {
+    const encoding = this.#cpu.exceptions.isHost ? HOST_USER_NAMES.get(register.encoding) : undefined;
+    return encoding === undefined ? register : (this.table.find(encoding) ?? register);
   }
 
   /** The level to which the first trap that applies goes, or 0. */
   trapped(traps: readonly CompiledTrap[], el: number, write: boolean): number {
-    const { context } = this.#cpu;
+    const { context, exceptions } = this.#cpu;
     for (let i = 0; i < traps.length; i++) {
       const t = traps[i] as CompiledTrap;
       if (((t.from >> el) & 1) === 0 || !(write ? t.write : t.read)) continue;
-      const some = (context.low(t.offset) & t.low) !== 0 || (context.high(t.offset) & t.high) !== 0;
+      const host = this.#hasHost && exceptions.isHost;
+      const offset = host ? t.hostOffset : t.offset;
+      if (offset < 0) continue;
+      const low = this.#hasHost && exceptions.isE2h ? t.lowE2h : t.low;
+      const some = (context.low(offset) & low) !== 0 || (context.high(offset) & t.high) !== 0;
       if (some === t.whenSet) return t.target;
     }
     return 0;

@@ -25,7 +25,7 @@ export type Access =
   | "EL3:RW";
 
 /** Parts of the architecture that a CPU model may lack; rows of a missing one are UNDEFINED. */
-export type Feature = "CortexA5x" | "PMU";
+export type Feature = "CortexA5x" | "PMU" | "VHE";
 
 /** A read or write that is more than the stored value; see `hooks.ts`. */
 export type Hook =
@@ -43,6 +43,7 @@ export type Hook =
   | "DCZID"
   | "OSLAR"
   | "MDSCR"
+  | "CPTR"
   | "OSLSR"
   | "claimSet"
   | "claimClear"
@@ -82,6 +83,11 @@ export interface SysregRow {
   readonly fields?: { readonly [name: string]: Field };
   /** Bits that always read as one. */
   readonly res1?: readonly Field[];
+  /**
+   * Further bits that a write changes where VHE is implemented. Bits that mean something with HCR_EL2.E2H alone are stored whatever
+   * it is; RES1 ones among them are 1 after reset.
+   */
+  readonly vhe?: { readonly [name: string]: Field };
   /** Value after reset, below 2^53. Where the architecture says UNKNOWN this model's choice is 0 unless given. */
   readonly reset?: number;
   readonly hook?: Hook;
@@ -110,6 +116,8 @@ export interface Trap {
   readonly on: "read" | "write" | "both";
   /** Target level; traps to EL1 go to EL2 while HCR_EL2.TGE is set. */
   readonly to: 1 | 2;
+  /** The bits while HCR_EL2.E2H is set, where they are others. */
+  readonly vhe?: readonly Field[];
 }
 
 export type ControlRegister =
@@ -161,8 +169,8 @@ export const TRAPS = {
   TDZ: { register: "HCR_EL2", mask: [28], when: "set", from: [0, 1], on: "both", to: 2 },
   TRVM: { register: "HCR_EL2", mask: [30], when: "set", from: [1], on: "read", to: 2 },
   TCPAC: { register: "CPTR_EL2", mask: [31], when: "set", from: [1], on: "both", to: 2 },
-  EL1PCTEN: { register: "CNTHCTL_EL2", mask: [0], when: "clear", from: [0, 1], on: "both", to: 2 },
-  EL1PCEN: { register: "CNTHCTL_EL2", mask: [1], when: "clear", from: [0, 1], on: "both", to: 2 },
+  EL1PCTEN: { register: "CNTHCTL_EL2", mask: [0], vhe: [10], when: "clear", from: [0, 1], on: "both", to: 2 },
+  EL1PCEN: { register: "CNTHCTL_EL2", mask: [1], vhe: [11], when: "clear", from: [0, 1], on: "both", to: 2 },
   TPM: { register: "MDCR_EL2", mask: [6], when: "set", from: [0, 1], on: "both", to: 2 },
   TPMCR: { register: "MDCR_EL2", mask: [5], when: "set", from: [0, 1], on: "both", to: 2 },
   /** TDE makes TDA, TDOSA and TDRA behave as 1. */

@@ -43,6 +43,12 @@ export const READ_HOOKS: { readonly [hook in Hook]?: ReadHook } = {
   DCZID: (cpu, register) => give(cpu, register.resetLow | (cpu.system.zeroEnabled ? 0 : 16)), // DZP,
   claimSet: (cpu) => give(cpu, 0xff), // the eight claim tags that exist
   L2CTLR: (cpu) => give(cpu, (Math.min(cpu.cluster.cpus.length, 4) - 1) << 24),
+  CPTR: (cpu, register) => {
+    // with E2H the register has CPACR_EL1's layout, in which the RES1 bits and TFP are RES0; without it FPEN is
+    const { context } = cpu;
+    const other = cpu.exceptions.isE2h ? 0x37ff : 0x0030_0000;
+    return give(cpu, context.low(register.offset) & ~other);
+  },
   pmu: (cpu, register) => cpu.pmu.read(register),
   physicalCount: readTimer,
   virtualCount: readTimer,
@@ -106,6 +112,14 @@ export const WRITE_HOOKS: { readonly [hook in Hook]?: WriteHook } = {
   pmu: (cpu, register) => {
     cpu.pmu.write(register);
     return true;
+  },
+  CPTR: (cpu, register) => {
+    const { context } = cpu;
+    // TFP keeps its value while it is not there
+    if (cpu.exceptions.isE2h) {
+      context.setLow(L.MAIL_VALUE, (value(cpu) & ~0x400) | (context.low(register.offset) & 0x400));
+    }
+    return false;
   },
   MDCR: (cpu) => {
     cpu.pmu.sync();

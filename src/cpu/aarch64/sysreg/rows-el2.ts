@@ -11,6 +11,7 @@ export const EL2_ROOM = {
       access: "EL2:RW",
       fields: { M: 0, A: 1, C: 2, SA: 3, I: 12, WXN: 19 }, // EE is RES0: no big-endian data
       res1: [4, 5, 11, 16, 18, 22, 23, 28, 29],
+      vhe: { SA0: 4, CP15BEN: 5, ITD: 7, SED: 8, UMA: 9, TSCXT: 20, DZE: 14, UCT: 15, nTWI: 16, nTWE: 18, UCI: 26 },
       reset: 0x0000_0008,
       effect: "translation",
     },
@@ -53,6 +54,7 @@ export const EL2_ROOM = {
         CD: 32,
         ID: 33,
       },
+      vhe: { E2H: 34 },
       res1: [31], // RW: EL1 is AArch64 only
       effect: "hypervisor",
     },
@@ -71,6 +73,8 @@ export const EL2_ROOM = {
       access: "EL2:RW",
       fields: { TFP: 10, TCPAC: 31 },
       res1: [[9, 0], 12, 13],
+      vhe: { FPEN: [21, 20] },
+      hook: "CPTR",
       effect: "fp",
     },
     {
@@ -86,6 +90,7 @@ export const EL2_ROOM = {
       at: "S3_4_C2_C0_0",
       access: "EL2:RW",
       fields: { BADDR: [47, 1] },
+      vhe: { ASID: [63, 48] },
       effect: "translation",
     },
     {
@@ -94,6 +99,22 @@ export const EL2_ROOM = {
       access: "EL2:RW",
       fields: { T0SZ: [5, 0], IRGN0: [9, 8], ORGN0: [11, 10], SH0: [13, 12], TG0: [15, 14], PS: [18, 16], TBI: 20 },
       res1: [23, 31],
+      // TCR_EL1's layout with E2H
+      vhe: {
+        EPD0: 7,
+        T1SZ_21: 21,
+        T1SZ_19: 19,
+        A1: 22,
+        EPD1: 23,
+        IRGN1: [25, 24],
+        ORGN1: [27, 26],
+        SH1: [29, 28],
+        TG1: [31, 30],
+        IPS: [34, 32],
+        AS: 36,
+        TBI0: 37,
+        TBI1: 38,
+      },
       effect: "translation",
     },
     {

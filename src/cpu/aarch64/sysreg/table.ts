@@ -22,6 +22,7 @@ import { EL1_RESET_ROOM, EL2_ROOM } from "./rows-el2.ts";
 import { ID_ROOM, reservedIdEncodings } from "./rows-id.ts";
 import { PMU_COUNTER_ROOM, PMU_ROOM } from "./rows-pmu.ts";
 import { TIMER_ROOM } from "./rows-timer.ts";
+import { VHE_ROOM } from "./rows-vhe.ts";
 
 type Names<R extends SysregRoom> = R["rows"][number]["name"];
 export type SysregName =
@@ -32,6 +33,7 @@ export type SysregName =
   | Names<typeof TIMER_ROOM>
   | Names<typeof DEBUG_ROOM>
   | Names<typeof PMU_ROOM>
+  | Names<typeof VHE_ROOM>
   | `PMEV${"CNTR" | "TYPER"}${number}_EL0`
   | `DBG${"B" | "W"}${"V" | "C"}R${number}_EL1`;
 
@@ -46,6 +48,7 @@ export const ROOMS: readonly SysregRoom[] = [
   { section: "D17.3", title: "Breakpoints and watchpoints", rows: breakpointRows(16, 16) },
   PMU_ROOM,
   PMU_COUNTER_ROOM,
+  VHE_ROOM,
 ];
 
 /** `layout.ts` gives these the first places. */
@@ -70,6 +73,10 @@ export interface CompiledTrap {
   readonly offset: number;
   readonly low: number;
   readonly high: number;
+  /** The low word while HCR_EL2.E2H is set. */
+  readonly lowE2h: number;
+  /** The controlling register for EL0 of a VHE host (E2H and TGE), -1 where the control has no effect then. */
+  readonly hostOffset: number;
   /** True where set bits trap, false where the trap is on while all of them are clear. */
   readonly whenSet: boolean;
   /** Bit n: accesses from ELn are trapped. */
@@ -133,6 +140,7 @@ export class RegisterTable {
       if (room === EL1_RESET_ROOM && options.el2) continue;
       for (const row of room.rows) {
         if (row.feature !== undefined && !options.features.has(row.feature)) continue;
+        if (row.feature === "VHE" && !options.el2) continue;
         if (!breakpointExists(row.name, options)) continue;
         add(compile(row, room.section, options));
       }
@@ -162,6 +170,7 @@ function compile(row: SysregRow, section: string, options: TableOptions): Regist
   const index = INDEX.get(row.name) ?? STORED; // reserved identification registers share one slot that stays zero
   const { readLevel, writeLevel } = levels(row.access, options.el2);
   const mask = row.fields ? maskOf(Object.values(row.fields)) : { low: -1, high: -1 };
+  const more = maskOf(options.features.has("VHE") ? Object.values(row.vhe ?? {}) : []);
   const ones = maskOf(row.res1 ?? []);
   const reset = options.values[row.name] ?? row.reset ?? 0;
   if (!Number.isSafeInteger(reset) || reset < 0) throw new Error(`${row.name}: reset value out of range`);
@@ -177,8 +186,8 @@ function compile(row: SysregRow, section: string, options: TableOptions): Regist
     read: row.hook === undefined ? undefined : READ_HOOKS[row.hook],
     write: row.hook === undefined ? undefined : WRITE_HOOKS[row.hook],
     effect: row.effect,
-    maskLow: mask.low & ~ones.low,
-    maskHigh: mask.high & ~ones.high,
+    maskLow: (mask.low & ~ones.low) | more.low,
+    maskHigh: (mask.high & ~ones.high) | more.high,
     resetLow: reset | 0 | ones.low,
     resetHigh: Math.floor(reset / 4294967296) | ones.high,
     traps: (row.traps ?? []).map((name) => compileTrap(TRAPS[name])).filter((t) => t.target < 2 || options.el2),
@@ -194,12 +203,30 @@ export function compileTrap(trap: Trap): CompiledTrap {
     offset: offsetOf(register),
     low: mask.low,
     high: mask.high,
+    lowE2h: trap.vhe === undefined ? mask.low : maskOf(trap.vhe).low,
+    hostOffset: hostControl(register),
     whenSet: trap.when === "set",
     from,
     read: trap.on !== "write",
     write: trap.on !== "read",
     target: trap.to,
   };
+}
+
+/** Controls of EL0 by a VHE host: those of EL1 are in the EL2 registers, those of guests have no effect. */
+function hostControl(register: ControlRegister): number {
+  switch (register) {
+    case "SCTLR_EL1":
+      return offsetOf("SCTLR_EL2");
+    case "CNTKCTL_EL1":
+      return offsetOf("CNTHCTL_EL2");
+    case "HCR_EL2":
+    case "CPTR_EL2":
+    case "CNTHCTL_EL2":
+      return -1;
+    default:
+      return offsetOf(register);
+  }
 }
 
 function levels(access: string, el2: boolean): { readLevel: number; writeLevel: number } {
