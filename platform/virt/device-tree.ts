@@ -23,6 +23,8 @@ export interface DeviceTreeOptions {
   readonly virtualization: boolean;
   /** The GIC model has its virtualization frames. */
   readonly gicVirtualization: boolean;
+  /** The CPUs have the virtual timer of EL2 (VHE). */
+  readonly hypervisorVirtualTimer?: boolean;
   /** Where the PCIe configuration space is, and whether there is a window above 4 GiB; as on the default board unless given. */
   readonly pcie?: { readonly ecam: { readonly base: number; readonly size: number }; readonly memory64: boolean };
   /** An SMMU stands before the PCIe bus. */
@@ -279,9 +281,10 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
     cpusNode(o),
     node("pmu", { interrupts: ppi(PPI.pmu, o.cpus), compatible: "arm,armv8-pmuv3" }),
     node("timer", {
-      interrupts: [PPI.secureTimer, PPI.physicalTimer, PPI.virtualTimer, PPI.hypervisorTimer].flatMap((n) =>
-        ppi(n, o.cpus),
-      ),
+      interrupts: [
+        ...[PPI.secureTimer, PPI.physicalTimer, PPI.virtualTimer, PPI.hypervisorTimer],
+        ...(o.hypervisorVirtualTimer ? [PPI.hypervisorVirtualTimer] : []),
+      ].flatMap((n) => ppi(n, o.cpus)),
       "always-on": true,
       compatible: ["arm,armv8-timer", "arm,armv7-timer"],
     }),

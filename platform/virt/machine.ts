@@ -277,6 +277,7 @@ export class VirtMachine {
       memory,
       virtualization,
       gicVirtualization: virtualization,
+      hypervisorVirtualTimer: this.cpus.hasVhe,
       pcie: { ecam, memory64: highMmio },
       smmu: this.smmu !== null,
       random: options.treeRandomness === false ? [] : Array.from({ length: 10 }, () => random.uint32()),

@@ -2,7 +2,7 @@
  * What comes from outside, on its way to the guest: bytes for each port, the buttons of the front panel. It reaches the guest between runs
  * of the simulation, at points of the grid, and in no other place; there it is recorded, or a recording takes its place.
  */
-import { bytesToText, type Input, type RecordedInput, textToBytes } from "../observe/index.ts";
+import { bytesToText, type Input, type Point, type RecordedInput, textToBytes } from "../observe/index.ts";
 import { NEVER, type Time } from "../sim/index.ts";
 import type { SerialPort } from "./machine.ts";
 
@@ -15,6 +15,11 @@ export interface InputSource {
   readonly next: Time;
   /** What the recording has for this instant. */
   take(now: Time): readonly RecordedInput[];
+}
+
+export interface Replay extends InputSource {
+  /** Called at the recording's instants; a message ends the run as failed. "end": the recording ends here. */
+  check(point: Point): { readonly message: string } | "end" | null;
 }
 
 export interface InputOptions {

@@ -1,10 +1,11 @@
 /** What of a run is kept: snapshots saved and restored, the recording made or repeated. */
 import { InputError } from "../formats/index.ts";
 import type { Input, Point, Recording, Snapshot } from "../observe/index.ts";
+import type { Replay } from "./inputs.ts";
 import type { HostMachine } from "./machine.ts";
 import type { RunOptions } from "./options/run-options.ts";
 import { RecordingFile, Replayer, readRecordingFile } from "./recording.ts";
-import { EXIT_FAILED, type Outcome, type Replay, type Runner } from "./runner.ts";
+import { EXIT_FAILED, type Outcome, type Runner } from "./runner.ts";
 import { readSnapshot, requireSameMachine, restoreSnapshot, SaveStop, saveSnapshot } from "./snapshots.ts";
 
 /** The files that a run begins with. */

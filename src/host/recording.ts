@@ -13,7 +13,7 @@ import {
 } from "../observe/index.ts";
 import { NEVER, TICKS_PER_SECOND, type Time } from "../sim/index.ts";
 import { readInput, systemReason } from "./files.ts";
-import type { Replay } from "./runner.ts";
+import type { Replay } from "./inputs.ts";
 
 /** Writes FILE.part, which becomes FILE when the recording is complete. */
 export class RecordingFile {

@@ -18,7 +18,7 @@ import {
 } from "../observe/index.ts";
 import { NEVER, TICKS_PER_SECOND, type Time, US } from "../sim/index.ts";
 import { writeOutput } from "./files.ts";
-import { type InputSource, Inputs, SERIAL } from "./inputs.ts";
+import { Inputs, type Replay, SERIAL } from "./inputs.ts";
 import type { HostMachine, PowerRequest } from "./machine.ts";
 import type { ResetAction, ShutdownAction } from "./options/run-options.ts";
 import type { Script } from "./script.ts";
@@ -73,11 +73,6 @@ export interface RunnerOptions {
   readonly journal: ((point: Point, input: Input) => void) | null;
   /** A recording that stands for the outside. */
   readonly replay: Replay | null;
-}
-
-export interface Replay extends InputSource {
-  /** Called at the recording's instants; a message ends the run as failed. "end": the recording ends here. */
-  check(point: Point): { readonly message: string } | "end" | null;
 }
 
 /** Somebody who wants the machine to stand still at certain instants. */

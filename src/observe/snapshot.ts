@@ -83,7 +83,8 @@ export function encodeSnapshot(snapshot: Snapshot, codec: Codec = PLAIN): Uint8A
     at += (data.byteLength + 7) & ~7;
   }
   const packed = codec.compress(body);
-  const header: Header = { machine, options, codec: codec.name, bytes: body.length, check: checkOf(packed) };
+  const about = { machine, options, codec: codec.name, bytes: body.length };
+  const header: Header = { ...about, check: checkOf(about, packed) };
   // Blanks, so that the body lies at a multiple of eight.
   const headerJson = JSON.stringify(header);
   const headerText = new TextEncoder().encode(headerJson + " ".repeat(8));
@@ -111,7 +112,7 @@ export function decodeSnapshot(file: Uint8Array, where: string, codecs: readonly
     throw new InputError(`${where}: ${what}`);
   };
   const packed = file.subarray(bodyAt);
-  if (checkOf(packed) !== header.check) wrong("damaged: its contents do not match the check in its header");
+  if (checkOf(header, packed) !== header.check) wrong("damaged: its contents do not match the check in its header");
   const codec = codecs.find((c) => c.name === header.codec);
   if (!codec) return wrong(`compressed with "${header.codec}"; this host has ${codecs.map((c) => c.name).join(", ")}`);
   try {
@@ -166,9 +167,11 @@ function readHeader(file: Uint8Array, where: string): { header: Header; bodyAt: 
   return wrong("damaged: its header cannot be read");
 }
 
-function checkOf(data: Uint8Array): string {
+function checkOf({ machine, options, codec, bytes }: Omit<Header, "check">, data: Uint8Array): string {
   const whole = data.byteOffset % 4 === 0 ? data : new Uint8Array(data);
-  const hash = new StateHash().words(new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2));
+  const hash = new StateHash()
+    .text(JSON.stringify([machine, options, codec, bytes]))
+    .words(new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2));
   for (const b of data.subarray(data.length & ~3)) hash.word(b);
   return hash.word(data.length).digest();
 }

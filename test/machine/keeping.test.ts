@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
+import { MachineDebugger } from "../../src/host/debugger.ts";
+import type { DebugPort } from "../../src/host/machine.ts";
 import { main } from "../../src/host/main.ts";
+import type { Runner } from "../../src/host/runner.ts";
+import { ZSTD } from "../../src/host/snapshots.ts";
+import { decodeSnapshot, encodeSnapshot } from "../../src/observe/index.ts";
 
 const SELFTEST = fileURLToPath(new URL("../../firmware/images/selftest.elf", import.meta.url));
 const interpreter = new InterpreterCode();
@@ -134,6 +139,17 @@ describe("snapshots", () => {
     ])("another machine: %s", async (_, words, message) => {
       await refused(`it is of another machine: ${message}`, ...MACHINE, ...words, "--snapshot", file);
     });
+    it("another version of a device's state, and a state that is none", async () => {
+      const { machine, options, state, ...rest } = decodeSnapshot(new Uint8Array(readFileSync(file)), "good", [ZSTD]);
+      const write = (changed: object) => {
+        writeFileSync(at("bad.snap"), encodeSnapshot({ machine, options, ...rest, state: changed as typeof state }));
+        return at("bad.snap");
+      };
+      const rtc = { version: 99, state: {} };
+      const older = write({ ...state, modules: { ...state.modules, rtc } });
+      await refused("it does not fit this machine: rtc: state has version 99, expected 1", "--snapshot", older);
+      await refused("it does not fit this machine", "--snapshot", write({}));
+    });
     it("another kernel", async () => {
       const bytes = readFileSync(SELFTEST);
       bytes[bytes.length - 1] = (bytes.at(-1) as number) ^ 1;
@@ -153,6 +169,20 @@ describe("snapshots", () => {
 });
 
 describe("recordings", () => {
+  it("a debugger writes nothing while a run is recorded or repeated", () => {
+    const port = { writeRegister: () => true, writeMemory: () => true, writePhysical: () => true };
+    const runner = { observe: () => () => undefined, debugHook: null };
+    const target = new MachineDebugger(runner as unknown as Runner, port as unknown as DebugPort);
+    const write = () => [
+      target.writeRegister(0, 0, new Uint8Array(8)),
+      target.writeMemory(0, 0n, new Uint8Array(1)),
+      target.writePhysical(0n, new Uint8Array(1)),
+    ];
+    expect(write()).toEqual([true, true, true]);
+    target.frozen = true;
+    expect(write()).toEqual([false, false, false]);
+  });
+
   const script = ["--expect", "virt board", "--send", "typed early\r", "--expect", "never", "--timeout", "60"];
   it("repeat a run to its hash, from power-on and from a snapshot, traced or not", async () => {
     const recorded = await run(...MACHINE, ...END, ...script, "--record", at("r.rec"));

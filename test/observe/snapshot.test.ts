@@ -52,6 +52,11 @@ describe("snapshot files", () => {
     ["a header that is cut off", file.subarray(0, 40), "cut off"],
     ["a changed byte", patched(file.length - 5, 77), "damaged"],
     ["a lost end", file.subarray(0, file.length - 4), "damaged"],
+    [
+      "a header that says something else",
+      patched(16 + JSON.stringify({ machine: { board: "virt" } }).length - 4, 88),
+      "damaged",
+    ],
     ["a spoilt header", patched(17, 0), "damaged"],
   ])("refuses %s", (_, bytes, message) => {
     expect(() => decodeSnapshot(bytes, "my.snap")).toThrow(InputError);

@@ -169,6 +169,11 @@ export class Cluster extends Module {
     });
   }
 
+  /** The Virtualization Host Extensions are there. */
+  get hasVhe(): boolean {
+    return this.el2 && this.model.features.includes("VHE");
+  }
+
   /** The system registers of a CPU of this cluster. */
   registerTable(): RegisterTable {
     return (this.cpus[0] as Cpu).registers.table;

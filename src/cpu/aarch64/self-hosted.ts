@@ -16,6 +16,7 @@ const MDCR_EL2 = offsetOf("MDCR_EL2");
 const OSLSR_EL1 = offsetOf("OSLSR_EL1");
 const OSDLR_EL1 = offsetOf("OSDLR_EL1");
 const CONTEXTIDR_EL1 = offsetOf("CONTEXTIDR_EL1");
+const CONTEXTIDR_EL2 = offsetOf("CONTEXTIDR_EL2");
 const VTTBR_EL2 = offsetOf("VTTBR_EL2");
 const BVR = offsets("DBGBVR");
 const BCR = offsets("DBGBCR");
@@ -101,15 +102,10 @@ export class SelfHostedDebug {
     const refill = watchpoints.length !== 0 || this.#watchpoints.length !== 0;
     this.#breakpoints = breakpoints;
     this.#watchpoints = watchpoints;
-    this.#contextBreakpoint = breakpoints.some((n) => type(context.low(at(BCR, n))) === 2 || this.#isVmid(n));
+    // BT with bit 0 clear is not linked, and but for 0 (and the reserved 4) a context
+    this.#contextBreakpoint = breakpoints.some((n) => isContext(type(context.low(at(BCR, n)))));
     if (replant) cluster.debugger.replant();
     if (refill) mmu.flushAll();
-  }
-
-  /** BT 0b1000 and 0b1010: an unlinked VMID takes part. */
-  #isVmid(n: number): boolean {
-    const bt = type(this.#cpu.context.low(at(BCR, n)));
-    return bt === 8 || bt === 10;
   }
 
   // --- software step
@@ -183,7 +179,7 @@ export class SelfHostedDebug {
     const control = context.low(at(BCR, n));
     const bt = type(control);
     if (!this.#state(control, context.el)) return false;
-    if (bt === 2 || bt === 8 || bt === 10) return this.#context(n);
+    if (isContext(bt)) return this.#context(n);
     if (bt > 1) return false; // linked contexts match with others alone; the rest is reserved
     const bvr = at(BVR, n);
     if (((context.low(bvr) ^ context.low(L.PC)) & ~3) !== 0) return false;
@@ -196,22 +192,33 @@ export class SelfHostedDebug {
     if (n >= this.#cpu.model.breakpoints) return false;
     const control = this.#cpu.context.low(at(BCR, n));
     const bt = type(control);
-    return (control & ENABLED) !== 0 && (bt === 3 || bt === 9 || bt === 11) && this.#context(n);
+    return (control & ENABLED) !== 0 && (bt & 1) !== 0 && isContext(bt & ~1) && this.#context(n);
   }
 
-  /** The CONTEXTIDR_EL1, VMID or both of context-aware breakpoint `n` are the current ones. */
+  /** What context-aware breakpoint `n` names is the current context (AArch64.BreakpointValueMatch). */
   #context(n: number): boolean {
     if (n < this.#contextAware) return false;
-    const { context, el2, exceptions } = this.#cpu;
+    const { context, el2, exceptions, cluster } = this.#cpu;
+    const el = context.el;
     const bt = type(context.low(at(BCR, n)));
-    const bvr = at(BVR, n);
-    const host = (exceptions.hcr & HCR_TGE) !== 0;
+    const value = at(BVR, n);
+    const host = exceptions.isHost;
+    if (bt >= 12) {
+      // CONTEXTIDR_EL2, in BVR's upper half; with it, or alone
+      if (!cluster.hasVhe || context.high(value) !== context.low(CONTEXTIDR_EL2)) return false;
+      if (bt < 14) return true;
+    }
+    if (bt === 6 || bt === 7 || bt >= 14) {
+      return cluster.hasVhe && el < 2 && !host && context.low(value) === context.low(CONTEXTIDR_EL1);
+    }
     if ((bt & 2) !== 0) {
-      if (context.el > 1 || host || context.low(bvr) !== context.low(CONTEXTIDR_EL1)) return false;
+      const ofHost = host || (el === 2 && exceptions.isE2h);
+      if (el === 2 && !ofHost) return false;
+      if (context.low(value) !== context.low(ofHost ? CONTEXTIDR_EL2 : CONTEXTIDR_EL1)) return false;
     }
     if (bt < 8) return true;
-    if (!el2 || context.el > 1 || exceptions.isHost) return false;
-    return (context.high(bvr) & 0xff) === ((context.high(VTTBR_EL2) >>> 16) & 0xff);
+    if (!el2 || el > 1 || host) return false;
+    return (context.high(value) & 0xff) === ((context.high(VTTBR_EL2) >>> 16) & 0xff);
   }
 
   /**
@@ -282,6 +289,10 @@ export class SelfHostedDebug {
 /** DBGBCR.BT. */
 function type(control: number): number {
   return (control >>> 20) & 15;
+}
+/** An unlinked type that is a context: CONTEXTIDR, VMID, and those of VHE. */
+function isContext(bt: number): boolean {
+  return (bt & 1) === 0 && bt !== 0 && bt !== 4;
 }
 function above(bits: number, shift: number): number {
   return bits >>> shift;

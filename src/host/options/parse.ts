@@ -67,14 +67,13 @@ function positional(builder: Builder, word: string): void {
   builder.machineWords.push("-kernel", word);
 }
 
+/** Options of the machine's group that say how it is run, not which it is. */
+const MANNERS: readonly string[] = ["icount", "name", "accel"];
+
 /** The option says which machine it is, or is what a device of it needs. */
-function isMachine(option: Option): boolean {
-  return (
-    option.names.includes("chardev") ||
-    option.group === "machine" ||
-    option.group === "boot" ||
-    option.group === "devices"
-  );
+function isMachine({ names, group }: Option): boolean {
+  if (names.includes("chardev")) return true;
+  return (group === "machine" || group === "boot" || group === "devices") && !names.some((n) => MANNERS.includes(n));
 }
 
 /**

@@ -311,6 +311,9 @@ export abstract class WasmEmitter implements Emitter {
   bits32(v: w.F32): I64 {
     return w.value("i64", v.code, 0xbc, 0xad);
   }
+  demote(v: w.F64): w.F32 {
+    return w.value("f32", v.code, 0xb6);
+  }
   negateFloat(v: w.F64): w.F64 {
     return w.value("f64", v.code, 0x9a);
   }

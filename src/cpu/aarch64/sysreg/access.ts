@@ -16,7 +16,7 @@ export class SystemRegisters {
 
   constructor(cpu: Cpu, table: RegisterTable) {
     this.#cpu = cpu;
-    this.#hasHost = cpu.el2 && cpu.model.features.includes("VHE");
+    this.#hasHost = cpu.cluster.hasVhe;
     this.table = table;
   }
 
@@ -29,7 +29,7 @@ export class SystemRegisters {
     const cpu = this.#cpu;
     const { context } = cpu;
     const el = context.el;
-    const register = this.table.find(this.#hasHost ? this.#meant(encoding, el) : encoding);
+    const register = this.table.find(this.#hasHost && el === 2 ? this.#meant(encoding) : encoding);
     if (register === undefined) return this.#unknown(encoding, write);
     if (el < (write ? register.writeLevel : register.readLevel)) return cpu.exceptions.undefined();
     if (register.hook === "SP_EL0" && context.low(L.SPSEL) === 0) return cpu.exceptions.undefined();
@@ -38,15 +38,18 @@ export class SystemRegisters {
     if ((register.hook === "FPCR" || register.hook === "FPSR") && context.low(L.FP_ENABLED) === 0) {
       return cpu.floatingPointTrap();
     }
-    return write ? this.#write(register) : this.#read(register);
+    const actual = this.#hasHost && el === 0 ? this.#ofHost(register) : register;
+    return write ? this.#write(actual) : this.#read(actual);
   }
 
-  /** The encoding that is meant while HCR_EL2.E2H renames some. */
-  #meant(encoding: number, el: number): number {
-    const { exceptions } = this.#cpu;
-    if (el === 1 || !exceptions.isE2h) return encoding;
-    if (el === 2) return HOST_NAMES.get(encoding) ?? encoding;
-    return exceptions.isHost ? (HOST_USER_NAMES.get(encoding) ?? encoding) : encoding;
+  /** The encoding that is meant at EL2, where HCR_EL2.E2H renames some. */
+  #meant(encoding: number): number {
+    return this.#cpu.exceptions.isE2h ? (HOST_NAMES.get(encoding) ?? encoding) : encoding;
+  }
+  /** The timers' registers that EL0 of a host has under their names. */
+  #ofHost(register: Register): Register {
+    const encoding = this.#cpu.exceptions.isHost ? HOST_USER_NAMES.get(register.encoding) : undefined;
+    return encoding === undefined ? register : (this.table.find(encoding) ?? register);
   }
 
   /** The level to which the first trap that applies goes, or 0. */

@@ -11,7 +11,7 @@ export const EL2_ROOM = {
       access: "EL2:RW",
       fields: { M: 0, A: 1, C: 2, SA: 3, I: 12, WXN: 19 }, // EE is RES0: no big-endian data
       res1: [4, 5, 11, 16, 18, 22, 23, 28, 29],
-      vhe: { SA0: 4, UMA: 9, DZE: 14, UCT: 15, nTWI: 16, nTWE: 18, UCI: 26 },
+      vhe: { SA0: 4, CP15BEN: 5, ITD: 7, SED: 8, UMA: 9, TSCXT: 20, DZE: 14, UCT: 15, nTWI: 16, nTWE: 18, UCI: 26 },
       reset: 0x0000_0008,
       effect: "translation",
     },

@@ -40,7 +40,7 @@ export const general = chapter({
     clause: "8.2.2",
     computed: true,
     fields: {
-      FD: ro(0, "Full duplex"),
+      FD: ro(0, "Full duplex", { reset: 1 }),
       LU: ro(1, "Link up"),
       LAN_ID: ro([3, 2], "Port"),
       TXOFF: ro(4, "Transmission paused by flow control"),

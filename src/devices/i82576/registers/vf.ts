@@ -26,7 +26,7 @@ export const I82576_VF = defineRegisters({
       ...VIEW,
       title: "Device Status",
       clause: CLAUSE,
-      fields: { STATUS: ro([31, 0], "As the PF's") },
+      fields: { STATUS: ro([31, 0], "As the PF's", { reset: 0x8008_0681 }) },
     },
     VTFRTIMER: {
       at: 0x1048,
