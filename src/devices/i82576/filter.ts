@@ -1,5 +1,5 @@
 /**
- * 82576 datasheet 7.1.1 and 7.10.3: whether a packet is accepted, and which pools and queues get it.
+ * 82576 datasheet 7.1 and 7.10: whether a packet is accepted, and which pools and queues get it.
  *
  * Choices: promiscuous modes of RCTL accept for the default pool; queue filters are asked in the order SYN, EType, five-tuple; with several
  * matches of one kind the lowest number wins. CTRL_EXT.EXTENDED_VLAN filters by the inner tag.
@@ -91,7 +91,7 @@ export class Filter {
     return v;
   }
 
-  // Without pools: 7.1.1.1 to 7.1.1.4.
+  // Without pools: 7.1.
 
   #accepted(frame: Frame, packet: Packet): boolean {
     const rctl = this.#core.reg("RCTL");
@@ -148,7 +148,7 @@ export class Filter {
     return (this.#core.reg(multicast ? "MTA" : "UTA", place >>> 5) & (1 << (place & 31))) !== 0;
   }
 
-  // With pools: 7.10.3.3 and 7.10.3.4.
+  // With pools: 7.10.
 
   #pools(frame: Frame, packet: Packet, source: number): number {
     const core = this.#core;
@@ -227,7 +227,7 @@ export class Filter {
     return fit;
   }
 
-  // Queues: 7.1.1.5 to 7.1.1.7.
+  // Queues: 7.1.
 
   #chooseQueue(frame: Frame, packet: Packet): void {
     const v = this.#v;

@@ -240,7 +240,7 @@ export class I82576Core extends Module implements Station {
     return true;
   }
 
-  /** 7.10.3.9.2: a pool that pretends to be another is recorded and its packet dropped. */
+  /** 7.10: a pool that pretends to be another is recorded and its packet dropped. */
   #spoofed(q: number, pool: number, frame: Frame, tag: number): boolean {
     const control = this.reg("DTXSWC");
     const bit = 1 << pool;
@@ -292,7 +292,7 @@ export class I82576Core extends Module implements Station {
     this.linkChanged();
   }
 
-  /** VFLR of VF n, or its own VTCTRL.RST (7.10.2). */
+  /** VFLR of VF n, or its own VTCTRL.RST (7.10). */
   virtualReset(vf: number): void {
     for (const q of [vf, vf + 8]) {
       for (const name of ["RXDCTL", "TXDCTL"] as const) this.setReg(name, name === "RXDCTL" ? 0x1_0000 : 0, q);
@@ -316,7 +316,7 @@ export class I82576Core extends Module implements Station {
     this.interrupts.update();
   }
 
-  // TCP timer, 8.15.4.
+  // TCP timer, 8.15.
 
   tcpTimerWritten(written: number): void {
     const KICK = 1 << 8;
