@@ -3,18 +3,22 @@ import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
 import { I82576Device } from "../devices/i82576/index.ts";
 import { connectUser } from "../net/index.ts";
 import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
+import type { Captures } from "./captures.ts";
 import type { PcieOption } from "./options/run-options.ts";
 
-type Maker = (host: PcieHost, name: string, option: PcieOption) => PcieMade;
+type Maker = (host: PcieHost, name: string, option: PcieOption, captures: Captures) => PcieMade;
 
 const MAKERS: { readonly [driver: string]: Maker } = {
   "pcie-root-port": (host, name, o) => makeRootPort(host, name, portOptions(host, o)),
   "x3130-upstream": (host, name, o) => makeUpstreamPort(host, name, portOptions(host, o)),
   "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
-  igb: (host, name, o) => {
+  igb: (host, name, o, captures) => {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
     const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
-    if (o.network !== null) connectUser(host.simulation, `${name}_network`, device.core, o.network);
+    if (o.network !== null) {
+      const { link } = connectUser(host.simulation, `${name}_network`, device.core, o.network);
+      captures.tap(link, o.network);
+    }
     return device;
   },
   "pcie-test": (host, name, o) =>
@@ -37,7 +41,7 @@ function portOptions(host: PcieHost, o: PcieOption) {
 }
 
 /** Functions for the board, in the order of the options. */
-export function pcieSlots(options: readonly PcieOption[]): PcieSlot[] {
+export function pcieSlots(options: readonly PcieOption[], captures: Captures): PcieSlot[] {
   return options.map((o) => {
     const make = MAKERS[o.driver];
     if (make === undefined) throw new Error(`no maker for PCIe device ${o.driver}`);
@@ -46,7 +50,7 @@ export function pcieSlots(options: readonly PcieOption[]): PcieSlot[] {
       ...(o.bus === undefined ? {} : { bus: o.bus }),
       ...(o.device === undefined ? {} : { device: o.device }),
       ...(o.functionNumber === undefined ? {} : { functionNumber: o.functionNumber }),
-      make: (host, name) => make(host, name, o),
+      make: (host, name) => make(host, name, o, captures),
     };
   });
 }

@@ -12,6 +12,7 @@ import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
 import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
 import { Line, type Module, StateHash } from "../sim/index.ts";
+import { Captures } from "./captures.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
@@ -27,18 +28,20 @@ const DEFAULT_DATE = 1_735_689_600;
  * interpreter, where there is one already.
  */
 export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachine | null {
-  const virtio = new HostVirtio(run.virtio);
+  const captures = new Captures();
+  const virtio = new HostVirtio(run.virtio, captures);
   const machine = createVirtMachine({
     ...virtOptions(run),
     virtio: virtio.slots,
-    pcie: pcieSlots(run.pcie),
+    pcie: pcieSlots(run.pcie, captures),
     ...(code === undefined ? {} : { code }),
   });
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
   }
-  return new VirtHost(machine, run, virtio);
+  captures.open();
+  return new VirtHost(machine, run, virtio, captures);
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
@@ -131,12 +134,13 @@ class VirtHost implements HostMachine {
   readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
   readonly #virtio: HostVirtio;
+  readonly #captures: Captures;
 
-  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio) {
+  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio, captures: Captures) {
     this.#machine = machine;
     this.#run = run;
     this.#virtio = virtio;
-    virtio.open();
+    this.#captures = captures;
     this.debug = debugPort(machine.cpus);
     const { uart } = machine;
     this.serial = {
@@ -229,7 +233,7 @@ class VirtHost implements HostMachine {
   }
 
   flush(): void {
-    this.#virtio.flush();
+    this.#captures.flush();
   }
 
   report(): readonly string[] {
@@ -243,6 +247,7 @@ class VirtHost implements HostMachine {
         pcHigh: cpu.context.high(PC),
         pcLow: cpu.context.low(PC),
         exceptions: cpu.recent.exceptions,
+        interrupts: cpu.recent.interrupts,
         accesses: cpu.recent.accesses,
       })),
       symbols: machine.boot.symbols,
@@ -253,6 +258,7 @@ class VirtHost implements HostMachine {
   finish(): void {
     for (const write of this.#writeBack) write();
     this.#virtio.close();
+    this.#captures.close();
   }
 
   /** Under qtest the protocol is the only one that moves the machine. */

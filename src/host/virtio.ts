@@ -1,5 +1,4 @@
 /** The virtio devices that options ask for, with the files and folders of the host behind them. */
-import { closeSync, openSync, writeSync } from "node:fs";
 import type { VirtioSlot } from "../../platform/virt/machine.ts";
 import {
   type BlockStore,
@@ -13,27 +12,24 @@ import {
   VirtioP9,
 } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
-import { connectUser, type Link, pcapngHeader, pcapngPacket } from "../net/index.ts";
+import { connectUser } from "../net/index.ts";
+import type { Captures } from "./captures.ts";
 import { FileStore } from "./files/block-store.ts";
 import { Folder } from "./files/folder.ts";
-import { systemReason } from "./files.ts";
 import type { HostConsole, SerialPort } from "./machine.ts";
 import type { DiskImage, NetworkOption, VirtioOption } from "./options/run-options.ts";
 
 type Options<K extends VirtioOption["kind"]> = Extract<VirtioOption, { kind: K }>;
-
-/** Bytes of a capture that are gathered before they are written. */
-const GATHER = 1 << 16;
 
 /** Opens what the options name, for reading; throws InputError where that fails. */
 export class HostVirtio {
   readonly slots: readonly VirtioSlot[];
   readonly consoles: HostConsole[] = [];
   readonly #stores: { readonly store: FileStore; readonly shared: boolean }[] = [];
-  readonly #captures: Capture[] = [];
-  #networks = 0;
+  readonly #captures: Captures;
 
-  constructor(options: readonly VirtioOption[]) {
+  constructor(options: readonly VirtioOption[], captures: Captures) {
+    this.#captures = captures;
     const counts = new Map<string, number>();
     const slots: VirtioSlot[] = [];
     try {
@@ -51,21 +47,9 @@ export class HostVirtio {
     this.slots = slots;
   }
 
-  /** Opens the files that are written, once the machine is built. */
-  open(): void {
-    for (const capture of this.#captures) capture.open();
-  }
-
-  /** Writes what captures have gathered. */
-  flush(): void {
-    for (const capture of this.#captures) capture.flush();
-  }
-
   close(): void {
     for (const { store } of this.#stores) store.close();
     this.#stores.length = 0;
-    for (const capture of this.#captures) capture.close();
-    this.#captures.length = 0;
   }
 
   #maker(option: VirtioOption): VirtioSlot["make"] {
@@ -103,15 +87,10 @@ export class HostVirtio {
   }
 
   #network(option: Options<"network">): VirtioSlot["make"] {
-    const { network } = option;
-    // As QEMU counts them.
-    const mac = option.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56 + this.#networks++);
-    const captures = (network?.captures ?? []).map((c) => new Capture(option.where, c));
-    this.#captures.push(...captures);
-    const { mergeable, linkStatus } = option;
+    const { network, mac, mergeable, linkStatus } = option;
     return (simulation, name, port) => {
       const device = new VirtioNetwork(simulation, name, { port, mac, mergeable, linkStatus, ...ring(option) });
-      if (network !== null) capture(connectUser(simulation, name, device, hostOf(network)).link, captures);
+      if (network !== null) this.#captures.tap(connectUser(simulation, name, device, hostOf(network)).link, network);
       return device;
     };
   }
@@ -166,61 +145,4 @@ function serialPort(port: ConsolePort): SerialPort {
     // virtio has no break.
     sendBreak: () => undefined,
   };
-}
-
-function capture(link: Link, captures: readonly Capture[]): void {
-  for (const c of captures) link.tap((frame, end, time) => c.add(pcapngPacket(frame, time, end === 1, c.longest)));
-}
-
-/** A pcapng file; what cannot be written is said once, and the run goes on. */
-class Capture {
-  readonly longest: number;
-  readonly #where: string;
-  readonly #path: string;
-  #file: number | null = null;
-  #parts: Uint8Array[] = [];
-  #gathered = 0;
-  #broken = false;
-
-  constructor(where: string, options: { readonly name: string; readonly path: string; readonly longest: number }) {
-    this.longest = options.longest;
-    this.#where = where;
-    this.#path = options.path;
-    this.add(pcapngHeader(options.name, options.longest));
-  }
-
-  open(): void {
-    try {
-      this.#file = openSync(this.#path, "w");
-    } catch (error) {
-      throw new InputError(`${this.#where}: ${this.#path}: cannot be written: ${systemReason(error)}`);
-    }
-    this.flush();
-  }
-
-  add(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#gathered += bytes.length;
-    if (this.#gathered >= GATHER) this.flush();
-  }
-
-  flush(): void {
-    if (this.#gathered === 0 || this.#file === null) return;
-    const data = Buffer.concat(this.#parts);
-    this.#parts = [];
-    this.#gathered = 0;
-    if (this.#broken) return;
-    try {
-      for (let done = 0; done < data.length; ) done += writeSync(this.#file, data, done);
-    } catch (error) {
-      this.#broken = true;
-      process.stderr.write(`${this.#path}: cannot be written: ${systemReason(error)}; the capture ends here\n`);
-    }
-  }
-
-  close(): void {
-    this.flush();
-    if (this.#file !== null) closeSync(this.#file);
-    this.#file = null;
-  }
 }

@@ -68,6 +68,15 @@ describe("devices behind the slots", () => {
     ]);
   });
 
+  it("a capture of a PCIe card's network, with a virtio card beside it: addresses go on counting", () => {
+    const machine = build(
+      "-netdev user,id=n -device igb,netdev=n -object filter-dump,id=f,netdev=n,file=FOLDER/cap -device virtio-net-device",
+    );
+    expect(machine.bus.peek(SLOT(31) + 0x104, 2)).toBe(0x5634);
+    machine.finish();
+    expect(readFileSync(join(folder, "cap")).length).toBeGreaterThan(40);
+  });
+
   it("one file behind two drives: both read-only or copy-on-write", () => {
     const two = (rest: string) =>
       `-drive if=none,file=FOLDER/disk,id=a,format=raw${rest} -device virtio-blk-device,drive=a ` +

@@ -2,7 +2,15 @@
  * virtio block device (Virtual I/O Device Version 1.2, clause 5.2). Requests complete at once, in order, unless a latency is
  * given. Modelled: read, write, flush, get id, discard and write zeroes. Not modelled: multi-queue, zoned devices, secure erase.
  */
-import type { Event, Module, Simulation, Time } from "../../sim/index.ts";
+import {
+  type Event,
+  type Module,
+  type Simulation,
+  SnapshotError,
+  type StatePart,
+  type StateValue,
+  type Time,
+} from "../../sim/index.ts";
 import { VirtioDevice, type VirtioOptions } from "./device.ts";
 import { type BlockStore, OverlayStore, SECTOR_BYTES, StoreError } from "./overlay-store.ts";
 import { type Chain, lengthOf, type Virtqueue } from "./queue.ts";
@@ -40,6 +48,22 @@ const RANGE_MAX = 0x3fffff;
 /** Bytes moved at a time, so that a guest's length bounds no allocation. */
 const PIECE = 0x1_0000;
 
+/** What a snapshot says of the medium: one of another size is not the disk that the guest knows. */
+class Medium implements StatePart {
+  readonly #sectors: number;
+  constructor(sectors: number) {
+    this.#sectors = sectors;
+  }
+  save(): StateValue {
+    return this.#sectors;
+  }
+  load(value: StateValue, path: string): void {
+    if (value !== this.#sectors)
+      throw new SnapshotError(`${path}: a disk of ${String(value)} sectors; here ${this.#sectors}`);
+  }
+  reset(): void {}
+}
+
 export class VirtioBlock extends VirtioDevice {
   readonly deviceId = 2;
   readonly configurationBytes = 60;
@@ -54,6 +78,7 @@ export class VirtioBlock extends VirtioDevice {
     super(parent, name, options, [QUEUE_SIZE]);
     this.#store = options.store;
     if (options.store instanceof OverlayStore) this.part("overlay", options.store);
+    this.part("medium", new Medium(options.store.sectors));
     this.#serial = new TextEncoder().encode(options.serial ?? "").slice(0, 20);
     this.#latency = options.latency ?? 0;
     this.#due = this.event("due", () => this.#work());

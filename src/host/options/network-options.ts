@@ -2,7 +2,6 @@
 import { InputError } from "../../formats/index.ts";
 import { parseIpv4, parseMac } from "../../net/index.ts";
 import type { Builder } from "./builder.ts";
-import { optional } from "./chardev-spec.ts";
 import type { NetworkOption } from "./run-options.ts";
 import { KeyValues } from "./values.ts";
 import { checkId, NO_COMMON, NO_NETWORK_FLAGS } from "./virtio-requests.ts";
@@ -98,20 +97,20 @@ export function applyNic(b: Builder, text: string, where: string): void {
       kind: "network",
       where,
       network: claimNetwork(b, where, id),
-      ...mac,
+      mac: mac ?? b.virtio.nextMac(),
       ...NO_COMMON,
       ...NO_NETWORK_FLAGS,
     }),
   });
 }
 
-export function macOf(list: KeyValues): { mac?: Uint8Array } {
+export function macOf(list: KeyValues): Uint8Array | undefined {
   const text = list.text("mac");
   const mac = text === undefined ? undefined : parseMac(text);
   if (mac === null || (mac !== undefined && ((mac[0] as number) & 1) !== 0)) {
     throw new InputError(`${list.where}: mac=${text}: expected a unicast address such as 52:54:00:12:34:56`);
   }
-  return optional("mac", mac);
+  return mac;
 }
 
 /** The network for the one device that may have it, with its captures. */
@@ -123,7 +122,10 @@ export function claimNetwork(b: Builder, where: string, id: string): NetworkOpti
     throw new InputError(`${where}: network "${id}" is already used by ${user}: expected one device a network`);
   b.virtio.usedNetworks.set(id, where);
   const captures = b.virtio.captures.filter((c) => c.network === id);
-  return { ...network, captures: captures.map(({ path, longest, id: name }) => ({ path, longest, name })) };
+  return {
+    ...network,
+    captures: captures.map(({ where: from, path, longest, id: name }) => ({ where: from, path, longest, name })),
+  };
 }
 
 /** `-object filter-dump,...` and the entropy sources. */

@@ -87,7 +87,7 @@ export function applyPcieDevice(b: Builder, driver: string, list: KeyValues): bo
     if (value !== undefined) numbers[key] = value;
   }
   const netdev = d.network ? list.text("netdev") : undefined;
-  const mac = d.network ? macOf(list) : {};
+  const mac = d.network ? macOf(list) : undefined;
   list.finish();
   const count = b.pcie.filter((r) => r.driver === driver).length;
   const name = moduleName(id ?? `${driver}${count}`);
@@ -102,7 +102,7 @@ export function applyPcieDevice(b: Builder, driver: string, list: KeyValues): bo
       ...address,
       multifunction,
       numbers,
-      ...mac,
+      ...optional("mac", d.network ? (mac ?? b.virtio.nextMac()) : undefined),
       network: netdev === undefined ? null : claimNetwork(b, where, netdev),
     }),
   });

@@ -56,7 +56,15 @@ export interface NetworkOption {
   readonly host: number;
   readonly dns: number;
   readonly guest: number;
-  readonly captures?: readonly { readonly name: string; readonly path: string; readonly longest: number }[];
+  readonly captures?: readonly CaptureOption[];
+}
+
+/** `-object filter-dump`: of each frame at most `longest` bytes go into the file. */
+export interface CaptureOption {
+  readonly where: string;
+  readonly name: string;
+  readonly path: string;
+  readonly longest: number;
 }
 
 export interface SharedFolder {
@@ -103,7 +111,7 @@ export type VirtioOption = {
   | {
       readonly kind: "network";
       readonly network: NetworkOption | null;
-      readonly mac?: Uint8Array;
+      readonly mac: Uint8Array;
       readonly mergeable: boolean;
       readonly linkStatus: boolean;
     }

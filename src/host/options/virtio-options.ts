@@ -176,7 +176,7 @@ function networkDevice(b: Builder, list: KeyValues): void {
       kind: "network",
       where,
       network: id === undefined ? null : claimNetwork(b, where, id),
-      ...mac,
+      mac: mac ?? b.virtio.nextMac(),
       ...flags,
       ...common,
     }),

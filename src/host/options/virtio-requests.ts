@@ -18,6 +18,12 @@ export class VirtioRequests {
   readonly usedNetworks = new Map<string, string>();
   readonly ids = new Set<string>();
   automatic = 0;
+  #cards = 0;
+
+  /** The address of the next network card that has none given: QEMU's, counted up. */
+  nextMac(): Uint8Array {
+    return Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56 + this.#cards++);
+  }
 }
 
 export interface SerialBus {

@@ -197,6 +197,14 @@ describe.each(INTERFACES)("virtio block (VIRTIO 1.2, 5.2), %s", (_interface, leg
   });
 });
 
+describe("snapshot of a disk", () => {
+  it("does not fit a disk of another size", () => {
+    const saved = setUpOn(false, new MemoryStore(64)).bench.simulation.save();
+    const other = setUpOn(false, new MemoryStore(65)).bench.simulation;
+    expect(() => other.load(structuredClone(saved))).toThrow("disk.medium: a disk of 64 sectors; here 65");
+  });
+});
+
 describe("copy-on-write overlay", () => {
   it("property: reads see the last write; the base never changes; save and load keep it", () => {
     const write = fc.record({ sector: fc.nat(30), count: fc.integer({ min: 1, max: 12 }), fill: fc.nat(255) });
