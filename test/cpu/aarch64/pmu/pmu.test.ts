@@ -241,4 +241,33 @@ describe("D13.5: overflow", () => {
     };
     expect(end(7)).toEqual(end(1));
   });
+  it("a machine restored in the middle of counting, with a breakpoint set, goes on as the one that was saved", () => {
+    const made = () => {
+      const words = [NOP, SVC, SUBS, 0x54ff_ffa1, B_SELF];
+      const m = machine(
+        words,
+        [INST_RETIRED, CPU_CYCLES | NOT_EL0, EXC_TAKEN],
+        { el: 0 },
+        new Machine({ quantum: 5000 }),
+      );
+      // the breakpoint's handler steps over it: ELR_EL1 + 4
+      m.words(Number(VBAR1) + 0x400, [mrs(5, "S3_0_C4_C0_1"), 0x9100_10a5, msr("S3_0_C4_C0_1", 5), ERET]);
+      m.setX(0, 300n);
+      m.setSys("OSLAR_EL1", 0n);
+      m.setSys("DBGBVR0_EL1", AT + 16n);
+      m.setSys("DBGBCR0_EL1", 1n | (2n << 1n));
+      m.setSys("MDSCR_EL1", 1n << 15n);
+      return m;
+    };
+    const saved = made();
+    saved.run(20_000);
+    const restored = made();
+    restored.simulation.load(saved.simulation.save());
+    expect(restored.simulation.stateHash()).toBe(saved.simulation.stateHash());
+    saved.run(60_000);
+    restored.run(60_000);
+    expect(restored.simulation.stateHash()).toBe(saved.simulation.stateHash());
+    expect(counts(restored, 3)).toEqual(counts(saved, 3));
+    expect(saved.sys("PMEVCNTR0_EL0")).toBeGreaterThan(0n);
+  });
 });
