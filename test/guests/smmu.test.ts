@@ -8,7 +8,7 @@ import { armature, machines, ROOT, requireGuest, requireTool } from "./support/m
 import { run } from "./support/session.ts";
 
 const TROUBLE =
-  /\b(BUG|WARNING|Oops|panic|stall(s|ed)?|hung|Call trace|Unhandled)\b|smmu.*(event|error|timeout|unexpected)/i;
+  /\b(BUG|WARNING|Oops|panic|stall(s|ed)?|hung|Call trace|Unhandled)\b|9050000\.smmuv3: .*(event|error|timeout|unexpected)/i;
 
 const SCRIPTS = {
   net: `ip link set eth0 up
