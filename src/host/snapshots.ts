@@ -1,5 +1,5 @@
 /** Snapshot files of a run: saved at a point, restored in a fresh process; damaged ones, and those of other machines, refused. */
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import * as zlib from "node:zlib";
 import { InputError } from "../formats/index.ts";
 import {
   type Codec,
@@ -19,9 +19,9 @@ import type { Runner, Stop } from "./runner.ts";
 /** The fastest level: RAM of a booted Linux packs to a third with it, at a gigabyte in a second or two. */
 export const ZSTD: Codec = {
   name: "zstd",
-  compress: (data) => zstdCompressSync(data, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
+  compress: (data) => zlib.zstdCompressSync(data, { params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 } }),
   decompress: (data, bytes) => {
-    const out = zstdDecompressSync(data, { maxOutputLength: bytes, chunkSize: Math.max(bytes, 64) });
+    const out = zlib.zstdDecompressSync(data, { maxOutputLength: bytes, chunkSize: Math.max(bytes, 64) });
     if (out.length !== bytes) throw new Error(`${out.length} bytes instead of ${bytes}`);
     return out;
   },
@@ -29,7 +29,7 @@ export const ZSTD: Codec = {
 
 /** Node has zstd from version 22.15 on. */
 function codecs(): readonly Codec[] {
-  return typeof zstdCompressSync === "function" ? [ZSTD, PLAIN] : [PLAIN];
+  return typeof zlib.zstdCompressSync === "function" ? [ZSTD, PLAIN] : [PLAIN];
 }
 
 /** Reads the file of `--snapshot`. */

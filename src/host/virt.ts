@@ -247,6 +247,7 @@ class VirtHost implements HostMachine {
         pcHigh: cpu.context.high(PC),
         pcLow: cpu.context.low(PC),
         exceptions: cpu.recent.exceptions,
+        interrupts: cpu.recent.interrupts,
         accesses: cpu.recent.accesses,
       })),
       symbols: machine.boot.symbols,

@@ -8,7 +8,9 @@ export interface ReportedCpu {
   readonly description: string;
   readonly pcHigh: number;
   readonly pcLow: number;
+  /** Synchronous exceptions and interrupts, oldest first. */
   readonly exceptions: readonly TakenException[];
+  readonly interrupts: readonly TakenException[];
   readonly accesses: readonly BusAccess[];
 }
 
@@ -21,7 +23,8 @@ export interface ReportInput {
   part(address: number): string | null;
 }
 
-const EXCEPTIONS_SHOWN = 6;
+const EXCEPTIONS_SHOWN = 5;
+const INTERRUPTS_SHOWN = 2;
 const ACCESSES_SHOWN = 8;
 const VECTORS = ["synchronous", "IRQ", "FIQ", "SError"];
 /** ESR_ELx.EC, DDI 0487 D17.2.37. */
@@ -61,7 +64,8 @@ export function machineReport(input: ReportInput): string[] {
   for (const cpu of input.cpus) {
     const symbol = find(cpu.pcHigh, cpu.pcLow);
     out.push(`${cpu.description}${symbol === null ? "" : ` <${symbol}>`}`);
-    for (const e of cpu.exceptions.slice(-EXCEPTIONS_SHOWN)) out.push(`  ${describeException(e, place)}`);
+    const shown = [...cpu.exceptions.slice(-EXCEPTIONS_SHOWN), ...cpu.interrupts.slice(-INTERRUPTS_SHOWN)];
+    for (const e of shown.sort((a, b) => a.time - b.time)) out.push(`  ${describeException(e, place)}`);
   }
   const accesses = input.cpus
     .flatMap((cpu, n) => cpu.accesses.map((access) => ({ n, access })))

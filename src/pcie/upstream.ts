@@ -23,6 +23,8 @@ export class UpstreamPath implements Target {
   readonly #function: PcieFunction;
   #enabled = false;
   #system: Target | null = null;
+  /** End of the last beat that was refused; means something within one block transfer only. */
+  #refusedTo = 0;
   /** Bridges on the way up, the nearest first. */
   #hops: readonly Hop[] = [];
   readonly #watched = new Set<Target>();
@@ -126,21 +128,15 @@ export class UpstreamPath implements Target {
   }
 
   #refused(address: number, size: number, write: boolean, tx: Transaction): number {
-    const detail = this.#enabled
-      ? "DMA to an address behind the requester's own port"
-      : this.#function.poweredDown
-        ? "DMA outside D0"
-        : "DMA while Bus Master Enable is clear here or above";
-    this.#function.guestError({
-      kind: "dma",
-      address,
-      size,
-      write,
-      requesterId: this.#function.requesterId,
-      clause: this.#enabled ? "PCI Express Base 5.0 7.5.1.3" : "PCI Express Base 5.0 7.5.1.1.3",
-      detail,
-    });
     if (this.#enabled && !write) this.#function.setStatus(STATUS.receivedMasterAbort);
+    if (this.#begins(address, size, tx)) {
+      const detail = this.#enabled
+        ? "DMA to an address behind the requester's own port"
+        : this.#function.poweredDown
+          ? "DMA outside D0"
+          : "DMA while Bus Master Enable is clear here or above";
+      this.#report(address, size, write, this.#enabled ? "7.5.1.3" : "7.5.1.1.3", detail);
+    }
     tx.response = RESPONSE_DECODE_ERROR;
     tx.high = size === 8 ? 0xffff_ffff : 0;
     return size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff;
@@ -151,14 +147,26 @@ export class UpstreamPath implements Target {
       this.#function.setStatus(
         tx.response === RESPONSE_DECODE_ERROR ? STATUS.receivedMasterAbort : STATUS.receivedTargetAbort,
       );
+    if (this.#begins(address, size, tx)) this.#report(address, size, write, "2.3.1", "DMA was refused");
+  }
+
+  /** One record a stretch of a block: false where this beat follows a refused one. */
+  #begins(address: number, size: number, tx: Transaction): boolean {
+    const follows = tx.continued && address === this.#refusedTo;
+    this.#refusedTo = address + size;
+    return !follows;
+  }
+
+  #report(address: number, size: number, write: boolean, clause: string, detail: string): void {
+    const { requesterId } = this.#function;
     this.#function.guestError({
       kind: "dma",
       address,
       size,
       write,
-      requesterId: this.#function.requesterId,
-      clause: "PCI Express Base 5.0 2.3.1",
-      detail: "DMA was refused",
+      requesterId,
+      clause: `PCI Express Base 5.0 ${clause}`,
+      detail,
     });
   }
 }

@@ -89,7 +89,7 @@ async function attach(machine: Machine): Promise<Debugger> {
 }
 
 for (const machine of machines) {
-  describe(`gdb on ${machine.name}`, () => {
+  describe(`gdb on ${machine.name}`, { retry: machine.retry }, () => {
     it("stops before the first instruction, at the image's entry", async () => {
       const gdb = await attach(machine);
       expect(await gdb.number("$pc")).toBe(0x4020_0000n);

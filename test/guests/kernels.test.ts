@@ -16,7 +16,7 @@ const FLOATING_POINT = ["matmul", "fpmix", "simd"];
 
 for (const machine of machines) {
   for (const el2 of [false, true]) {
-    describe(`CPU programs on ${machine.name} at ${el2 ? "EL2" : "EL1"}`, () => {
+    describe(`CPU programs on ${machine.name} at ${el2 ? "EL2" : "EL1"}`, { retry: machine.retry }, () => {
       for (const [image, names] of [
         ["kernels-integer-1", [...reference.keys()].filter((n) => n !== "TOTAL" && !FLOATING_POINT.includes(n))],
         ["kernels-bare-1", [...reference.keys()]],

@@ -37,7 +37,7 @@ const SCRIPTS = {
 };
 
 for (const machine of machines) {
-  describe(`Linux on ${machine.name}`, () => {
+  describe(`Linux on ${machine.name}`, { retry: machine.retry }, () => {
     for (const [el, cpus] of [
       [1, 1],
       [1, 2],

@@ -97,7 +97,7 @@ class Qmp implements AsyncDisposable {
 }
 
 for (const machine of machines) {
-  describe(`QMP on ${machine.name}`, () => {
+  describe(`QMP on ${machine.name}`, { retry: machine.retry }, () => {
     it("greets, negotiates, and refuses commands before and unknown ones after", async () => {
       await using qmp = await Qmp.open(machine, ["-S"]);
       expect((await qmp.message()).QMP?.version.qemu.major).toBeGreaterThanOrEqual(8);

@@ -13,7 +13,7 @@ const RAM = 0x4000_0000;
 const options = (name: string) => (name === "QEMU" ? ["-accel", "tcg", "-S"] : ["-accel", "qtest"]);
 
 for (const machine of machines) {
-  describe(`qtest on ${machine.name}`, () => {
+  describe(`qtest on ${machine.name}`, { retry: machine.retry }, () => {
     it("reads and writes memory at every width", async () => {
       await using qtest = await Qtest.open(machine, options(machine.name));
       expect(await qtest.ask("endianness")).toBe("OK little");

@@ -38,7 +38,7 @@ async function command(session: Session, line: string): Promise<string> {
 
 for (const machine of machines) {
   for (const el2 of [false, true]) {
-    describe(`U-Boot on ${machine.name} at ${el2 ? "EL2" : "EL1"}`, () => {
+    describe(`U-Boot on ${machine.name} at ${el2 ? "EL2" : "EL1"}`, { retry: machine.retry }, () => {
       it("answers version, bdinfo, md, mw and reset", async () => {
         await using session = boot(machine, el2);
         await toPrompt(session);

@@ -95,7 +95,7 @@ const RNG = ["-object", "rng-builtin,id=r", "-device", "virtio-rng-device,rng=r"
 
 for (const machine of machines) {
   for (const legacy of [true, false]) {
-    describe(`virtio-mmio on ${machine.name}, ${legacy ? "legacy" : "version 2"}`, () => {
+    describe(`virtio-mmio on ${machine.name}, ${legacy ? "legacy" : "version 2"}`, { retry: machine.retry }, () => {
       it("shows magic, version, device and vendor; an empty slot has device id 0", async () => {
         await withDevice(machine, legacy, RNG, async (d) => {
           expect(await d.reads(0x000, 0x004, 0x008, 0x00c)).toEqual([0x7472_6976, legacy ? 1 : 2, 4, 0x554d_4551]);

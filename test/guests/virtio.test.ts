@@ -125,7 +125,7 @@ for (const machine of machines) {
     ["legacy interface", []],
     ["version 2", ["-global", "virtio-mmio.force-legacy=false"]],
   ] as const) {
-    describe(`Linux drivers on ${machine.name}, ${version}`, () => {
+    describe(`Linux drivers on ${machine.name}, ${version}`, { retry: machine.retry }, () => {
       it("block devices: sizes, contents, copy-on-write, read-only", async () => {
         using initramfs = new Initramfs(SCRIPTS);
         const drives = [
@@ -279,7 +279,7 @@ describe.runIf(machines.includes(armature))("the same run", () => {
 });
 
 for (const machine of machines) {
-  describe(`U-Boot on ${machine.name}`, () => {
+  describe(`U-Boot on ${machine.name}`, { retry: machine.retry }, () => {
     it.each([["legacy"], ["version 2"]])("reads a disk, gets an address and pings, %s", async (version) => {
       const force = version === "legacy" ? [] : ["-global", "virtio-mmio.force-legacy=false"];
       const devices = [

@@ -78,6 +78,11 @@ describe("the machine", () => {
       memory: 2 ** 27,
     });
   });
+  it("-M iommu=: none, or an SMMUv3 before the PCIe bus", () => {
+    expect(parse("-M virt,iommu=smmuv3").machine.iommu).toBe("smmuv3");
+    expect(parse("-M virt,iommu=none").machine.iommu).toBeUndefined();
+    expect(() => parse("-M virt,iommu=intel")).toThrow('iommu="intel": expected none, smmuv3');
+  });
   it.each([
     ["-smp cpus=4,sockets=2,cores=2", 4],
     ["-smp 4,cores=4", 4],

@@ -17,6 +17,7 @@ describe("report of a machine", () => {
         pcHigh: 0,
         pcLow: 0x4000_1008,
         exceptions: recent.exceptions,
+        interrupts: recent.interrupts,
         accesses: recent.accesses,
       },
     ],

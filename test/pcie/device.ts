@@ -12,6 +12,17 @@ export const buildTestFunction: DeviceFactory = (simulation) => {
   };
 };
 
+/** Configuration space of one function as the bank that it is compiled into. */
+export const buildEndpointConfig: DeviceFactory = (simulation) => {
+  const bench = new SwitchBench(4, simulation);
+  const { config } = bench.first.function;
+  return { module: bench.host, targets: [{ name: "config", target: config.bank, size: 0x1000 }] };
+};
+export const buildRootPortConfig: DeviceFactory = (simulation) => {
+  const bench = new SwitchBench(0, simulation);
+  return { module: bench.host, targets: [{ name: "config", target: bench.rootPort.config.bank, size: 0x1000 }] };
+};
+
 /** Functions of the hierarchy: bus, device and function as routing id, and their name. */
 const PLACES: readonly (readonly [name: string, routingId: number])[] = [
   ["hostBridge", 0x0000],

@@ -108,6 +108,20 @@ describe("DMA", () => {
     expect(b.errors.some((e) => e.kind === "dma" && e.requesterId === 0x300 && e.address === 0x3_0000_0000)).toBe(true);
   });
 
+  it("a block that is refused leaves one record for each stretch", () => {
+    const b = new SwitchBench().enumerate();
+    const { port } = b.first.function;
+    const before = b.errors.length;
+    // The last 64 bytes of RAM, and 64 beyond.
+    expect(port.writeBlock(RAM + 0x10_0000 - 64, new Uint8Array(128))).toBe(false);
+    const refused = b.errors.slice(before).filter((e) => e.kind === "dma");
+    expect(refused.map((e) => e.address)).toEqual([RAM + 0x10_0000]);
+    b.setConfig("03:00.0", 4, 3, 2);
+    port.writeBlock(RAM, new Uint8Array(1500));
+    port.writeBlock(RAM, new Uint8Array(1500));
+    expect(b.errors.slice(before).filter((e) => e.kind === "dma" && e.address === RAM).length).toBe(2);
+  });
+
   it("6.12: a switch turns peer-to-peer requests round; ACS P2P Request Redirect sends them to the root complex", () => {
     const refusing: Target = { ...EMPTY, read: (_a, _s, tx) => fail(tx), write: (_a, _s, _v, tx) => void fail(tx) };
     let asked = 0;

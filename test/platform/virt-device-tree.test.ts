@@ -69,6 +69,20 @@ describe("device tree of virt", () => {
     expect(spis).toEqual([3, 4, 5, 6, 4, 5, 6, 3, 5, 6, 3, 4, 6, 3, 4, 5]);
   });
 
+  it("SMMU: QEMU's node, and the PCIe bus behind it, where the machine has one", () => {
+    expect(findNode(tree, "/smmuv3@9050000")).toBeNull();
+    expect(cells(tree, "/pcie@10000000", "iommu-map")).toBeUndefined();
+    const behind = toRaw(virtDeviceTree({ ...options, smmu: true }));
+    const node = "/smmuv3@9050000";
+    expect(text(behind, node, "compatible")).toBe("arm,smmu-v3");
+    expect(text(behind, node, "interrupt-names")).toBe("eventq\0priq\0cmdq-sync\0gerror");
+    expect(cells(behind, node, "reg")).toEqual([0, 0x9050000, 0, 0x20000]);
+    expect(cells(behind, node, "interrupts")).toEqual([0, 74, 1, 0, 75, 1, 0, 76, 1, 0, 77, 1]);
+    expect(cells(behind, node, "#iommu-cells")).toEqual([1]);
+    const [phandle] = cells(behind, node, "phandle") ?? [];
+    expect(cells(behind, "/pcie@10000000", "iommu-map")).toEqual([0, phandle, 0, 0x10000]);
+  });
+
   it("each interrupt-parent, clock and cpu reference is the phandle of a node", () => {
     const handles = new Set<number>();
     const visit = (n: RawNode) => {

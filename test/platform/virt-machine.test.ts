@@ -74,6 +74,25 @@ describe("virt machine", () => {
     expect([...(chosen?.properties.keys() ?? [])]).toEqual(["stdout-path"]);
   });
 
+  it("an SMMU stands before the PCIe bus where it is asked for; its interrupts are SPIs 74 to 77", () => {
+    expect(machine({}).smmu).toBeNull();
+    const m = machine({ iommu: "smmuv3" });
+    const { smmu } = m;
+    expect(smmu).not.toBeNull();
+    expect(m.bus.peek(0x905_0000, 4)).toBe(0x094d_761b);
+    expect(m.pcie.dmaTarget(0x108)).toBe(smmu?.target(0x108));
+    const pending = () => m.bus.peek(0x800_020c, 4);
+    for (const [line, bit] of [
+      [smmu?.eventq, 10],
+      [smmu?.priq, 11],
+      [smmu?.cmdqSync, 12],
+      [smmu?.gerror, 13],
+    ] as const) {
+      line?.raise();
+      expect((pending() >>> bit) & 1).toBe(1);
+    }
+  });
+
   it("every interrupt of the board's data reaches the GIC: raising each line makes its SPI pending", () => {
     const m = machine({});
     const pending = (spi: number) => (m.bus.peek(0x800_0200 + 4 * ((spi + 32) >> 5), 4) >>> (spi & 31)) & 1;

@@ -37,8 +37,11 @@ const EXCEPTION_CELLS = 9;
 const ACCESS_CELLS = 8;
 
 export class Recent {
-  readonly #exceptions = new Float64Array(KEPT * EXCEPTION_CELLS);
-  #exceptionCount = 0;
+  // interrupts apart, so that a ticking timer does not push out what went wrong
+  readonly #synchronous = new Float64Array(KEPT * EXCEPTION_CELLS);
+  #synchronousCount = 0;
+  readonly #interrupts = new Float64Array(KEPT * EXCEPTION_CELLS);
+  #interruptCount = 0;
   readonly #accesses = new Float64Array(KEPT * ACCESS_CELLS);
   #accessCount = 0;
 
@@ -53,8 +56,10 @@ export class Recent {
     faultHigh: number,
     faultLow: number,
   ): void {
-    const cells = this.#exceptions;
-    const at = (this.#exceptionCount++ % KEPT) * EXCEPTION_CELLS;
+    const isInterrupt = (vector & 0x180) !== 0;
+    const cells = isInterrupt ? this.#interrupts : this.#synchronous;
+    const count = isInterrupt ? this.#interruptCount++ : this.#synchronousCount++;
+    const at = (count % KEPT) * EXCEPTION_CELLS;
     cells[at] = time;
     cells[at + 1] = from;
     cells[at + 2] = to;
@@ -88,19 +93,13 @@ export class Recent {
     cells[at + 7] = pcLow;
   }
 
-  /** Oldest first. */
+  /** Synchronous ones, oldest first. */
   get exceptions(): TakenException[] {
-    return rows(this.#exceptions, this.#exceptionCount, EXCEPTION_CELLS).map((c) => ({
-      time: cell(c, 0),
-      from: cell(c, 1),
-      to: cell(c, 2),
-      vector: cell(c, 3),
-      syndrome: cell(c, 4),
-      returnHigh: cell(c, 5),
-      returnLow: cell(c, 6),
-      faultHigh: cell(c, 7),
-      faultLow: cell(c, 8),
-    }));
+    return taken(this.#synchronous, this.#synchronousCount);
+  }
+  /** IRQ, FIQ and SError, oldest first. */
+  get interrupts(): TakenException[] {
+    return taken(this.#interrupts, this.#interruptCount);
   }
   /** Oldest first. */
   get accesses(): BusAccess[] {
@@ -116,11 +115,25 @@ export class Recent {
     }));
   }
   clear(): void {
-    this.#exceptionCount = 0;
+    this.#synchronousCount = 0;
+    this.#interruptCount = 0;
     this.#accessCount = 0;
   }
 }
 
+function taken(cells: Float64Array, count: number): TakenException[] {
+  return rows(cells, count, EXCEPTION_CELLS).map((c) => ({
+    time: cell(c, 0),
+    from: cell(c, 1),
+    to: cell(c, 2),
+    vector: cell(c, 3),
+    syndrome: cell(c, 4),
+    returnHigh: cell(c, 5),
+    returnLow: cell(c, 6),
+    faultHigh: cell(c, 7),
+    faultLow: cell(c, 8),
+  }));
+}
 function cell(row: Float64Array, index: number): number {
   return row[index] as number;
 }

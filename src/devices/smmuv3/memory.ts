@@ -1,5 +1,5 @@
 /** How the SMMU itself reads memory: descriptors and configuration, over the bus or as a debugger does. */
-import { type Arena, Port, RESPONSE_OK, type Target } from "../../bus/index.ts";
+import { type Arena, type DirectRegion, Port, RESPONSE_OK, type Target } from "../../bus/index.ts";
 import type { DescriptorReader } from "../../mmu/index.ts";
 
 export class BusReader implements DescriptorReader {
@@ -29,16 +29,24 @@ export class PeekReader implements DescriptorReader {
   last = 0;
   readonly #bus: Target;
   readonly #arena: Arena;
+  #region: DirectRegion | null = null;
 
   constructor(bus: Target, arena: Arena) {
     this.#bus = bus;
     this.#arena = arena;
+    bus.onInvalidate?.(() => {
+      this.#region = null;
+    });
   }
 
   read(address: number): number {
     this.last = address;
-    const region = this.#bus.direct?.(address, false);
-    if (region && address + 8 <= region.end) {
+    let region = this.#region;
+    if (region === null || address < region.start || address + 8 > region.end) {
+      region = this.#bus.direct?.(address, false) ?? null;
+      this.#region = region;
+    }
+    if (region !== null && address + 8 <= region.end) {
       const at = region.arenaAt + (address - region.start);
       this.high = this.#arena.view.getInt32(at + 4, true);
       return this.#arena.view.getInt32(at, true);

@@ -6,6 +6,8 @@ import type { StateHash } from "../../sim/index.ts";
 import { hashState, SnapshotError, type StatePart, type StateValue } from "../../sim/index.ts";
 
 const SLOTS = 1024;
+/** Up to so many pages are looked for one by one when they are invalidated. */
+const FEW_PAGES = 64;
 
 // Bits of `meta`.
 const VALID = 1;
@@ -54,6 +56,8 @@ export class Tlb implements StatePart {
   readonly #ids = new Int32Array(SLOTS);
   readonly #meta = new Int32Array(SLOTS);
   readonly #output = new Float64Array(SLOTS);
+  /** Derived: how many slots hold a part of a larger mapping. */
+  #large = 0;
   /** Told of each slot that loses its translation. */
   onDrop: (slot: number, page: number) => void = () => {};
 
@@ -75,6 +79,7 @@ export class Tlb implements StatePart {
     this.#ids[slot] = (asid << 16) | key.vmid;
     this.#meta[slot] = metaOf(key) | (global ? GLOBAL : 0) | rights | (size << SIZE_SHIFT);
     this.#output[slot] = output;
+    if (size > 12) this.#large++;
     return slot;
   }
 
@@ -97,24 +102,34 @@ export class Tlb implements StatePart {
   }
 
   invalidate(scope: TlbScope): void {
-    const { world, stages, without = 0, vmid = -1, asid = -1, start, bytes = 0 } = scope;
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const meta = this.#meta[slot] as number;
-      if ((meta & VALID) === 0 || ((meta >>> WORLD_SHIFT) & 3) !== world) continue;
-      if ((meta & stages) === 0 || (meta & without) !== 0) continue;
-      const ids = this.#ids[slot] as number;
-      if (vmid >= 0 && (ids & 0xffff) !== vmid) continue;
-      if (asid >= 0) {
-        const global = (meta & GLOBAL) !== 0;
-        if (global ? start === undefined : ids >>> 16 !== asid) continue;
-      }
-      if (start !== undefined) {
-        const size = 2 ** ((meta >>> SIZE_SHIFT) & 63);
-        const first = Math.floor((this.#page[slot] as number) / size) * size;
-        if (first >= start + bytes || start >= first + size) continue;
-      }
-      this.#drop(slot);
+    const { vmid = -1, asid = -1, start, bytes = 0 } = scope;
+    if (start === undefined || vmid < 0 || asid < 0 || this.#large > 0 || bytes > FEW_PAGES * 4096) {
+      for (let slot = 0; slot < SLOTS; slot++) if (this.#matches(slot, scope)) this.#drop(slot);
+      return;
     }
+    for (let page = start; page < start + bytes; page += 4096) {
+      const own = slotOf(page, vmid, asid);
+      if (this.#matches(own, scope)) this.#drop(own);
+      const shared = slotOf(page, vmid, 0);
+      if (this.#matches(shared, scope)) this.#drop(shared);
+    }
+  }
+
+  #matches(slot: number, scope: TlbScope): boolean {
+    const { world, stages, without = 0, vmid = -1, asid = -1, start, bytes = 0 } = scope;
+    const meta = this.#meta[slot] as number;
+    if ((meta & VALID) === 0 || ((meta >>> WORLD_SHIFT) & 3) !== world) return false;
+    if ((meta & stages) === 0 || (meta & without) !== 0) return false;
+    const ids = this.#ids[slot] as number;
+    if (vmid >= 0 && (ids & 0xffff) !== vmid) return false;
+    if (asid >= 0) {
+      const global = (meta & GLOBAL) !== 0;
+      if (global ? start === undefined : ids >>> 16 !== asid) return false;
+    }
+    if (start === undefined) return true;
+    const size = 2 ** ((meta >>> SIZE_SHIFT) & 63);
+    const first = Math.floor((this.#page[slot] as number) / size) * size;
+    return first < start + bytes && start < first + size;
   }
 
   #is(slot: number, page: number, ids: number, meta: number): boolean {
@@ -126,6 +141,7 @@ export class Tlb implements StatePart {
 
   #drop(slot: number): void {
     if (((this.#meta[slot] as number) & VALID) === 0) return;
+    if (this.size(slot) > 12) this.#large--;
     this.#meta[slot] = 0;
     this.onDrop(slot, this.#page[slot] as number);
   }
@@ -159,6 +175,7 @@ export class Tlb implements StatePart {
       this.#ids[slot] = ids[n] as number;
       this.#meta[slot] = meta[n] as number;
       this.#output[slot] = outputs[n] as number;
+      if (this.size(slot) > 12) this.#large++;
     });
   }
 
@@ -168,6 +185,7 @@ export class Tlb implements StatePart {
 
   reset(): void {
     this.#meta.fill(0);
+    this.#large = 0;
   }
 }
 
@@ -175,8 +193,9 @@ function metaOf(key: TlbKey): number {
   return VALID | key.stages | (key.world << WORLD_SHIFT) | (key.privileged ? PRIVILEGED : 0);
 }
 
+/** Neighbouring pages have neighbouring slots; contexts begin at different ones. */
 function slotOf(page: number, vmid: number, asid: number): number {
   const number = Math.floor(page / 4096) | 0;
-  const mixed = Math.imul(number ^ (number >>> 10) ^ Math.imul(asid + 1, 0x9e3779b1) ^ (vmid << 5), 0x85ebca6b);
-  return (mixed >>> 16) & (SLOTS - 1);
+  const context = Math.imul(asid ^ (vmid << 16), 0x9e3779b1) >>> 22;
+  return ((number ^ (number >>> 10)) + context) & (SLOTS - 1);
 }

@@ -222,8 +222,9 @@ export class Express extends Capability {
           CommonClockConfiguration: rw(6, "Common Clock Configuration"),
           ExtendedSynch: rw(7, "Extended Synch"),
           HardwareAutonomousWidthDisable: rw(9, "Hardware Autonomous Width Disable"),
-          CurrentLinkSpeed: ro([19, 16], "Current Link Speed"),
-          NegotiatedLinkWidth: ro([25, 20], "Negotiated Link Width"),
+          // A port's are what both ends can, or 1 and 1 while nothing is below.
+          CurrentLinkSpeed: ro([19, 16], "Current Link Speed", { reset: down ? 1 : (o.linkSpeed ?? 1) }),
+          NegotiatedLinkWidth: ro([25, 20], "Negotiated Link Width", { reset: down ? 1 : (o.linkWidth ?? 1) }),
           LinkTraining: ro(27, "Link Training: never"),
           SlotClockConfiguration: ro(28, "Slot Clock Configuration"),
           DataLinkLayerLinkActive: ro(29, "Data Link Layer Link Active"),
@@ -234,17 +235,13 @@ export class Express extends Capability {
 
   /** Link Control as stored, and Link Status as both ends of the link allow. */
   #linkWord(): number {
-    const control = this.get("PCIE_LINK_CONTROL_STATUS") & 0xffff;
-    const o = this.options;
-    const speed = o.linkSpeed ?? 1;
-    const width = o.linkWidth ?? 1;
-    if (!this.isDownstream) return control | (speed << 16) | (width << 20);
-    const other = this.partner?.() ?? null;
-    const up = other !== null && !this.linkDisabled;
-    if (!up) return control | (1 << 16) | (1 << 20);
+    const word = this.get("PCIE_LINK_CONTROL_STATUS");
+    const other = this.isDownstream && !this.linkDisabled ? (this.partner?.() ?? null) : null;
+    if (other === null) return word;
+    const { linkSpeed: speed = 1, linkWidth: width = 1 } = this.options;
     const s = Math.min(speed, other.options.linkSpeed ?? 1);
     const w = Math.min(width, other.options.linkWidth ?? 1);
-    return control | (s << 16) | (w << 20) | (1 << 29);
+    return (word & 0xffff) | (s << 16) | (w << 20) | (1 << 29);
   }
 
   #slot(): { readonly [name: string]: ConfigRegister } {

@@ -119,7 +119,10 @@ export class SrIov extends Capability {
         clause: "9.3.3.9; 9.3.3.10",
         computed: true,
         hooks: { get: () => this.routing.offset | (this.routing.stride << 16) },
-        fields: { FirstVFOffset: ro([15, 0], "First VF Offset"), VFStride: ro([31, 16], "VF Stride") },
+        fields: {
+          FirstVFOffset: ro([15, 0], "First VF Offset", { reset: o.routing.plain.offset }),
+          VFStride: ro([31, 16], "VF Stride", { reset: o.routing.plain.stride }),
+        },
       },
       SRIOV_VF_DEVICE_ID: {
         at: 0x18,

@@ -14,12 +14,15 @@ export const SELFTEST = join(ROOT, "firmware/images/selftest.elf");
 
 export interface Machine {
   readonly name: string;
+  /** How often a failed test is tried again: QEMU runs on the host's clock, and a busy host makes it lose keys. Armature gets one try. */
+  readonly retry: number;
   /** Options as QEMU's; `-M virt` and a GICv2 are given. */
   start(options: readonly string[], machine?: string): Session;
 }
 
 export const armature: Machine = {
   name: "Armature",
+  retry: 0,
   start: (options, machine = "") =>
     new Session(process.execPath, [join(ROOT, "bin/armature-system-aarch64.mjs"), "-M", `virt${machine}`, ...options]),
 };
@@ -27,6 +30,7 @@ export const armature: Machine = {
 /** `-nic none`: Debian's package recommends, but does not need, the boot ROMs of network cards. */
 export const qemu: Machine = {
   name: "QEMU",
+  retry: 2,
   start: (options, machine = "") => {
     const fixed = ["-M", `virt,gic-version=2${machine}`, "-cpu", "cortex-a57", "-nic", "none"];
     return new Session(requireTool("qemu-system-aarch64"), [...fixed, ...options]);

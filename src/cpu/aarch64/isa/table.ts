@@ -1,5 +1,6 @@
 /** The whole table: every A64 instruction that is implemented, in the order of DDI 0487 chapter C4. */
 import { branches } from "./branches.ts";
+import { crypto } from "./crypto.ts";
 import { dataImmediate } from "./data-immediate.ts";
 import { dataRegister } from "./data-register.ts";
 import { fpScalar } from "./fp-scalar.ts";
@@ -24,4 +25,5 @@ export const TABLE: readonly Row[] = [
   ...simdTwo,
   ...fpScalar,
   ...fpVector,
+  ...crypto,
 ];

@@ -1,8 +1,7 @@
 /**
  * CPU models: identification registers with the real part's MIDR and caches, and feature registers that say exactly what is
  * implemented here. Real values: Cortex-A57 TRM DDI 0488H 4.3, Cortex-A53 TRM DDI 0500J 4.3. Differences, all of them
- * things this model does not have: AArch32 (ID_AA64PFR0_EL1 0x2222, MVFRn, ID_*), the
- * cryptographic extension (ID_AA64ISAR0_EL1 0x11120, optional in both parts), mixed endianness and secure memory
+ * things this model does not have: AArch32 (ID_AA64PFR0_EL1 0x2222, MVFRn, ID_*), mixed endianness and secure memory
  * (ID_AA64MMFR0_EL1 0x1124 and 0x1122), EL3.
  */
 import type { Feature } from "./declaration.ts";
@@ -31,7 +30,7 @@ const COMMON_VALUES = {
   ID_AA64PFR0_EL1: 0x0000_0011, // EL0, EL1: AArch64 only; EL2 is added where it is there; FP and Advanced SIMD: implemented
   ID_AA64DFR0_EL1: 0x1030_5106, // CTX_CMPs 1, WRPs 3, BRPs 5, PMUv3, no trace, Armv8 debug
   PMCEID0_EL0: 0x4002_0f01, // CHAIN, CPU_CYCLES, CID_WRITE_RETIRED, EXC_RETURN, EXC_TAKEN, INST_RETIRED, SW_INCR
-  ID_AA64ISAR0_EL1: 0x0001_0000, // CRC32
+  ID_AA64ISAR0_EL1: 0x0001_1120, // CRC32, SHA-256, SHA-1, AES with PMULL
   CLIDR_EL1: 0x0a20_0023,
   DCZID_EL0: 4, // 64 bytes
 } as const;

@@ -6,6 +6,7 @@ import type { I32, I64 } from "../emitter.ts";
 import type { Func } from "../wasm.ts";
 import { type Bytes, Code, DZC, MINUS_INFINITY, shiftJam } from "./format.ts";
 import type { FunctionEmitter } from "./function.ts";
+import { fused } from "./native.ts";
 
 export interface Core {
   /** (ctx, sign, exponent, significand, rounding) -> bits */
@@ -173,6 +174,7 @@ function multiplyAddBody(e: FunctionEmitter, core: Core, bytes: Bytes, halve: bo
   const a0 = e.parameter(1, "i64");
   const n0 = e.parameter(2, "i64");
   const m0 = e.parameter(3, "i64");
+  if (!halve) fused(e, bytes, a0, n0, m0, (bits) => e.return(bits));
   const infiniteByZero = (n: I64, m: I64) =>
     e.or(e.and(c.isInfinity(n), c.isZero(m)), e.and(c.isZero(n), c.isInfinity(m)));
   const n = c.flushed(n0);

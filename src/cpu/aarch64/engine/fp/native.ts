@@ -111,3 +111,64 @@ export function basic(
     () => slow(a, b),
   );
 }
+
+/** s = a + b rounded, and the rounding error. */
+function twoSum(e: WasmEmitter, a: F64, b: F64): { s: F64; error: F64 } {
+  const s = e.let(e.float("add", a, b));
+  const part = e.let(e.float("sub", s, a));
+  const error = e.let(e.float("add", e.float("sub", a, e.float("sub", s, part)), e.float("sub", b, part)));
+  return { s, error };
+}
+/** a + b rounded to odd: the sum's last bit tells of what was lost. */
+function addToOdd(e: WasmEmitter, a: F64, b: F64): F64 {
+  const { s, error } = twoSum(e, a, b);
+  const zero = e.f64(e.k64(0));
+  const bits = e.let(e.bits64(s));
+  const even = e.eqz(e.and(bits, e.k64(1)));
+  const outward = e.eq(e.floatCompare("gt", error, zero), e.floatCompare("gt", s, zero));
+  const moved = e.add(bits, e.select(outward, e.k64(1), e.k64(-1)));
+  return e.f64(e.select(e.and(even, e.floatCompare("ne", error, zero)), moved, bits));
+}
+/** n * m as a rounded product and its error (Dekker, Veltkamp). */
+function twoProduct(e: WasmEmitter, n: F64, m: F64): { p: F64; error: F64 } {
+  const split = (x: F64) => {
+    const t = e.let(e.float("mul", x, e.f64(e.k64(0x02000000, 0x41a00000))));
+    const high = e.let(e.float("sub", t, e.float("sub", t, x)));
+    return { high, low: e.let(e.float("sub", x, high)) };
+  };
+  const a = split(n);
+  const b = split(m);
+  const p = e.let(e.float("mul", n, m));
+  const first = e.float("sub", e.float("mul", a.high, b.high), p);
+  const cross = e.float("add", e.float("add", first, e.float("mul", a.high, b.low)), e.float("mul", a.low, b.high));
+  return { p, error: e.let(e.float("add", cross, e.float("mul", a.low, b.low))) };
+}
+/**
+ * addend + n * m with one rounding, where double arithmetic can give it (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums",
+ * 2008): to nearest, IXC set, exponents far from the ends. Code that hands the result to `done`; falls through otherwise.
+ */
+export function fused(e: WasmEmitter, bytes: number, addend: I64, n: I64, m: I64, done: (bits: I64) => void): void {
+  const easy = e.and(
+    e.eqz(e.and(e.contextI32(FPCR), e.k32(MODES))),
+    e.and(e.shr(e.contextI32(FPSR), e.k32(4)), e.k32(1)),
+  );
+  const within = (v: I64, low: number, span: number) => {
+    const field = bytes === 8 ? e.and(e.shr(v, e.k64(52)), e.k64(0x7ff)) : e.and(e.shr(v, e.k64(23)), e.k64(0xff));
+    return e.ltU(e.sub(field, e.k64(low)), e.k64(span));
+  };
+  const middle = (v: I64) => (bytes === 8 ? within(v, 723, 600) : within(v, 1, 254));
+  e.when(e.and(easy, e.and(middle(addend), e.and(middle(n), middle(m)))), () => {
+    if (bytes === 4) {
+      // the product of singles is exact in double
+      const product = e.float("mul", e.promote(e.f32(n)), e.promote(e.f32(m)));
+      const r = e.let(e.bits32(e.demote(addToOdd(e, e.let(product), e.let(e.promote(e.f32(addend)))))));
+      e.when(within(r, 2, 253), () => done(r));
+      return;
+    }
+    const { p, error } = twoProduct(e, e.let(e.f64(n)), e.let(e.f64(m)));
+    const t = twoSum(e, e.let(e.f64(addend)), error);
+    const v = twoSum(e, p, t.s);
+    const r = e.let(e.bits64(e.float("add", v.s, addToOdd(e, t.error, v.error))));
+    e.when(within(r, 2, 2045), () => done(r));
+  });
+}
