@@ -4,8 +4,8 @@
  * Modelled: all registers of chapter 8 as declared in `registers/`; EEPROM, PHY, link; 16 queue pairs with every descriptor type; checksum, segmentation
  * and VLAN offloads; address, VLAN, multicast and unicast hash filters; RSS; pools with switching, replication and anti-spoofing; MSI-X,
  * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits.
- * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm control,
- * mirroring. Frames carry no check sequence here, so none is ever bad.
+ * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm
+ * control. Frames carry no check sequence here, so none is ever bad.
  * This file is the core: registers and rooms. `functions.ts` puts it on PCI Express. Choices where the manual is open stand in each room.
  */
 import { type Target, Transaction } from "../../bus/index.ts";
@@ -230,7 +230,7 @@ export class I82576Core extends Module implements Station {
       statistics.virtual("PFVFGOTLBC", pool, frame.length);
       if ((this.reg("RCTL") & RXEN) !== 0) this.receiver.accept(frame, packet, verdict, true);
     }
-    if ((local && queues !== 0) || (packet.tag >= 0 && this.filter.localVlan(packet.tag & 0xfff))) return false;
+    if (local || (packet.tag >= 0 && this.filter.localVlan(packet.tag & 0xfff))) return false;
     return this.#toWire(frame);
   }
 

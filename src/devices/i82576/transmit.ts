@@ -375,7 +375,7 @@ export class Transmitter {
   #limit(q: number, bytes: number, now: number): void {
     const rate = this.#rates[q] as number;
     if (rate >= 0 || bytes === 0) return;
-    const factor = Math.max(1, ((rate >>> 14) & 0x3ff) + (rate & 0x3fff) / 16384);
+    const factor = Math.max(1, ((rate >>> 14) & 0x3fff) + (rate & 0x3fff) / 16384);
     const time = (bytes * 8 * SEC * factor) / (this.#core.speed * 1_000_000);
     this.#ready[q] = Math.max(now, this.#ready[q] as number) + Math.ceil(time);
   }

@@ -165,6 +165,39 @@ describe("82576 switching between pools (7.10.3.6)", () => {
   });
 });
 
+describe("82576 mirror rules (8.14)", () => {
+  it("a pool rule copies what goes to its pools, the uplink rule what comes from the network", () => {
+    const d = pools();
+    d.write(0x5d80, 0x201);
+    d.write(0x5da0, 0b001);
+    d.core.receive(frameOf(MACS[0], PEER, 0x88b5));
+    d.core.receive(frameOf(MACS[1], PEER, 0x88b5));
+    expect(counts(d)).toEqual([1, 1, 1]);
+    d.write(0x5d80, 0x202);
+    d.core.receive(frameOf(MACS[1], PEER, 0x88b5));
+    d.send(0, frameOf(MACS[1], MACS[0], 0x88b5));
+    expect(counts(d)).toEqual([0, 2, 1]);
+  });
+
+  it("the downlink rule copies what goes to the network, the VLAN rule what VLVF entries name", () => {
+    const d = pools();
+    d.write(0x5d84, 0x204);
+    d.send(0, frameOf(PEER, MACS[0], 0x88b5));
+    d.send(0, frameOf(MACS[1], MACS[0], 0x88b5));
+    expect(counts(d)).toEqual([0, 1, 1]);
+    expect(d.wire).toHaveLength(1);
+    d.write(0x5d84, 0x208);
+    d.write(0x5d94, 1 << 3);
+    d.write(REG.VLVF + 12, (0x8000_0005 | (0b001 << 12)) >>> 0);
+    d.write(REG.RCTL, 0x0404_8002);
+    d.write(REG.VFTA, 1 << 5);
+    const tagged = frameOf(MACS[0], PEER, 0x8100, 60);
+    tagged.set([0, 5], 14);
+    d.core.receive(tagged);
+    expect(counts(d)).toEqual([1, 0, 1]);
+  });
+});
+
 describe("82576 anti-spoofing (7.10)", () => {
   it("MACAS drops packets with a foreign source address: SSVPC, WVBR, DOUTSYNC", () => {
     const d = pools();

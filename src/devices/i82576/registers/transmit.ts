@@ -351,7 +351,7 @@ export const transmit = chapter({
     computed: true,
     fields: {
       RF_DEC: rw([13, 0], "Rate factor, fraction in 1/16384"),
-      RF_INT: rw([23, 14], "Rate factor, integer"),
+      RF_INT: rw([27, 14], "Rate factor, integer"),
       RS_ENA: rw(31, "Rate limit enable"),
     },
   },

@@ -3,8 +3,7 @@ import { ro, rw, w1c, w1s, wo } from "../../../registers/index.ts";
 import { chapter, word } from "./table.ts";
 
 const EACH_VF = { count: 8, stride: 0x100 } as const;
-const NO_MIRROR = "traffic mirroring";
-const NO_STORM = "storm control";
+const NO_STORM = "storm control: the meaning of its bits could not be checked against a second source";
 
 export const virtualization = chapter({
   VT_CTL: {
@@ -176,25 +175,22 @@ export const virtualization = chapter({
     count: 4,
     title: "Virtual Mirror Rule Control",
     clause: "8.14",
-    unimplemented: NO_MIRROR,
-    fields: word("VMRCTL", "Rule"),
+    fields: {
+      VPME: rw(0, "Packets for the pools of VMRVM are mirrored"),
+      UPME: rw(1, "Packets from the network are mirrored"),
+      DPME: rw(2, "Packets to the network are mirrored"),
+      VLME: rw(3, "Packets of the VLVF entries of VMRVLAN are mirrored"),
+      MP: rw([10, 8], "Pool that gets the copies"),
+    },
   },
   VMRVLAN: {
     at: 0x5d90,
     count: 4,
     title: "Virtual Mirror Rule VLAN",
     clause: "8.14",
-    unimplemented: NO_MIRROR,
-    fields: word("VLAN", "VLANs"),
+    fields: word("VLAN", "VLVF entries"),
   },
-  VMRVM: {
-    at: 0x5da0,
-    count: 4,
-    title: "Virtual Mirror Rule VM",
-    clause: "8.14",
-    unimplemented: NO_MIRROR,
-    fields: word("VM", "Pools", 8),
-  },
+  VMRVM: { at: 0x5da0, count: 4, title: "Virtual Mirror Rule VM", clause: "8.14", fields: word("VM", "Pools", 8) },
   LVMMC: {
     at: 0x3548,
     title: "Last VM Misbehavior Cause",
