@@ -38,6 +38,12 @@ export function populatePcie(host: PcieHost, slots: readonly PcieSlot[]): Map<st
     } catch (error) {
       throw new InputError(`${name}: bus=${bus}: ${error instanceof Error ? error.message : String(error)}`);
     }
+    const first = where.functions.find((f) => f.device === at && f.functionNumber === 0);
+    if (functionNumber !== 0 && first && (first.config.peek(0x0e, 1) & 0x80) === 0) {
+      throw new InputError(
+        `${name}: function 0 of device ${at} on ${bus} has no multifunction=on: nobody would look for others`,
+      );
+    }
     modules.set(name, made);
     if (fn instanceof PcieBridge) buses.set(name, fn.below);
   }

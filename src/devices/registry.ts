@@ -3,6 +3,7 @@ import type { Declaration } from "../registers/index.ts";
 import { FW_CFG } from "./fw-cfg/index.ts";
 import { GICC, GICD, GICH, GICV } from "./gicv2/index.ts";
 import { GICV2M } from "./gicv2m/index.ts";
+import { I82576, I82576_VF } from "./i82576/registers/index.ts";
 import { PL011 } from "./pl011/index.ts";
 import { PL031 } from "./pl031/index.ts";
 import { PL061 } from "./pl061/index.ts";
@@ -21,6 +22,7 @@ export const PARTS: readonly RegisteredPart[] = [
   { name: "fw-cfg", declarations: [FW_CFG] },
   { name: "gicv2", declarations: [GICD, GICC, GICH, GICV] },
   { name: "gicv2m", declarations: [GICV2M] },
+  { name: "i82576", declarations: [I82576, I82576_VF] },
   { name: "pl011", declarations: [PL011] },
   { name: "pl031", declarations: [PL031] },
   { name: "pl061", declarations: [PL061] },

@@ -1,9 +1,10 @@
 /**
  * The far end of a `user` link: a host that answers ARP, DHCP (RFC 2131) and ICMP echo, with QEMU's addresses (network
- * 10.0.2.0/24, host 10.0.2.2, DNS 10.0.2.3, guest 10.0.2.15). Nothing goes further: other traffic is counted and dropped. Fragments are not put together.
+ * 10.0.2.0/24, host 10.0.2.2, DNS 10.0.2.3, guest 10.0.2.15). Nothing goes further: other traffic is counted and dropped. Longer datagrams go in fragments.
  */
 import { Module, type Simulation } from "../sim/index.ts";
 import { checksum, get16, get32, put16, put32 } from "./bytes.ts";
+import { fragmented, Reassembly } from "./fragments.ts";
 import type { Frame, Station } from "./link.ts";
 
 export interface UserHostOptions {
@@ -31,8 +32,9 @@ const ACK = 5;
 const NAK = 6;
 
 export class UserHost extends Module implements Station {
-  readonly counts: { arp: number; dhcp: number; echo: number; dropped: number };
+  readonly counts: { arp: number; dhcp: number; echo: number; fragments: number; dropped: number };
   readonly #send: (frame: Frame) => void;
+  readonly #fragments: Reassembly;
   readonly #network: number;
   readonly #mask: number;
   readonly #host: number;
@@ -47,7 +49,8 @@ export class UserHost extends Module implements Station {
     this.#host = options.host ?? this.#network + 2;
     this.#dns = options.dns ?? this.#network + 3;
     this.#guest = options.guest ?? this.#network + 15;
-    this.counts = this.state({ arp: 0, dhcp: 0, echo: 0, dropped: 0 });
+    this.#fragments = this.part("fragments", new Reassembly());
+    this.counts = this.state({ arp: 0, dhcp: 0, echo: 0, fragments: 0, dropped: 0 });
   }
 
   receive(frame: Frame): void {
@@ -79,10 +82,19 @@ export class UserHost extends Module implements Station {
   #ipv4(frame: Frame): void {
     const total = get16(frame, 16);
     const fragment = (get16(frame, 20) & 0x3fff) !== 0;
-    if (total < 28 || 14 + total > frame.length || fragment || checksum(frame, 14, 20) !== 0) {
+    if (total < (fragment ? 21 : 28) || 14 + total > frame.length || checksum(frame, 14, 20) !== 0) {
       this.counts.dropped++;
       return;
     }
+    if (!fragment) this.#datagram(frame, total);
+    else {
+      this.counts.fragments++;
+      const whole = this.#fragments.add(frame);
+      if (whole && get16(whole, 16) >= 28) this.#datagram(whole, get16(whole, 16));
+    }
+  }
+
+  #datagram(frame: Frame, total: number): void {
     const protocol = frame[23];
     if (protocol === 1 && frame[34] === 8) this.#echo(frame, total);
     else if (protocol === 17 && get16(frame, 36) === 67 && total >= 28 + 240) this.#dhcp(frame, total);
@@ -108,7 +120,7 @@ export class UserHost extends Module implements Station {
     reply[34] = 0;
     put16(reply, 36, 0);
     put16(reply, 36, checksum(reply, 34, total - 20));
-    this.#send(reply);
+    for (const piece of fragmented(reply)) this.#send(piece);
   }
 
   #dhcp(frame: Frame, total: number): void {

@@ -282,8 +282,11 @@ export class PcieFunction extends Module {
       port.transaction.streamId = requesterId;
     }
     const bus = this.#bus;
-    const enabled = this.#present && bus !== null && (this.command & COMMAND.master) !== 0 && !this.poweredDown;
-    this.upstream.update(enabled && bus.mastersEnabled, bus?.dmaTarget(requesterId) ?? null, bus?.hops ?? []);
+    const awake = !this.poweredDown && !this.#physical?.poweredDown;
+    const master = this.#present && (this.command & COMMAND.master) !== 0 && awake;
+    // The IOMMU is asked for the streams that are in use only.
+    const way = master && bus?.mastersEnabled ? bus : null;
+    this.upstream.update(way?.dmaTarget(requesterId) ?? null, way?.hops ?? []);
     this.virtualFunctions?.update();
   }
 

@@ -21,7 +21,6 @@ const EVERYTHING = 2 ** 52;
 export class UpstreamPath implements Target {
   readonly accessSizes = SIZES_UP_TO_64;
   readonly #function: PcieFunction;
-  #enabled = false;
   #system: Target | null = null;
   /** End of the last beat that was refused; means something within one block transfer only. */
   #refusedTo = 0;
@@ -36,12 +35,11 @@ export class UpstreamPath implements Target {
 
   /** Requests may leave. */
   get enabled(): boolean {
-    return this.#enabled;
+    return this.#system !== null;
   }
 
-  /** What decides about the way has changed. */
-  update(enabled: boolean, system: Target | null, hops: readonly Hop[]): void {
-    this.#enabled = enabled && system !== null;
+  /** What decides about the way has changed; `system` is null where no request may leave. */
+  update(system: Target | null, hops: readonly Hop[]): void {
     this.#system = system;
     this.#hops = hops;
     for (const { turn } of hops)
@@ -84,7 +82,7 @@ export class UpstreamPath implements Target {
   }
 
   direct(address: number, write: boolean): DirectRegion | null {
-    if (!this.#enabled) return null;
+    if (!this.enabled) return null;
     let region = this.#system?.direct?.(address, write) ?? null;
     for (const { blocked, turn } of this.#hops) {
       if (region === null) return null;
@@ -111,7 +109,7 @@ export class UpstreamPath implements Target {
   }
 
   #target(address: number): Target | null {
-    if (!this.#enabled) return null;
+    if (!this.enabled) return null;
     for (const { blocked, turn } of this.#hops) {
       for (const window of blocked) if (address >= window.base && address < window.end) return null;
       if (turn !== null && turn.unclaimed(address) === null) return turn.memory;
@@ -128,14 +126,14 @@ export class UpstreamPath implements Target {
   }
 
   #refused(address: number, size: number, write: boolean, tx: Transaction): number {
-    if (this.#enabled && !write) this.#function.setStatus(STATUS.receivedMasterAbort);
+    if (this.enabled && !write) this.#function.setStatus(STATUS.receivedMasterAbort);
     if (this.#begins(address, size, tx)) {
-      const detail = this.#enabled
+      const detail = this.enabled
         ? "DMA to an address behind the requester's own port"
         : this.#function.poweredDown
           ? "DMA outside D0"
           : "DMA while Bus Master Enable is clear here or above";
-      this.#report(address, size, write, this.#enabled ? "7.5.1.3" : "7.5.1.1.3", detail);
+      this.#report(address, size, write, this.enabled ? "7.5.1.3" : "7.5.1.1.3", detail);
     }
     tx.response = RESPONSE_DECODE_ERROR;
     tx.high = size === 8 ? 0xffff_ffff : 0;

@@ -1,7 +1,12 @@
 /** PCIe as Debian's kernel and `lspci` see it: a root port and a switch beside QEMU's, and a function with DMA, resets and errors behind them. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { Initramfs } from "./support/initramfs.ts";
-import { armature, type Machine, machines, requireGuest } from "./support/machines.ts";
+import { armature, type Machine, machines, requireGuest, requireModule, requireTool } from "./support/machines.ts";
 
 const SCRIPTS = {
   list: "echo TREE-BEGIN\nlspci -tn\necho TREE-END\nlspci -vvv\n",
@@ -15,6 +20,18 @@ const SCRIPTS = {
     "grep aerdrv /proc/interrupts",
     "lspci -vvv",
   ].join("\n"),
+  // GICv2m does not remap interrupts, hence "unsafe". The VFs of a function on the root bus lie on bus 1: the root complex has no ARI.
+  vfio: [
+    "insmod /vptest/pci-pf-stub.ko; modprobe vfio_iommu_type1 allow_unsafe_interrupts=1; modprobe vfio-pci",
+    "D=0000:00:05.0; V=0000:01:15.2",
+    "echo pci-pf-stub > /sys/bus/pci/devices/$D/driver_override; echo $D > /sys/bus/pci/drivers/pci-pf-stub/bind",
+    "echo 0 > /sys/bus/pci/devices/$D/sriov_drivers_autoprobe",
+    "for i in 1 2 3 4; do echo 4 > /sys/bus/pci/devices/$D/sriov_numvfs; lspci -n | grep -c 1234:4156; echo 0 > /sys/bus/pci/devices/$D/sriov_numvfs; done",
+    "echo 3 > /sys/bus/pci/devices/$D/sriov_numvfs",
+    "echo vfio-pci > /sys/bus/pci/devices/$V/driver_override; echo $V > /sys/bus/pci/drivers/vfio-pci/bind",
+    "/vptest/vfiodma $(basename $(readlink /sys/bus/pci/devices/$V/iommu_group)) $V",
+    "echo 0 > /sys/bus/pci/devices/$D/sriov_numvfs",
+  ].join("\n"),
 };
 const SWITCH = [
   "-device pcie-root-port,id=rp0,bus=pcie.0,chassis=1,slot=1,addr=1",
@@ -27,8 +44,14 @@ const SWITCH = [
 const MALFORMED = /chain (looped|broken)|unreadable|!!!|access denied|<unassigned>/i;
 const TROUBLE = /\b(BUG|WARNING|Oops|panic|Call trace|Unhandled)\b/i;
 
-async function boot(machine: Machine, test: string, devices: readonly string[]): Promise<string> {
-  using initramfs = new Initramfs(SCRIPTS, {}, "initrd-full.cpio.gz");
+async function boot(
+  machine: Machine,
+  test: string,
+  devices: readonly string[],
+  files: Readonly<Record<string, Uint8Array>> = {},
+  board = "",
+): Promise<string> {
+  using initramfs = new Initramfs(SCRIPTS, files, "initrd-full.cpio.gz");
   const options = [
     "-nographic",
     "-m",
@@ -40,7 +63,7 @@ async function boot(machine: Machine, test: string, devices: readonly string[]):
     "-initrd",
     initramfs.path,
   ];
-  await using session = machine.start([...options, ...devices, "-append", `console=ttyAMA0 vptest=${test}`]);
+  await using session = machine.start([...options, ...devices, "-append", `console=ttyAMA0 vptest=${test}`], board);
   await session.expect(`VP-TEST-END ${test}`, 150);
   expect(session.output).not.toMatch(TROUBLE);
   return session.output.replaceAll("\r", "");
@@ -72,4 +95,36 @@ describe("Armature", () => {
     expect(output).toMatch(/\[20\] UnsupReq\s+\(First\)/);
     expect(output).toMatch(/^ *\d+: +1 +MSI \d+ Edge +PCIe PME, aerdrv/m);
   });
+
+  it("a VF behind the SMMU is driven from user space by VFIO: its DMA reaches what is mapped and nothing else", async () => {
+    const files = {
+      "vptest/pci-pf-stub.ko": requireModule("drivers/pci/pci-pf-stub"),
+      "vptest/vfiodma": compile("vfiodma.c"),
+    };
+    const output = await boot(armature, "vfio", ["-device", "pcie-test,addr=5,vfs=4"], files, ",iommu=smmuv3");
+    expect(output.match(/^4$/gm)?.length).toBe(4);
+    expect(output).toContain("ID 54435041 INDEX 2");
+    // 1: done, 2: refused.
+    expect(output).toContain("INSIDE status 1 equal 1 interrupts 1");
+    expect(output).toContain("OUTSIDE read 2 write 2");
+    expect(output).toContain("UNMAPPED read 2");
+    expect(output).toContain("RESET source 00000000");
+    expect(output).toContain("VFIO-OK");
+    // Translation faults (F_TRANSLATION) of stream 01:15.2, one for each access outside.
+    expect(output.match(/event 0x10 received/g)?.length).toBe(3);
+    expect(output.match(/0x000001aa00000010/g)?.length).toBe(3);
+  });
 });
+
+/** A program beside this file for the guest, linked statically. */
+function compile(source: string): Uint8Array {
+  const folder = mkdtempSync(join(tmpdir(), "armature-program-"));
+  try {
+    const program = join(folder, "program");
+    const path = fileURLToPath(new URL(`support/${source}`, import.meta.url));
+    execFileSync(requireTool("aarch64-linux-gnu-gcc"), ["-O2", "-Wall", "-Werror", "-static", "-o", program, path]);
+    return readFileSync(program);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -62,6 +62,7 @@ chmod +x /tmp/bound
 udhcpc -i eth0 -s /tmp/bound -n -q
 ping -c 3 -i 0.2 10.0.2.2
 ping -c 2 -i 0.2 -s 1400 10.0.2.2
+ping -c 1 -s 4000 10.0.2.2
 `,
   rng: `insmod /vptest/virtio-rng.ko
 echo CURRENT $(cat /sys/class/misc/hw_random/rng_current)
@@ -168,6 +169,7 @@ for (const machine of machines) {
         await session.expect("BOUND 10.0.2.15 255.255.255.0 10.0.2.2 10.0.2.3");
         await session.expect("3 packets transmitted, 3 packets received, 0% packet loss");
         await session.expect("2 packets transmitted, 2 packets received, 0% packet loss");
+        await session.expect("1 packets transmitted, 1 packets received, 0% packet loss");
         await off(session);
         const { output, code } = await run(requireTool("tshark"), [
           "-r",
@@ -182,7 +184,7 @@ for (const machine of machines) {
         expect(code).toBe(0);
         const protocols = output.trim().split("\n");
         expect([protocols.filter((p) => p === "DHCP").length, protocols.filter((p) => p === "ICMP").length]).toEqual([
-          4, 10,
+          4, 12,
         ]);
       });
 

@@ -82,6 +82,84 @@ describe("in-process host of a user link", () => {
     expect([...reply.subarray(34, 36), ...reply.subarray(38, 47)]).toEqual([0, 0, 0x12, 0x34, 0, 7, 1, 2, 3, 4, 5]);
   });
 
+  /** An echo request of `length` bytes in fragments of `room` payload bytes (RFC 791 3.2), as the guest sends it. */
+  function fragments(length: number, room: number): Uint8Array[] {
+    const icmp = new Uint8Array(8 + length);
+    icmp.set([8, 0, 0, 0, 0x12, 0x34, 0, 7]);
+    for (let i = 0; i < length; i++) icmp[8 + i] = i * 3;
+    new DataView(icmp.buffer).setUint16(2, checksum(icmp, 0, icmp.length));
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < icmp.length; at += room) {
+      const frame = ipv4(1, [10, 0, 2, 15], [10, 0, 2, 2], icmp.subarray(at, at + room));
+      const view = new DataView(frame.buffer);
+      view.setUint16(18, 0xbeef);
+      view.setUint16(20, (at + room < icmp.length ? 0x2000 : 0) | (at >> 3));
+      view.setUint16(24, 0);
+      view.setUint16(24, checksum(frame, 14, 20));
+      pieces.push(frame);
+    }
+    return pieces;
+  }
+  const payload = (frames: readonly Frame[]) =>
+    frames.flatMap((f) => [...f.subarray(34, 14 + new DataView(f.buffer, f.byteOffset).getUint16(16))]);
+
+  it("RFC 791 3.2: an echo request in fragments, in any order and one twice, is answered in fragments of at most 1500", () => {
+    const { host, sent } = setUp();
+    const [a, b, c] = fragments(4000, 1480) as [Frame, Frame, Frame];
+    for (const piece of [c, a, a]) host.receive(piece);
+    expect(sent).toEqual([]);
+    host.receive(b);
+    expect(sent.map((f) => [f.length, new DataView(f.buffer).getUint16(20)])).toEqual([
+      [1514, 0x2000],
+      [1514, 0x2000 | 185],
+      [34 + 4008 - 2960, 370],
+    ]);
+    for (const f of sent) expect(checksum(f, 14, 20)).toBe(0);
+    const icmp = Uint8Array.from(payload(sent));
+    expect(checksum(icmp, 0, icmp.length)).toBe(0);
+    expect([...icmp.subarray(0, 2), ...icmp.subarray(4, 8)]).toEqual([0, 0, 0x12, 0x34, 0, 7]);
+    expect([...icmp.subarray(8)]).toEqual(payload([a, b, c]).slice(8));
+  });
+
+  it("a fragment that would make a datagram of more than 65535 bytes never completes one", () => {
+    const { host, sent } = setUp();
+    const [last] = fragments(1000, 1480) as [Frame];
+    new DataView(last.buffer).setUint16(20, 0x1fff);
+    new DataView(last.buffer).setUint16(24, 0);
+    new DataView(last.buffer).setUint16(24, checksum(last, 14, 20));
+    for (let i = 0; i < 3; i++) host.receive(last);
+    expect([sent, host.counts.fragments]).toEqual([[], 3]);
+  });
+
+  it("a datagram in more than 128 pieces is given up", () => {
+    const { host, sent } = setUp();
+    for (const piece of fragments(1100, 8)) host.receive(piece);
+    expect([sent, host.counts.fragments]).toEqual([[], 139]);
+    for (const piece of fragments(900, 8)) host.receive(piece);
+    expect(sent).toHaveLength(1);
+  });
+
+  it("fragments that wait are saved; of nine datagrams begun the first is forgotten", () => {
+    const run = (begun: number) => {
+      const { host, sent } = setUp();
+      const [first, ...rest] = fragments(2000, 1480) as [Frame, Frame];
+      host.receive(first);
+      for (let n = 1; n < begun; n++) {
+        const other = first.slice();
+        new DataView(other.buffer).setUint16(18, n);
+        new DataView(other.buffer).setUint16(24, 0);
+        new DataView(other.buffer).setUint16(24, checksum(other, 14, 20));
+        host.receive(other);
+      }
+      const saved = structuredClone(host.simulation.save());
+      host.simulation.reset();
+      host.simulation.load(saved);
+      for (const piece of rest) host.receive(piece);
+      return sent.length;
+    };
+    expect([run(1), run(8), run(9)]).toEqual([2, 2, 0]);
+  });
+
   function dhcp(type: number, ...options: number[]): Uint8Array {
     const udp = new Uint8Array(8 + 300);
     new DataView(udp.buffer).setUint16(0, 68);
@@ -136,7 +214,7 @@ describe("in-process host of a user link", () => {
       ),
       { numRuns: 3000 },
     );
-    const { arp, dhcp: leases, echo, dropped } = host.counts;
-    expect(arp + leases + echo + dropped).toBeGreaterThanOrEqual(3000);
+    const { arp, dhcp: leases, echo, fragments, dropped } = host.counts;
+    expect(arp + leases + echo + fragments + dropped).toBeGreaterThanOrEqual(3000);
   });
 });

@@ -48,6 +48,7 @@ describe("-device on the PCIe bus", () => {
 
   it.each([
     ["-device pcie-test,bus=rp0", 'there is no PCIe bus "pci_rp0"'],
+    ["-device pcie-test,addr=3 -device pcie-test,addr=3.1", "function 0 of device 3 on pcie.0 has no multifunction=on"],
     ["-device pcie-test,addr=0", "0.0 is taken by pcie.bridge"],
     ["-device pcie-root-port,id=rp0 -device pcie-test,bus=rp0,addr=1", "a port's link has device 0 only"],
     [
@@ -65,7 +66,7 @@ const LOW_ECAM = 0x3f00_0000;
 describe("PCIe on the virt board", () => {
   it("functions take the lowest free device number, or the one given", () => {
     const m = build(
-      "-device pcie-test -device pcie-root-port,id=rp,addr=1.1 -device pcie-test,addr=4 -device pcie-test",
+      "-device pcie-test,multifunction=on -device pcie-root-port,id=rp,addr=1.1 -device pcie-test,addr=4 -device pcie-test",
     );
     const ids = (device: number, fn = 0) => m.bus.peek(ECAM + device * 0x8000 + fn * 0x1000, 4);
     expect(ids(0)).toBe(0x0008_1b36);

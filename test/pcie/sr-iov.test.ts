@@ -190,11 +190,16 @@ describe("SR-IOV", () => {
     expect(b.errors.slice(before)).toMatchObject([{ kind: "value", clause: "PCI Express Base 5.0 9.3.3.7" }]);
   });
 
-  it("5.3: the PF in D3hot takes the VFs' memory with it", () => {
+  it("5.3: the PF in D3hot takes the VFs' memory and DMA with it", () => {
     const { b } = prepared(2);
+    b.setConfig(VF[0] as string, 4, 4, 2);
+    const vf = b.first.vfs[0]?.function;
+    expect(vf?.upstream.enabled).toBe(true);
     b.setConfig(PF, b.capability(PF, 1) + 4, 3, 2);
     expect(b.read(0x80_0008_0004)).toBe(ABSENT);
+    expect(vf?.upstream.enabled).toBe(false);
     b.setConfig(PF, b.capability(PF, 1) + 4, 0, 2);
+    expect(vf?.upstream.enabled).toBe(true);
     expect(b.read(0x80_0008_0004)).toBe(1);
   });
 });

@@ -16,7 +16,7 @@ import { Debugger } from "./debug.ts";
 import { Interpreter, InterpreterCode } from "./engine/interpreter.ts";
 import * as L from "./engine/layout.ts";
 import { Psci } from "./psci.ts";
-import { type CpuModel, cpuModel } from "./sysreg/models.ts";
+import { absentInstructions, type CpuModel, cpuModel } from "./sysreg/models.ts";
 import { RegisterTable } from "./sysreg/table.ts";
 
 export interface ClusterOptions {
@@ -133,6 +133,7 @@ export class Cluster extends Module {
       },
       {
         ...(options.decodedPages === undefined ? {} : { pages: options.decodedPages }),
+        absent: absentInstructions(model),
         onCode: (page) => this.#eachSet((set) => set.flushWrites(page * 4096)),
         onDrop: (at) => this.#eachSet((set) => set.flushDecoded(at)),
       },

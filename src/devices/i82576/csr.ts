@@ -36,7 +36,7 @@ export class CsrSpace implements Target {
   }
 }
 
-/** IOADDR and IODATA of the I/O BAR (82576 datasheet 8.1.1.2): one register at a time. */
+/** IOADDR and IODATA of the I/O BAR (82576 datasheet 8.1): one register at a time. */
 export class IoWindow implements Target {
   readonly accessSizes = 4;
   readonly size = 32;

@@ -1,5 +1,5 @@
 /**
- * 82576 datasheet 7.1.1 and 7.10.3: whether a packet is accepted, and which pools and queues get it.
+ * 82576 datasheet 7.1 and 7.10: whether a packet is accepted, and which pools and queues get it.
  *
  * Choices: promiscuous modes of RCTL accept for the default pool; queue filters are asked in the order SYN, EType, five-tuple; with several
  * matches of one kind the lowest number wins. CTRL_EXT.EXTENDED_VLAN filters by the inner tag.
@@ -37,6 +37,8 @@ const RPL_EN = 1 << 30;
 const VI_EN = 1 << 31;
 const LVLAN = 1 << 20;
 const TCP_SYN = 2;
+/** VMRCTL. */
+const MIRROR = { POOL: 1, UPLINK: 2, DOWNLINK: 4, VLAN: 8 } as const;
 const SHIFTS = [4, 3, 2, 0] as const;
 const RAR = 24;
 const TAG = 4;
@@ -52,7 +54,7 @@ export interface Verdict {
   etqf: number;
   /** Accepted by a hash table alone: software must look. */
   inexact: boolean;
-  /** A unicast address of a pool: not for the network. */
+  /** A unicast address of another pool that takes the packet: not for the network. */
   local: boolean;
   /** More than one pool, or multicast: RPLOLR decides about stripping. */
   replicated: boolean;
@@ -86,12 +88,13 @@ export class Filter {
     }
     let pools = this.#pools(frame, packet, source);
     if (source >= 0 && ((this.#core.reg("DTXSWC") >>> 16) & (1 << source)) === 0) pools &= ~(1 << source);
-    pools &= this.#core.reg("VFRE");
+    v.local &&= pools !== 0;
+    pools = (pools | this.#mirrors(pools, packet, source)) & this.#core.reg("VFRE");
     if (pools !== 0) this.#chooseInPools(frame, packet, pools);
     return v;
   }
 
-  // Without pools: 7.1.1.1 to 7.1.1.4.
+  // Without pools: 7.1.
 
   #accepted(frame: Frame, packet: Packet): boolean {
     const rctl = this.#core.reg("RCTL");
@@ -148,7 +151,7 @@ export class Filter {
     return (this.#core.reg(multicast ? "MTA" : "UTA", place >>> 5) & (1 << (place & 31))) !== 0;
   }
 
-  // With pools: 7.10.3.3 and 7.10.3.4.
+  // With pools: 7.10.
 
   #pools(frame: Frame, packet: Packet, source: number): number {
     const core = this.#core;
@@ -176,6 +179,33 @@ export class Filter {
     if ((control & RPL_EN) === 0 && (multicast || isBroadcast(frame))) pools &= -pools;
     this.#v.replicated = multicast || (pools & (pools - 1)) !== 0;
     return this.#fitting(frame, packet, pools);
+  }
+
+  /** Pools that get copies by the mirror rules. */
+  #mirrors(pools: number, packet: Packet, source: number): number {
+    const core = this.#core;
+    let copies = 0;
+    for (let i = 0; i < 4; i++) {
+      const rule = core.reg("VMRCTL", i);
+      if ((rule & 0xf) === 0) continue;
+      const hit =
+        ((rule & MIRROR.POOL) !== 0 && (pools & core.reg("VMRVM", i)) !== 0) ||
+        ((rule & MIRROR.UPLINK) !== 0 && source < 0) ||
+        ((rule & MIRROR.DOWNLINK) !== 0 && source >= 0 && !this.#v.local) ||
+        ((rule & MIRROR.VLAN) !== 0 &&
+          packet.tag >= 0 &&
+          this.#mirroredVlan(packet.tag & 0xfff, core.reg("VMRVLAN", i)));
+      if (hit) copies |= 1 << ((rule >>> 8) & 7);
+    }
+    return copies;
+  }
+
+  #mirroredVlan(id: number, entries: number): boolean {
+    for (let i = 0; i < 32; i++) {
+      const entry = this.#core.reg("VLVF", i);
+      if ((entries & (1 << i)) !== 0 && (entry & VI_EN) !== 0 && (entry & 0xfff) === id) return true;
+    }
+    return false;
   }
 
   #poolsWith(bit: number): number {
@@ -227,7 +257,7 @@ export class Filter {
     return fit;
   }
 
-  // Queues: 7.1.1.5 to 7.1.1.7.
+  // Queues: 7.1.
 
   #chooseQueue(frame: Frame, packet: Packet): void {
     const v = this.#v;

@@ -17,6 +17,14 @@ const MSIX_BAR = 3;
 const MSIX_SIZE = 0x4000;
 const PBA_OFFSET = 0x2000;
 const VF_SIZE = 0x4000;
+const EXPRESS = {
+  at: 0xa0,
+  type: "endpoint",
+  functionLevelReset: true,
+  maxPayload: 512,
+  linkWidth: 4,
+  completionTimeout: { ranges: 0xf, disable: true },
+} as const;
 
 export interface I82576DeviceOptions {
   readonly arena: Arena;
@@ -74,9 +82,9 @@ export class I82576Device extends Module implements Host {
         new PowerManagement({ at: 0x40 }),
         this.#msi,
         this.#msix[0] as Msix,
-        new Express({ at: 0xa0, type: "endpoint", functionLevelReset: true, maxPayload: 512, linkWidth: 4 }),
+        new Express(EXPRESS),
         new Aer({ at: 0x100 }),
-        // EUI-64 of the address, FFFFh in its middle (9.6.2).
+        // EUI-64 of the address, FFFFh in its middle (chapter 9).
         new SerialNumber(
           0xff00_0000 | (byte(3) << 16) | (byte(4) << 8) | byte(5),
           (byte(0) << 24) | (byte(1) << 16) | (byte(2) << 8) | 0xff,
@@ -101,12 +109,7 @@ export class I82576Device extends Module implements Host {
         classCode: CLASS,
         virtual: true,
         bars: [{ ...bars[0], target: window.bank }, bars[1]],
-        capabilities: [
-          this.#msix[1 + n] as Msix,
-          new Express({ at: 0xa0, type: "endpoint", functionLevelReset: true, maxPayload: 512, linkWidth: 4 }),
-          new Aer({ at: 0x100 }),
-          new Ari({ at: 0x150 }),
-        ],
+        capabilities: [this.#msix[1 + n] as Msix, new Express(EXPRESS), new Aer({ at: 0x100 }), new Ari({ at: 0x150 })],
       });
       vf.onFunctionReset = (kind) => {
         if (kind !== "power") this.core.virtualReset(n);

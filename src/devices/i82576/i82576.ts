@@ -4,8 +4,8 @@
  * Modelled: all registers of chapter 8 as declared in `registers/`; EEPROM, PHY, link; 16 queue pairs with every descriptor type; checksum, segmentation
  * and VLAN offloads; address, VLAN, multicast and unicast hash filters; RSS; pools with switching, replication and anti-spoofing; MSI-X,
  * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits.
- * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm control,
- * mirroring. Frames carry no check sequence here, so none is ever bad.
+ * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm
+ * control. Frames carry no check sequence here, so none is ever bad.
  * This file is the core: registers and rooms. `functions.ts` puts it on PCI Express. Choices where the manual is open stand in each room.
  */
 import { type Target, Transaction } from "../../bus/index.ts";
@@ -230,7 +230,7 @@ export class I82576Core extends Module implements Station {
       statistics.virtual("PFVFGOTLBC", pool, frame.length);
       if ((this.reg("RCTL") & RXEN) !== 0) this.receiver.accept(frame, packet, verdict, true);
     }
-    if ((local && queues !== 0) || (packet.tag >= 0 && this.filter.localVlan(packet.tag & 0xfff))) return false;
+    if (local || (packet.tag >= 0 && this.filter.localVlan(packet.tag & 0xfff))) return false;
     return this.#toWire(frame);
   }
 
@@ -240,7 +240,7 @@ export class I82576Core extends Module implements Station {
     return true;
   }
 
-  /** 7.10.3.9.2: a pool that pretends to be another is recorded and its packet dropped. */
+  /** 7.10: a pool that pretends to be another is recorded and its packet dropped. */
   #spoofed(q: number, pool: number, frame: Frame, tag: number): boolean {
     const control = this.reg("DTXSWC");
     const bit = 1 << pool;
@@ -292,7 +292,7 @@ export class I82576Core extends Module implements Station {
     this.linkChanged();
   }
 
-  /** VFLR of VF n, or its own VTCTRL.RST (7.10.2). */
+  /** VFLR of VF n, or its own VTCTRL.RST (7.10). */
   virtualReset(vf: number): void {
     for (const q of [vf, vf + 8]) {
       for (const name of ["RXDCTL", "TXDCTL"] as const) this.setReg(name, name === "RXDCTL" ? 0x1_0000 : 0, q);
@@ -316,7 +316,7 @@ export class I82576Core extends Module implements Station {
     this.interrupts.update();
   }
 
-  // TCP timer, 8.15.4.
+  // TCP timer, 8.15.
 
   tcpTimerWritten(written: number): void {
     const KICK = 1 << 8;

@@ -205,7 +205,7 @@ export class Interrupts {
     return this.#c.icr | (asserted ? 1 << 31 : 0);
   }
 
-  /** 8.8.8: reading clears, unless causes are enabled and none of them has raised the interrupt. */
+  /** 8.8: reading clears, unless causes are enabled and none of them has raised the interrupt. */
   readIcr(): void {
     const c = this.#c;
     const selective = (this.#core.reg("GPIE") & GPIE_NSICR) === 0 && c.ims !== 0 && this.icr >= 0;

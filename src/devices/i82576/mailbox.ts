@@ -1,5 +1,5 @@
 /**
- * 82576 datasheet 7.10.2.9.1 and 8.14: the mailbox of each VF, 64 bytes with ownership, request, acknowledgement and reset bits. The memory itself
+ * 82576 datasheet 7.10 and 8.14: the mailbox of each VF, 64 bytes with ownership, request, acknowledgement and reset bits. The memory itself
  * is VMBMEM of the PF's registers. Ownership is advice: the hardware grants it to one side at a time, and guards no write.
  */
 

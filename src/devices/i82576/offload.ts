@@ -1,5 +1,5 @@
 /**
- * Transmit offloads, 82576 datasheet 7.2.4 to 7.2.6: segmentation of TCP and UDP, checksums of IP, TCP, UDP and SCTP, VLAN insertion.
+ * Transmit offloads, 82576 datasheet 7.2: segmentation of TCP and UDP, checksums of IP, TCP, UDP and SCTP, VLAN insertion.
  * Software has put the sum of the pseudo header into the checksum field: with the length for single sends, without it for segmentation.
  */
 import { get16, get32, put16, put32 } from "../../net/bytes.ts";
@@ -8,7 +8,7 @@ import { put32le } from "./bytes.ts";
 import { crc32c, sum } from "./checksum.ts";
 import { SCTP, TCP, UDP } from "./packet.ts";
 
-/** A context descriptor's fields (7.2.2.2). */
+/** A context descriptor's fields (7.2). */
 export interface Context {
   readonly ipLength: number;
   readonly macLength: number;

@@ -138,7 +138,7 @@ export class Receiver {
         kind: "value",
         register: `RDT[${q}]`,
         value: tail,
-        clause: "7.1.4",
+        clause: "7.1",
         detail: type > 5 ? "reserved descriptor type" : "receive ring with head or tail beyond its length",
       });
       return this.#dropped(q);
@@ -157,7 +157,7 @@ export class Receiver {
           kind: "value",
           register: `RDLEN[${q}]`,
           value: count,
-          clause: "7.1.4",
+          clause: "7.1",
           detail: "the ring is too short for the packet",
         });
         return this.#dropped(q);

@@ -1,4 +1,4 @@
-/** Receive side scaling, 82576 datasheet 7.1.1.7: the Toeplitz hash and what packets it is taken over. */
+/** Receive side scaling, 82576 datasheet 7.1: the Toeplitz hash and what packets it is taken over. */
 import type { Frame } from "../../net/index.ts";
 import { type Packet, TCP, UDP } from "./packet.ts";
 

@@ -23,7 +23,7 @@ const PRIORITY = 1 << 27;
 /** Bytes of a frame on the wire beside itself: preamble 8, frame check sequence 4, gap 12. */
 const OVERHEAD = 24;
 const SHORTEST = 60;
-/** Longest frame without its check sequence (7.2.1.1: 9.5 KiB). */
+/** Longest frame without its check sequence (7.2: 9.5 KiB). */
 const LONGEST = 9728;
 /** Longest large send: PAYLEN has 18 bits; headers come on top. */
 const LONGEST_SEND = 0x4_0000 + 1024;
@@ -203,7 +203,7 @@ export class Transmitter {
         kind: "value",
         register: `TDT[${q}]`,
         value: tail,
-        clause: "7.2.2",
+        clause: "7.2",
         detail: "transmit ring with head or tail beyond its length",
       });
       core.setReg("TDT", head, q);
@@ -315,7 +315,7 @@ export class Transmitter {
     return bytes;
   }
 
-  /** Legacy descriptors sum from CSS to the end and put the result at CSO (7.2.2.1). */
+  /** Legacy descriptors sum from CSS to the end and put the result at CSO (7.2). */
   #legacyChecksum(packet: Gathered): void {
     const { command, options, data } = packet;
     const offset = (command >>> 16) & 0xff;
@@ -361,7 +361,7 @@ export class Transmitter {
   /** A packet that the device does not send: recorded and, with malicious driver protection, its queue is blocked. */
   #reject(q: number, detail: string): number {
     const core = this.#core;
-    core.guestError({ kind: "value", register: `TDH[${q}]`, value: core.reg("TDH", q), clause: "7.2.2", detail });
+    core.guestError({ kind: "value", register: `TDH[${q}]`, value: core.reg("TDH", q), clause: "7.2", detail });
     core.statistics.add("HTDPMC", 1);
     core.setReg("LVMMC", (q << 27) | 1);
     if ((core.reg("DTXCTL") & (1 << 5)) !== 0) {
@@ -375,12 +375,12 @@ export class Transmitter {
   #limit(q: number, bytes: number, now: number): void {
     const rate = this.#rates[q] as number;
     if (rate >= 0 || bytes === 0) return;
-    const factor = Math.max(1, ((rate >>> 14) & 0x3ff) + (rate & 0x3fff) / 16384);
+    const factor = Math.max(1, ((rate >>> 14) & 0x3fff) + (rate & 0x3fff) / 16384);
     const time = (bytes * 8 * SEC * factor) / (this.#core.speed * 1_000_000);
     this.#ready[q] = Math.max(now, this.#ready[q] as number) + Math.ceil(time);
   }
 
-  // Write-back: 7.2.2.5 and 7.2.3.
+  // Write-back: 7.2 and 7.2.
 
   #finishPacket(q: number, packet: Gathered, count: number, port: Port): void {
     for (let n = 0; n < packet.used; n++) {

@@ -3,28 +3,28 @@ import { buildI82576 } from "./device.ts";
 
 const HEAD = {
   rules: ["read-write", "widths"],
-  reason: "the device alone moves a ring's head (8.10.8, 8.12.11)",
+  reason: "the device alone moves a ring's head (8.10, 8.12)",
 } as const;
 
 describeDeclaration("82576", buildI82576, {
   target: "registers",
   exempt: {
-    CTRL: { rules: ["read-write", "widths"], reason: "all ones set RST: the device is reset by the write (8.2.1)" },
+    CTRL: { rules: ["read-write", "widths"], reason: "all ones set RST: the device is reset by the write (8.2)" },
     MDIC: {
       rules: ["read-write", "widths"],
-      reason: "each write is an MDI cycle that ends with R, and E where it fails (8.2.4)",
+      reason: "each write is an MDI cycle that ends with R, and E where it fails (8.2)",
     },
-    EECD: { rules: ["read-only"], reason: "EE_GNT answers EE_REQ (8.4.1)" },
-    EERD: { rules: ["read-only"], reason: "DONE and DATA answer START (8.4.2)" },
-    FRTIMER: { rules: ["reset-after-use"], reason: "time does not begin anew with a reset (8.15.3)" },
-    RAL: { rules: ["reset", "reset-after-use"], reason: "RAL 0 comes from the EEPROM (8.10.16)" },
-    RAH: { rules: ["reset", "reset-after-use"], reason: "RAH 0 comes from the EEPROM (8.10.17)" },
+    EECD: { rules: ["read-only"], reason: "EE_GNT answers EE_REQ (8.4)" },
+    EERD: { rules: ["read-only"], reason: "DONE and DATA answer START (8.4)" },
+    FRTIMER: { rules: ["reset-after-use"], reason: "time does not begin anew with a reset (8.15)" },
+    RAL: { rules: ["reset", "reset-after-use"], reason: "RAL 0 comes from the EEPROM (8.10)" },
+    RAH: { rules: ["reset", "reset-after-use"], reason: "RAH 0 comes from the EEPROM (8.10)" },
     RDH: HEAD,
     TDH: HEAD,
   },
 });
 describeDeclaration("82576 VF", buildI82576, {
   target: "vf1",
-  exempt: { VTFRTIMER: { rules: ["reset-after-use"], reason: "time does not begin anew with a reset (8.15.3)" } },
+  exempt: { VTFRTIMER: { rules: ["reset-after-use"], reason: "time does not begin anew with a reset (8.15)" } },
 });
 fuzzDevice("82576", buildI82576, { accesses: 10_000 });

@@ -112,7 +112,7 @@ describe("82576 and hostile drivers", () => {
     expect(d.read(0xe010)).toBe(0);
   });
 
-  it("8.14.25: with malicious driver protection a bad packet blocks its queue until MDFB frees it", () => {
+  it("8.14: with malicious driver protection a bad packet blocks its queue until MDFB frees it", () => {
     const d = new Driver();
     d.write(0x3590, 0x64);
     d.startTransmit(2);

@@ -60,14 +60,14 @@ class Board extends PcieBench {
 }
 
 describe("82576 on PCI Express (chapter 9)", () => {
-  it("9.4: ids, class, revision; BAR 0 of 128 KiB, BAR 2 of 32 bytes of I/O, BAR 3 of 16 KiB", () => {
+  it("chapter 9: ids, class, revision; BAR 0 of 128 KiB, BAR 2 of 32 bytes of I/O, BAR 3 of 16 KiB", () => {
     const b = new Board();
     expect([b.config(PF, 0), b.config(PF, 8), b.config(PF, 0x2c)]).toEqual([0x10c9_8086, 0x0200_0001, 0xa03c_8086]);
     for (const at of [0x10, 0x18, 0x1c]) b.setConfig(PF, at, 0xffff_ffff);
     expect([0x10, 0x14, 0x18, 0x1c].map((at) => b.config(PF, at))).toEqual([0xfffe_0000, 0, 0xffff_ffe1, 0xffff_c000]);
   });
 
-  it("9.5: power management at 40h, MSI at 50h, MSI-X at 70h with 25 vectors, PCIe at A0h with FLR", () => {
+  it("chapter 9: power management at 40h, MSI at 50h, MSI-X at 70h with 25 vectors, PCIe at A0h with FLR", () => {
     const b = new Board();
     expect([1, 5, 0x11, 0x10].map((id) => b.capability(PF, id))).toEqual([0x40, 0x50, 0x70, 0xa0]);
     expect(b.config(PF, 0x72, 2) & 0x7ff).toBe(24);
@@ -81,7 +81,7 @@ describe("82576 on PCI Express (chapter 9)", () => {
     expect(b.read(CSR + 0x5400)).toBe(2);
   });
 
-  it("9.6.4: eight VFs of device id 10CAh at offset 80h with ARI, stride 2, with BARs 0 and 3", () => {
+  it("chapter 9: eight VFs of device id 10CAh at offset 80h with ARI, stride 2, with BARs 0 and 3", () => {
     const b = new Board();
     const at = b.extended(PF, 0x10);
     expect([b.config(PF, at + 0xc), b.config(PF, at + 0x18)]).toEqual([0x0008_0008, 0x10ca_0000]);

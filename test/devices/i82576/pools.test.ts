@@ -22,7 +22,7 @@ function pools(options: { loopback?: boolean; vfs?: number } = {}): Driver {
 }
 const counts = (d: Driver) => [0, 1, 2].map((p) => d.received(p).length);
 
-describe("82576 pools: packets from the network (7.10.3.3)", () => {
+describe("82576 pools: packets from the network (7.10)", () => {
   it("unicast goes to the pool of RAH.POOLSEL", () => {
     const d = pools();
     d.core.receive(frameOf(MACS[1], PEER, 0x88b5));
@@ -50,7 +50,7 @@ describe("82576 pools: packets from the network (7.10.3.3)", () => {
     expect(counts(d)).toEqual([1, 0, 1]);
   });
 
-  it("8.14.1: packets of no pool go to the default pool, or nowhere with DIS_DEF_POOL", () => {
+  it("8.14: packets of no pool go to the default pool, or nowhere with DIS_DEF_POOL", () => {
     const d = pools();
     d.write(REG.VT_CTL, 0x4000_0000 | (2 << 7));
     d.core.receive(frameOf("020000000099", PEER, 0x88b5));
@@ -60,7 +60,7 @@ describe("82576 pools: packets from the network (7.10.3.3)", () => {
     expect(counts(d)).toEqual([0, 0, 0]);
   });
 
-  it("8.14.14: a tagged packet reaches pools of its VLVF entry alone; an untagged one those with AUPE", () => {
+  it("8.14: a tagged packet reaches pools of its VLVF entry alone; an untagged one those with AUPE", () => {
     const d = pools();
     d.write(REG.RCTL, 0x0404_8002);
     d.write(REG.VFTA, 1 << 5);
@@ -74,21 +74,21 @@ describe("82576 pools: packets from the network (7.10.3.3)", () => {
     expect(counts(d)).toEqual([0, 1, 1]);
   });
 
-  it("8.14.6: VFRE switches a pool off", () => {
+  it("8.14: VFRE switches a pool off", () => {
     const d = pools();
     d.write(REG.VFRE, 0xfd);
     d.core.receive(frameOf("ffffffffffff", PEER, 0x88b5));
     expect(counts(d)).toEqual([1, 0, 1]);
   });
 
-  it("8.14.12: a packet longer than a pool's limit does not reach it", () => {
+  it("8.14: a packet longer than a pool's limit does not reach it", () => {
     const d = pools();
     d.write(REG.VMOLR, 0x8901_2600);
     d.core.receive(frameOf("ffffffffffff", PEER, 0x88b5, 1600));
     expect(counts(d)).toEqual([1, 0, 0]);
   });
 
-  it("7.10.3.5: with VMDq and RSS, bit 3 of the entry chooses the second queue of a pool with RSSE", () => {
+  it("7.10: with VMDq and RSS, bit 3 of the entry chooses the second queue of a pool with RSSE", () => {
     const d = pools();
     d.startReceive(9);
     d.write(REG.VMOLR + 4, 0x8902_2600);
@@ -136,7 +136,7 @@ describe("82576 switching between pools (7.10.3.6)", () => {
     expect(d.wire).toHaveLength(1);
   });
 
-  it("8.14.14: a local VLAN never leaves", () => {
+  it("8.14: a local VLAN never leaves", () => {
     const d = pools();
     d.write(REG.RCTL, 0x0404_8002);
     d.write(REG.VLVF, (0x8010_0005 | (0b111 << 12)) >>> 0);
@@ -147,14 +147,14 @@ describe("82576 switching between pools (7.10.3.6)", () => {
     expect(d.wire).toHaveLength(0);
   });
 
-  it("8.14.15: VMVIR inserts the pool's tag always, or never", () => {
+  it("8.14: VMVIR inserts the pool's tag always, or never", () => {
     const d = pools({ loopback: false });
     d.write(0x3700, 0x4000_0009);
     d.send(0, frameOf(PEER, MACS[0], 0x88b5));
     expect(d.wire[0]?.subarray(12, 18)).toEqual(hex("8100 0009 88b5"));
   });
 
-  it("8.14.7: VFTE switches a pool's transmission off", () => {
+  it("8.14: VFTE switches a pool's transmission off", () => {
     const d = pools();
     d.write(REG.VFTE, 0xfe);
     d.send(0, frameOf(PEER, MACS[0], 0x88b5));
@@ -165,7 +165,40 @@ describe("82576 switching between pools (7.10.3.6)", () => {
   });
 });
 
-describe("82576 anti-spoofing (7.10.3.9.2)", () => {
+describe("82576 mirror rules (8.14)", () => {
+  it("a pool rule copies what goes to its pools, the uplink rule what comes from the network", () => {
+    const d = pools();
+    d.write(0x5d80, 0x201);
+    d.write(0x5da0, 0b001);
+    d.core.receive(frameOf(MACS[0], PEER, 0x88b5));
+    d.core.receive(frameOf(MACS[1], PEER, 0x88b5));
+    expect(counts(d)).toEqual([1, 1, 1]);
+    d.write(0x5d80, 0x202);
+    d.core.receive(frameOf(MACS[1], PEER, 0x88b5));
+    d.send(0, frameOf(MACS[1], MACS[0], 0x88b5));
+    expect(counts(d)).toEqual([0, 2, 1]);
+  });
+
+  it("the downlink rule copies what goes to the network, the VLAN rule what VLVF entries name", () => {
+    const d = pools();
+    d.write(0x5d84, 0x204);
+    d.send(0, frameOf(PEER, MACS[0], 0x88b5));
+    d.send(0, frameOf(MACS[1], MACS[0], 0x88b5));
+    expect(counts(d)).toEqual([0, 1, 1]);
+    expect(d.wire).toHaveLength(1);
+    d.write(0x5d84, 0x208);
+    d.write(0x5d94, 1 << 3);
+    d.write(REG.VLVF + 12, (0x8000_0005 | (0b001 << 12)) >>> 0);
+    d.write(REG.RCTL, 0x0404_8002);
+    d.write(REG.VFTA, 1 << 5);
+    const tagged = frameOf(MACS[0], PEER, 0x8100, 60);
+    tagged.set([0, 5], 14);
+    d.core.receive(tagged);
+    expect(counts(d)).toEqual([1, 0, 1]);
+  });
+});
+
+describe("82576 anti-spoofing (7.10)", () => {
   it("MACAS drops packets with a foreign source address: SSVPC, WVBR, DOUTSYNC", () => {
     const d = pools();
     d.write(REG.DTXSWC, 0x8000_0002);
@@ -192,7 +225,7 @@ describe("82576 anti-spoofing (7.10.3.9.2)", () => {
   });
 });
 
-describe("82576 mailbox (7.10.2.9.1, 8.14.2)", () => {
+describe("82576 mailbox (7.10, 8.14)", () => {
   const V2P = 0xc40;
   it("ownership goes to one side at a time", () => {
     const d = new Driver();
@@ -255,7 +288,7 @@ describe("82576 mailbox (7.10.2.9.1, 8.14.2)", () => {
   });
 });
 
-describe("82576 VFs (7.10.2, 8.14.27)", () => {
+describe("82576 VFs (7.10, 8.14)", () => {
   it("queues 0 and 1 of VF n are the port's n and n + 8, and DMA in the VF's name", () => {
     const d = pools({ vfs: 2 });
     d.vfWrite(1, 0x2900, 0x1234_5680);

@@ -1,4 +1,4 @@
-/** Decodes an instruction word into a 16-byte operation, for the handlers of one interpreter. */
+/** Decodes an instruction word into a 16-byte operation, for the handlers of one interpreter and one CPU model. */
 import type { Encoded } from "../isa/row.ts";
 import { findRow } from "../isa/tree.ts";
 import { type Handlers, UNDEFINED } from "./handlers.ts";
@@ -8,8 +8,12 @@ export class Decoder {
   readonly #handlers: Handlers;
   readonly #encoded: Encoded = { variant: 0, regs: [0, 0, 0, 0], aux: -1, low: 0, high: 0 };
 
-  constructor(handlers: Handlers) {
+  readonly #absent: ReadonlySet<string>;
+
+  /** Rows of a feature that is `absent` are UNDEFINED. */
+  constructor(handlers: Handlers, absent: ReadonlySet<string> = new Set()) {
     this.#handlers = handlers;
+    this.#absent = absent;
   }
 
   /** Fills the operation at `halves[at / 2]` for `word`, which lies at `offset` in its page. */
@@ -18,7 +22,7 @@ export class Decoder {
     halves.fill(0, i + 1, i + 8);
     const row = findRow(this.#handlers.tree, word);
     const out = this.#encoded;
-    if (row === undefined || !row.encode(word, offset, out)) {
+    if (row === undefined || this.#absent.has(row.feature) || !row.encode(word, offset, out)) {
       halves[i] = UNDEFINED;
       return;
     }

@@ -170,7 +170,7 @@ export interface Emitter {
   store(address: I64, v: I64, size: 1 | 2 | 4 | 8, access?: number): void;
   /** Two elements of `size` bytes at once: nothing is written before both are known to be accessible. */
   loadPair(address: I64, size: 4 | 8, signed: boolean, access?: number): [I64, I64];
-  storePair(address: I64, first: I64, second: I64, size: 4 | 8): void;
+  storePair(address: I64, first: I64, second: I64, size: 4 | 8, access?: number): void;
   /** As above by the host alone, `size` and `access` being values of the operation. */
   loadSlow(address: I64, size: I32, access: I32): void;
   storeSlow(address: I64, size: I32, access: I32): void;

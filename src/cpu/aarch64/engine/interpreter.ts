@@ -44,9 +44,9 @@ export class Interpreter {
     code: InterpreterCode,
     arena: Arena,
     host: Omit<InterpreterHost, "decode">,
-    options: CodeCacheOptions = {},
+    options: CodeCacheOptions & { readonly absent?: ReadonlySet<string> } = {},
   ) {
-    const cache = new CodeCache(arena, new Decoder(code.handlers), options);
+    const cache = new CodeCache(arena, new Decoder(code.handlers, options.absent), options);
     this.#words = arena.words;
     this.codeCache = cache;
     this.#code = code;

@@ -113,6 +113,8 @@ export const ACCESS_ORDERED = 4; // acquire or release
 export const ACCESS_ISV = 8;
 /** The access is two elements of half the size (LDP, STP, LDXP...): alignment and device accesses go by element. */
 export const ACCESS_PAIR = 32;
+/** Load and store of an atomic instruction: a fault where memory is none. */
+export const ACCESS_ATOMIC = 64;
 /** The access is a cache or address-translation operation (DC ZVA is a plain store). */
 export const ACCESS_CACHE = 16;
 

@@ -452,7 +452,7 @@ export abstract class WasmEmitter extends WasmValues implements Emitter {
     this.out.push(w.when(hit, fast, slow, true));
     return [first.get, second.get];
   }
-  storePair(address: I64, first: I64, second: I64, size: 4 | 8): void {
+  storePair(address: I64, first: I64, second: I64, size: 4 | 8, access = 0): void {
     const a = this.let(address) as I64;
     const entry = this.temp("i32");
     const hit = this.#hit(entry.tee(this.#entry(a)), a, 2 * size, L.TLB_WRITE);
@@ -464,7 +464,7 @@ export abstract class WasmEmitter extends WasmValues implements Emitter {
     const slow = [
       w.store(STORES[size], this.frame.context.get, first, L.MAIL_VALUE),
       w.store(STORES[size], this.frame.context.get, second, L.MAIL_VALUE + size),
-      this.#slow(this.helpers.slowStore, a, this.k32(2 * size), this.k32(L.ACCESS_PAIR)),
+      this.#slow(this.helpers.slowStore, a, this.k32(2 * size), this.k32(access | L.ACCESS_PAIR)),
       this.stored(),
     ];
     this.out.push(w.when(hit, fast, slow, true));

@@ -1,4 +1,5 @@
 /** The whole table: every A64 instruction that is implemented, in the order of DDI 0487 chapter C4. */
+import { atomics } from "./atomics.ts";
 import { branches } from "./branches.ts";
 import { crypto } from "./crypto.ts";
 import { dataImmediate } from "./data-immediate.ts";
@@ -26,4 +27,5 @@ export const TABLE: readonly Row[] = [
   ...fpScalar,
   ...fpVector,
   ...crypto,
+  ...atomics,
 ];

@@ -37,7 +37,10 @@ export class DataPath {
     if (entry < 0) return entry === -2 ? this.#crossing(READ, high, low, size, flags, el) : this.#status;
     const set = this.#cpu.mmu.set(el);
     const kind = set.kind(entry);
-    if ((kind & ENTRY_IO) !== 0) return this.#busRead(set.page(entry) + (low & 0xfff), size, high, low, flags);
+    if ((kind & ENTRY_IO) !== 0) {
+      if ((flags & L.ACCESS_ATOMIC) !== 0) return this.#cpu.mmu.unsupportedAtomic(READ, high, low);
+      return this.#busRead(set.page(entry) + (low & 0xfff), size, high, low, flags);
+    }
     const at = (set.addend(entry) + low) >>> 0;
     const { view, bytes } = this.#arena;
     if (size === 8) context.set(L.MAIL_VALUE, view.getInt32(at, true), view.getInt32(at + 4, true));
@@ -67,6 +70,7 @@ export class DataPath {
     const set = this.#cpu.mmu.set(el);
     const kind = set.kind(entry);
     if ((kind & ENTRY_IO) !== 0) {
+      if ((flags & L.ACCESS_ATOMIC) !== 0) return this.#cpu.mmu.unsupportedAtomic(WRITE, high, low);
       if (exclusive) context.setLow(L.MAIL_WORD, 0);
       return this.#busWrite(set.page(entry) + (low & 0xfff), size, high, low, flags);
     }

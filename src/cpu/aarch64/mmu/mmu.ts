@@ -23,6 +23,9 @@ import { offsetOf } from "../sysreg/table.ts";
 import { StageOne, StageTwo } from "./regime.ts";
 import { KEY_WORDS, TlbSet } from "./tlb.ts";
 
+/** Data fault status code of an atomic access to memory that does not support it. */
+const FAULT_UNSUPPORTED_ATOMIC = 0x35;
+
 const EL1_KEY = [
   "SCTLR_EL1",
   "TCR_EL1",
@@ -206,6 +209,11 @@ export class Mmu {
 
   alignmentFault(access: number, high: number, low: number): number {
     return this.fault(FAULT_ALIGNMENT, false, false, 0, access, 0, high, low);
+  }
+
+  /** An atomic instruction on what is no memory (DDI 0487J.a B2.2.5, a choice). */
+  unsupportedAtomic(access: number, high: number, low: number): number {
+    return this.fault(FAULT_UNSUPPORTED_ATOMIC, false, false, 0, access, 0, high, low);
   }
 
   /** Synchronous external abort; `slave` tells an error of the target from one of decoding (ESR_ELx.EA, a choice). */

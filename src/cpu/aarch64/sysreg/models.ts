@@ -71,6 +71,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     values: {
       ...COMMON_VALUES,
       PMCR_EL0: 0x0000_3040,
+      ID_AA64ISAR0_EL1: 0x0021_1120, // LSE (Atomic 2) besides
       MIDR_EL1: 0x000f_0410, // implementer 0: reserved for software use; part 0x041
       CTR_EL0: 0x8444_c004,
       ID_AA64DFR0_EL1: 0x1030_5107, // Armv8 debug with VHE
@@ -84,4 +85,14 @@ export const CPU_MODELS: readonly CpuModel[] = [
 /** The model of that name, or undefined. */
 export function cpuModel(name: string): CpuModel | undefined {
   return CPU_MODELS.find((m) => m.name === name);
+}
+
+/** Features that give instruction rows of their own, where not every model has them: field of ID_AA64ISAR0_EL1, least value. */
+const OPTIONAL_INSTRUCTIONS = [["LSE", 20, 2]] as const;
+
+/** Features of instruction rows (`isa/`) that the model's identification registers do not report. */
+export function absentInstructions(model: CpuModel): ReadonlySet<string> {
+  const isar0 = model.values["ID_AA64ISAR0_EL1"] ?? 0;
+  const absent = OPTIONAL_INSTRUCTIONS.filter(([, shift, least]) => ((isar0 >>> shift) & 15) < least);
+  return new Set(absent.map(([feature]) => feature));
 }

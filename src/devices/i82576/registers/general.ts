@@ -10,7 +10,7 @@ export const general = chapter({
   CTRL: {
     at: 0x0000,
     title: "Device Control Register",
-    clause: "8.2.1",
+    clause: "8.2",
     fields: {
       FD: rw(0, "Full duplex", { reset: 1 }),
       GIO_MASTER_DISABLE: rw(2, "No new PCIe requests"),
@@ -37,7 +37,7 @@ export const general = chapter({
   STATUS: {
     at: 0x0008,
     title: "Device Status Register",
-    clause: "8.2.2",
+    clause: "8.2",
     computed: true,
     fields: {
       FD: ro(0, "Full duplex", { reset: 1 }),
@@ -56,7 +56,7 @@ export const general = chapter({
   CTRL_EXT: {
     at: 0x0018,
     title: "Extended Device Control Register",
-    clause: "8.2.3",
+    clause: "8.2",
     fields: {
       NSICR: rw(0, "Non-selective clear of ICR on read"),
       GPI_EN: rw([5, 1], "General purpose interrupt enables and SDP values"),
@@ -84,7 +84,7 @@ export const general = chapter({
   MDIC: {
     at: 0x0020,
     title: "MDI Control Register",
-    clause: "8.2.4",
+    clause: "8.2",
     fields: {
       DATA: rw([15, 0], "Data"),
       REGADD: rw([20, 16], "PHY register"),
@@ -99,27 +99,27 @@ export const general = chapter({
   SERDESCTL: {
     at: 0x0024,
     title: "SerDes Analog Control Register",
-    clause: "8.2.5",
+    clause: "8.2",
     unimplemented: NO_SERDES,
     fields: word("SERDESCTL", "SerDes control"),
   },
   FCAL: {
     at: 0x0028,
     title: "Flow Control Address Low",
-    clause: "8.5.1",
+    clause: "8.5",
     fields: word("FCAL", "Address bytes 0 to 3", 32, 0x00c2_8001),
   },
   FCAH: {
     at: 0x002c,
     title: "Flow Control Address High",
-    clause: "8.5.2",
+    clause: "8.5",
     fields: word("FCAH", "Address bytes 4 and 5", 16, 0x0100),
   },
-  FCT: { at: 0x0030, title: "Flow Control Type", clause: "8.5.3", fields: word("FCT", "Type", 16, 0x8808) },
+  FCT: { at: 0x0030, title: "Flow Control Type", clause: "8.5", fields: word("FCT", "Type", 16, 0x8808) },
   CONNSW: {
     at: 0x0034,
     title: "Copper/Fiber Switch Control Register",
-    clause: "8.2.6",
+    clause: "8.2",
     fields: {
       AUTOSENSE_EN: rw(0, "Auto sense enable", { unimplemented: NO_SERDES }),
       AUTOSENSE_CONF: rw(1, "Auto sense configuration", { unimplemented: NO_SERDES }),
@@ -131,7 +131,7 @@ export const general = chapter({
   VET: {
     at: 0x0038,
     title: "VLAN Ether Type",
-    clause: "8.2.7",
+    clause: "8.2",
     fields: {
       VET: rw([15, 0], "Type of the VLAN tag", { reset: 0x8100 }),
       VET_EXT: rw([31, 16], "Type of the outer VLAN tag", { reset: 0x8100 }),
@@ -140,13 +140,13 @@ export const general = chapter({
   FCTTV: {
     at: 0x0170,
     title: "Flow Control Transmit Timer Value",
-    clause: "8.5.4",
+    clause: "8.5",
     fields: word("TTV", "Pause time in sent XOFF frames", 16),
   },
   LEDCTL: {
     at: 0x0e00,
     title: "LED Control",
-    clause: "8.2.9",
+    clause: "8.2",
     fields: {
       LED0_MODE: rw([3, 0], "LED0 mode", { reset: 2 }),
       LED0_CONTROL: rw([7, 4], "LED0 blink rate, invert, blink"),
@@ -161,7 +161,7 @@ export const general = chapter({
   EECD: {
     at: 0x0010,
     title: "EEPROM/Flash Control Register",
-    clause: "8.4.1",
+    clause: "8.4",
     fields: {
       EE_SK: rw(0, "Clock to the EEPROM"),
       EE_CS: rw(1, "Chip select"),
@@ -179,7 +179,7 @@ export const general = chapter({
   EERD: {
     at: 0x0014,
     title: "EEPROM Read Register",
-    clause: "8.4.2",
+    clause: "8.4",
     fields: {
       START: wo(0, "Starts the read"),
       DONE: ro(1, "Read done"),
@@ -190,14 +190,14 @@ export const general = chapter({
   FLA: {
     at: 0x001c,
     title: "Flash Access",
-    clause: "8.4.3",
+    clause: "8.4",
     unimplemented: NO_FLASH,
     fields: word("FLA", "Flash access"),
   },
   EEMNGCTL: {
     at: 0x1010,
     title: "Management EEPROM Control Register",
-    clause: "8.4.5",
+    clause: "8.4",
     fields: {
       ADDR: ro([14, 0], "Word address"),
       CFG_DONE0: ro(18, "Configuration of port 0 from the EEPROM is done", { reset: 1 }),
@@ -208,41 +208,41 @@ export const general = chapter({
   EEARBC: {
     at: 0x1024,
     title: "EEPROM Auto Read Bus Control",
-    clause: "8.4.7",
+    clause: "8.4",
     unimplemented: "diagnostic: takes no values from the EEPROM one by one",
     fields: word("EEARBC", "Auto read bus"),
   },
   FLOP: {
     at: 0x103c,
     title: "Flash Opcode",
-    clause: "8.4.4",
+    clause: "8.4",
     unimplemented: NO_FLASH,
     fields: word("FLOP", "Opcodes"),
   },
   VPDDIAG: {
     at: 0x1060,
     title: "VPD Diagnostic Register",
-    clause: "8.4.8",
+    clause: "8.4",
     fields: fixed("VPDDIAG", "No VPD area in the EEPROM"),
   },
   WDSTP: {
     at: 0x1040,
     title: "Watchdog Setup Register",
-    clause: "8.15.1",
+    clause: "8.15",
     unimplemented: "the watchdog drives a pin only",
     fields: word("WDSTP", "Watchdog setup"),
   },
   SWDSTS: {
     at: 0x1044,
     title: "Watchdog Software Device Status",
-    clause: "8.15.2",
+    clause: "8.15",
     unimplemented: "the watchdog drives a pin only",
     fields: word("SWDSTS", "Watchdog status"),
   },
   FRTIMER: {
     at: 0x1048,
     title: "Free Running Timer",
-    clause: "8.15.3",
+    clause: "8.15",
     computed: true,
     fields: {
       MICROSECOND: ro([9, 0], "Microseconds"),
@@ -253,7 +253,7 @@ export const general = chapter({
   TCPTIMER: {
     at: 0x104c,
     title: "TCP Timer",
-    clause: "8.15.4",
+    clause: "8.15",
     fields: {
       DURATION: rw([7, 0], "Milliseconds"),
       KICK_START: wo(8, "Starts the timer"),
@@ -265,31 +265,31 @@ export const general = chapter({
   FCRTL: {
     at: 0x2160,
     title: "Flow Control Receive Threshold Low",
-    clause: "8.5.5",
+    clause: "8.5",
     fields: { RTL: rw([15, 4], "Threshold in 16 bytes below which XON is sent"), XONE: rw(31, "XON enable") },
   },
   FCRTH: {
     at: 0x2168,
     title: "Flow Control Receive Threshold High",
-    clause: "8.5.6",
+    clause: "8.5",
     fields: { RTH: rw([15, 4], "Threshold in 16 bytes above which XOFF is sent") },
   },
   FCRTV: {
     at: 0x2460,
     title: "Flow Control Refresh Threshold Value",
-    clause: "8.5.7",
+    clause: "8.5",
     fields: word("FC_REFRESH_TH", "XOFF again when this much pause time is left", 16),
   },
   FCSTS: {
     at: 0x2464,
     title: "Flow Control Status",
-    clause: "8.5.8",
+    clause: "8.5",
     fields: { XON: ro(16, "Above the low threshold"), FLOW_CONTROL: ro(0, "XOFF was the last frame sent") },
   },
   GCR: {
     at: 0x5b00,
     title: "PCIe Control",
-    clause: "8.6.1",
+    clause: "8.6",
     fields: {
       LOW: rw([11, 0], "Not functional bits"),
       COMPLETION_TIMEOUT: rw([15, 12], "Completion timeout value"),
@@ -301,14 +301,14 @@ export const general = chapter({
   GSCL_1: {
     at: 0x5b10,
     title: "PCIe Statistics Control #1",
-    clause: "8.6.2",
+    clause: "8.6",
     unimplemented: NO_PHYSICAL,
     fields: word("GSCL_1", "Control"),
   },
   GSCL_2: {
     at: 0x5b14,
     title: "PCIe Statistics Control #2",
-    clause: "8.6.3",
+    clause: "8.6",
     unimplemented: NO_PHYSICAL,
     fields: word("GSCL_2", "Events"),
   },
@@ -316,7 +316,7 @@ export const general = chapter({
     at: 0x5b90,
     count: 4,
     title: "PCIe Statistics Control #5 to #8",
-    clause: "8.6.4",
+    clause: "8.6",
     unimplemented: NO_PHYSICAL,
     fields: word("GSCL", "Thresholds"),
   },
@@ -324,13 +324,13 @@ export const general = chapter({
     at: 0x5b20,
     count: 4,
     title: "PCIe Counter #0 to #3",
-    clause: "8.6.5",
+    clause: "8.6",
     fields: fixed("COUNT", "Events: none of the physical link"),
   },
   FACTPS: {
     at: 0x5b30,
     title: "Function Active and Power State to MNG",
-    clause: "8.6.6",
+    clause: "8.6",
     fields: {
       LAN0_VALID: ro(2, "Function 0 enabled", { reset: 1 }),
       FUNC0_AUX_EN: rw(3, "Function 0 auxiliary power enable"),
@@ -344,28 +344,28 @@ export const general = chapter({
     at: 0x5b34,
     count: 5,
     title: "SerDes/CCM/PCIe CSR",
-    clause: "8.6.7",
+    clause: "8.6",
     unimplemented: NO_PHYSICAL,
     fields: word("GIOANACTL", "Analog control"),
   },
   CCMCTL: {
     at: 0x5b48,
     title: "CCM Control",
-    clause: "8.6.8",
+    clause: "8.6",
     unimplemented: NO_PHYSICAL,
     fields: word("CCMCTL", "Analog control"),
   },
   SCCTL: {
     at: 0x5b4c,
     title: "PCIe PLL Configuration",
-    clause: "8.6.9",
+    clause: "8.6",
     unimplemented: NO_PHYSICAL,
     fields: word("SCCTL", "Analog control"),
   },
   SWSM: {
     at: 0x5b50,
     title: "Software Semaphore",
-    clause: "8.7.1",
+    clause: "8.7",
     fields: {
       SMBI: rw(0, "Semaphore: set by the read that finds it clear"),
       SWESMBI: rw(1, "Software EEPROM semaphore"),
@@ -374,7 +374,7 @@ export const general = chapter({
   FWSM: {
     at: 0x5b54,
     title: "Firmware Semaphore",
-    clause: "8.7.2",
+    clause: "8.7",
     fields: {
       EEP_FW_SEMAPHORE: rw(0, "Firmware EEPROM semaphore"),
       FW_MODE: ro([3, 1], "No firmware"),
@@ -387,21 +387,21 @@ export const general = chapter({
   SW_FW_SYNC: {
     at: 0x5b5c,
     title: "Software-Firmware Synchronization",
-    clause: "8.7.3",
+    clause: "8.7",
     fields: word("SMBITS", "Resource locks: software in the low half, firmware in the high half"),
   },
-  GCR2: { at: 0x5b64, title: "PCIe Control #2", clause: "8.6.10", fields: word("GCR2", "Not functional bits") },
-  UFUSE: { at: 0x5b78, title: "UFUSE", clause: "8.6.11", fields: fixed("UFUSE", "Fuses: none blown") },
+  GCR2: { at: 0x5b64, title: "PCIe Control #2", clause: "8.6", fields: word("GCR2", "Not functional bits") },
+  UFUSE: { at: 0x5b78, title: "UFUSE", clause: "8.6", fields: fixed("UFUSE", "Fuses: none blown") },
   PCIEERRSTS: {
     at: 0x5ba8,
     title: "PCIe Parity Status",
-    clause: "8.6.12",
+    clause: "8.6",
     fields: fixed("PCIEERRSTS", "No parity errors"),
   },
   PCIEMISC: {
     at: 0x5bb8,
     title: "PCIe Misc Configuration",
-    clause: "8.6.13",
+    clause: "8.6",
     fields: word("PCIEMISC", "Not functional bits"),
   },
 });
