@@ -60,6 +60,8 @@ describe("Linux on four CPUs", () => {
       await session.expect("HOTPLUG-DONE", 200);
       const printed = [...session.output.matchAll(/(CONTENTION-\w+|ONLINE-\S+)/g)].map(([text]) => text);
       const OK = "CONTENTION-OK";
+      // LSE atomics belong to max alone
+      expect(session.output).toContain(model === "max" ? "atomics=1" : "atomics=0");
       expect(printed).toEqual([OK, "ONLINE-0", OK, "ONLINE-0-3", OK]);
       expect(await session.exit()).toBe(0);
     });
