@@ -137,7 +137,7 @@ function queues(core: I82576Core): HooksOf<typeof I82576> {
     RDT: { onWrite: (_w, _m, _b, q) => core.receiver.tailWritten(q) },
     RXDCTL: { onWrite: (_w, _m, before, q) => core.receiver.controlWritten(q, before) },
     RQDPC: { onRead: (q) => core.setReg("RQDPC", 0, q) },
-    TDT: { onWrite: () => core.transmitter.kick() },
+    TDT: { onWrite: (_w, _m, _b, q) => core.transmitter.tailWritten(q) },
     TXDCTL: { onWrite: (_w, _m, before, q) => core.transmitter.controlWritten(q, before) },
     RTTBCNRC: {
       get: () => core.transmitter.rate,

@@ -68,6 +68,8 @@ export class Transmitter {
   /** Indices of descriptors whose write-back waits for its threshold. */
   readonly #held: Int32Array;
   readonly #heldCount: Int32Array;
+  /** Tail up to which each ring was searched for the end of a packet in vain, or -1: not searched again before the tail moves. */
+  readonly #searched: Int32Array;
   readonly #pump: Event;
   readonly #flush: Event;
   #running = false;
@@ -85,6 +87,7 @@ export class Transmitter {
     );
     this.#held = held.held;
     this.#heldCount = held.count;
+    this.#searched = core.cells({ searched: new Int32Array(QUEUES).fill(-1) }, "transmitSearched").searched;
     this.#pump = core.event("transmitPump", () => this.#run());
     this.#flush = core.event("transmitFlush", () => this.#flushDue());
   }
@@ -96,6 +99,11 @@ export class Transmitter {
     this.#pump.notify(0);
   }
 
+  tailWritten(q: number): void {
+    this.#searched[q] = -1;
+    this.kick();
+  }
+
   controlWritten(q: number, before: number): void {
     const core = this.#core;
     const now = core.reg("TXDCTL", q);
@@ -104,7 +112,7 @@ export class Transmitter {
       this.#writeBack(q);
     }
     if ((now & ENABLE) !== 0 && (before & ENABLE) === 0) core.setReg("TDH", 0, q);
-    this.kick();
+    this.tailWritten(q);
   }
 
   get rate(): number {
@@ -119,11 +127,13 @@ export class Transmitter {
 
   resetQueue(q: number): void {
     this.#heldCount[q] = 0;
+    this.#searched[q] = -1;
     this.#contexts.fill(0, q * 8, q * 8 + 8);
   }
   reset(): void {
     this.#contexts.fill(0);
     this.#heldCount.fill(0);
+    this.#searched.fill(-1);
     this.#rates.fill(0);
     this.#ready.fill(0);
     this.#c.next = 0;
@@ -186,7 +196,7 @@ export class Transmitter {
 
   #pending(q: number): boolean {
     const core = this.#core;
-    if (core.reg("TDH", q) === core.reg("TDT", q)) return false;
+    if (core.reg("TDH", q) === core.reg("TDT", q) || core.reg("TDT", q) === this.#searched[q]) return false;
     if ((core.reg("MDFB") & (1 << q)) !== 0) return false;
     if (core.filter.virtualized && (core.reg("VFTE") & (1 << (q & 7))) === 0) return false;
     return this.#wholePacket(q);
@@ -215,6 +225,7 @@ export class Transmitter {
       const word = port.read(base + head * DESCRIPTOR + 8, 4) | 0;
       if (isContext(word) || (word & CMD.EOP) !== 0) return true;
     }
+    this.#searched[q] = tail;
     return false;
   }
 
