@@ -33,6 +33,7 @@ describe("Linux as a VHE host", () => {
     await session.expect(/SELFHOSTED-\w+/, 60);
     expect(session.output).toContain("CPU features: detected: Virtualization Host Extensions");
     expect(session.output).toContain("VHE mode initialized successfully");
+    expect(session.output).toContain("CPU features: detected: LSE atomic instructions");
     expect(session.output.match(/^FAIL.*/gm) ?? []).toEqual([]);
     expect(session.output).toContain("SELFHOSTED-OK");
     expect(await session.exit()).toBe(0);
