@@ -70,6 +70,8 @@ export class StageTwoTables {
   protectWalks = false;
   /** Descriptors whose access flag is 0 fault. */
   accessFlagFaults = true;
+  /** XN[1:0] says for each exception level whether memory is executed (FEAT_XNX); else XN[1] alone. */
+  executeByLevel = false;
   outputLimit = 2 ** 48;
   readonly range = emptyRange();
 }

@@ -94,7 +94,7 @@ export class Walker {
     const r = this.stageOneOnly(one, two, high, low, el, access, limit);
     const stage2 = two?.enabled ? two : null;
     if (r.fault !== NO_FAULT || r.permission !== NO_FAULT || stage2 === null) return r;
-    this.#combine(stage2, access);
+    this.#combine(stage2, el, access);
     return r;
   }
 
@@ -201,7 +201,7 @@ export class Walker {
   }
 
   /** Puts stage 2 behind a stage 1 result. */
-  #combine(two: StageTwoTables, access: number): void {
+  #combine(two: StageTwoTables, el: number, access: number): void {
     const r = this.result;
     const { device, attributes, shareability, read, write, execute, size } = r;
     if (!this.#stageTwo(two, r.ipa, false)) return;
@@ -209,7 +209,7 @@ export class Walker {
     const s2ap = this.#low >> 6;
     r.read = read && (s2ap & 1) !== 0;
     r.write = write && (s2ap & 2) !== 0;
-    r.execute = execute && (this.#high & (1 << 22)) === 0;
+    r.execute = execute && this.#executable(two, el);
     const memAttr = (this.#low >> 2) & 15;
     const s2device = (memAttr & 12) === 0;
     r.device = device || s2device;
@@ -241,6 +241,13 @@ export class Walker {
     r.onWalk = onWalk;
     r.ipa = ipa;
     return false;
+  }
+
+  /** XN[1:0] of a stage 2 descriptor: 0b00 executable, 0b01 at EL0 alone, 0b10 not, 0b11 at EL1 alone. */
+  #executable(two: StageTwoTables, el: number): boolean {
+    const xn = (this.#high >>> 21) & 3;
+    if (!two.executeByLevel) return (xn & 2) === 0;
+    return xn === 0 || xn === (el === 0 ? 1 : 3);
   }
 
   #fail(code: number): false {

@@ -33,6 +33,7 @@ describe("Linux as a VHE host", () => {
     await session.expect(/SELFHOSTED-\w+/, 60);
     expect(session.output).toContain("CPU features: detected: Virtualization Host Extensions");
     expect(session.output).toContain("VHE mode initialized successfully");
+    expect(session.output).toContain("CPU features: detected: LSE atomic instructions");
     expect(session.output.match(/^FAIL.*/gm) ?? []).toEqual([]);
     expect(session.output).toContain("SELFHOSTED-OK");
     expect(await session.exit()).toBe(0);
@@ -60,6 +61,8 @@ describe("Linux on four CPUs", () => {
       await session.expect("HOTPLUG-DONE", 200);
       const printed = [...session.output.matchAll(/(CONTENTION-\w+|ONLINE-\S+)/g)].map(([text]) => text);
       const OK = "CONTENTION-OK";
+      // LSE atomics belong to max alone
+      expect(session.output).toContain(model === "max" ? "atomics=1" : "atomics=0");
       expect(printed).toEqual([OK, "ONLINE-0", OK, "ONLINE-0-3", OK]);
       expect(await session.exit()).toBe(0);
     });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { Initramfs } from "./support/initramfs.ts";
-import { armature, type Machine, machines, requireGuest, requireModule, requireTool } from "./support/machines.ts";
+import { armature, cli, type Machine, machines, requireGuest, requireModule, requireTool } from "./support/machines.ts";
 
 const SCRIPTS = {
   list: "echo TREE-BEGIN\nlspci -tn\necho TREE-END\nlspci -vvv\n",
@@ -97,10 +97,7 @@ describe("Armature", () => {
   });
 
   it("a VF behind the SMMU is driven from user space by VFIO: its DMA reaches what is mapped and nothing else", async () => {
-    const files = {
-      "vptest/pci-pf-stub.ko": requireModule("drivers/pci/pci-pf-stub"),
-      "vptest/vfiodma": compile("vfiodma.c"),
-    };
+    const files = vfioFiles();
     const output = await boot(armature, "vfio", ["-device", "pcie-test,addr=5,vfs=4"], files, ",iommu=smmuv3");
     expect(output.match(/^4$/gm)?.length).toBe(4);
     expect(output).toContain("ID 54435041 INDEX 2");
@@ -114,7 +111,37 @@ describe("Armature", () => {
     expect(output.match(/event 0x10 received/g)?.length).toBe(3);
     expect(output.match(/0x000001aa00000010/g)?.length).toBe(3);
   });
+
+  it("saved between two transfers of that program, the machine goes on to the same state", async () => {
+    using initramfs = new Initramfs(SCRIPTS, vfioFiles(), "initrd-full.cpio.gz");
+    const folder = mkdtempSync(join(tmpdir(), "armature-pcie-"));
+    try {
+      const file = join(folder, "snapshot");
+      const hashOf = async (...words: string[]): Promise<string | undefined> => {
+        await using session = cli("run", "-display", "none", "-state-hash", ...words);
+        session.closeInput();
+        return (await session.expect(/state hash ([0-9a-f]{16})/, 150))[1];
+      };
+      const board = ["-M", "virt,iommu=smmuv3", "-m", "512M", "-device", "pcie-test,addr=5,vfs=4"];
+      const images = [
+        "-kernel",
+        requireGuest("vmlinuz"),
+        "-initrd",
+        initramfs.path,
+        "-append",
+        "console=ttyAMA0 vptest=vfio",
+      ];
+      const first = await hashOf(...board, ...images, "--save-snapshot", file, "--save-at", "text=INSIDE");
+      expect(await hashOf("--snapshot", file)).toBe(first);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });
+
+function vfioFiles(): Record<string, Uint8Array> {
+  return { "vptest/pci-pf-stub.ko": requireModule("drivers/pci/pci-pf-stub"), "vptest/vfiodma": compile("vfiodma.c") };
+}
 
 /** A program beside this file for the guest, linked statically. */
 function compile(source: string): Uint8Array {

@@ -110,6 +110,7 @@ export class StreamEntry {
     if (tg === 3 || inputSize < 25 || inputSize > OUTPUT_BITS) return true;
     two.accessFlagFaults = !has(21); // S2AFFD
     two.protectWalks = has(22); // S2PTW
+    two.executeByLevel = true; // IDR3.XNX
     const outputSize = Math.min(physicalAddressSize((control >>> 16) & 7), OUTPUT_BITS);
     two.outputLimit = 2 ** outputSize;
     const { range } = two;

@@ -99,7 +99,7 @@ export const SMMUV3 = defineRegisters({
       fields: {
         HAD: ro(2, "Hierarchical attribute disables", { reset: 1 }),
         PBHA: ro(3, "Page-based hardware attributes: none"),
-        XNX: ro(4, "Stage 2 execute-never by level: none"),
+        XNX: ro(4, "Stage 2 execute-never by exception level", { reset: 1 }),
         RIL: ro(10, "Range invalidation and level hints", { reset: 1 }),
         BBML: ro([12, 11], "Block size may change without break-before-make", { reset: 2 }),
       },

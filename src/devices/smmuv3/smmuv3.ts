@@ -439,7 +439,22 @@ export class Smmuv3 extends Module {
         },
       },
       SMMU_IRQ_CTRLACK: { get: () => value("SMMU_IRQ_CTRL") & IRQ_BITS },
-      SMMU_GERRORN: { onWrite: () => this.#run() },
+      SMMU_GERRORN: {
+        onWrite: (written: number, _mask: number, before: number) => {
+          const wrong = (before ^ value("SMMU_GERRORN")) & ~(before ^ value("SMMU_GERROR"));
+          if (wrong !== 0) {
+            this.guestError({
+              kind: "sequence",
+              register: "SMMU_GERRORN",
+              write: true,
+              value: written >>> 0,
+              clause: "Arm IHI 0070 6.3.19",
+              detail: `acknowledges errors that are not active: 0x${wrong.toString(16)}`,
+            });
+          }
+          this.#run();
+        },
+      },
       SMMU_GERROR_IRQ_CFG0: this.#locked("SMMU_GERROR_IRQ_CFG0", 1, "SMMU_IRQ_CTRL"),
       SMMU_GERROR_IRQ_CFG1: this.#locked("SMMU_GERROR_IRQ_CFG1", 1, "SMMU_IRQ_CTRL"),
       SMMU_GERROR_IRQ_CFG2: this.#locked("SMMU_GERROR_IRQ_CFG2", 1, "SMMU_IRQ_CTRL"),

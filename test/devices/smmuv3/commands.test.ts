@@ -99,6 +99,17 @@ describe("Command queue", () => {
     expect([b.read(GERROR), b.pulses.gerror]).toEqual([0, 2]);
   });
 
+  it("6.3.19: to acknowledge an error that is not active is recorded", () => {
+    const b = new Board().enable();
+    b.write(GERRORN, 4);
+    expect(b.errors.map((e) => [e.kind, e.register, e.value])).toEqual([["sequence", "SMMU_GERRORN", 4]]);
+    b.command([0n, 0n]);
+    b.errors.length = 0;
+    b.store(COMMANDS, 0x46n, 0n);
+    b.write(GERRORN, 5);
+    expect([b.errors, b.read(CMDQ_CONS) & 0xf_ffff]).toEqual([[], 1]);
+  });
+
   it("3.18: global errors go by MSI where an address is given; one that is aborted is an error itself", () => {
     const b = new Board().enable();
     b.write(IRQ_CTRL, 0);

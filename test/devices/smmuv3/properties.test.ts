@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RESPONSE_OK } from "../../../src/bus/index.ts";
 import { Random } from "../../../src/sim/index.ts";
-import { ACCESS, Board, cd, DATA, HEAP, RAM, RAM_SIZE, RW, STREAM_TABLE, ste0, ste23, Tables } from "./board.ts";
+import { ACCESS, Board, cd, DATA, HEAP, RAM, RAM_SIZE, RW, STREAM_TABLE, ste0, ste23, Tables, USER } from "./board.ts";
 
 const LIMIT = 1n << 44n;
 
@@ -124,6 +124,83 @@ describe("translation beside a reference walker", () => {
       },
     );
     fc.assert(run, { numRuns: 40, endOnFailure: true });
+  });
+});
+
+describe("both stages beside the reference walker", () => {
+  it("random tables of both stages, random accesses: same output, or same event, stage and class", () => {
+    const SHIFT = 0x1000_0000;
+    const run = fc.property(
+      fc.integer(),
+      fc.array(fc.tuple(fc.nat(26), fc.nat(511), fc.boolean()), { minLength: 20, maxLength: 40 }),
+      (seed, accesses) => {
+        const b = new Board().enable();
+        const random = new Random(seed >>> 0, "nested");
+        const two = new Tables(b, 12, 1);
+        // all of RAM in blocks, but the data's first 2 MiB and the tables' in pages, some of them missing or without rights
+        const hole = () => (random.below(10) === 0 ? random.below(3) : 3);
+        const page = (at: number, rights: number) =>
+          two.map(BigInt(at + SHIFT), at, (BigInt(rights) << 6n) | (15n << 2n) | (rights === 0 ? 0n : ACCESS));
+        for (let at = RAM; at < RAM + RAM_SIZE; at += 0x20_0000) {
+          if (at === DATA) continue;
+          two.map(BigInt(at + SHIFT), at, (3n << 6n) | (15n << 2n) | ACCESS, 2);
+        }
+        for (let at = DATA; at < DATA + 0x1_0000; at += 0x1000) page(at, hole());
+        // stage 1 tables lie in the data's memory, above what accesses reach
+        const tables = Array.from({ length: 7 }, (_, n) => DATA + 0x8_0000 + 0x1000 * n);
+        for (const at of tables) page(at, random.below(12) === 0 ? random.below(4) : 3);
+        tables.forEach((table, n) => {
+          const level = n === 0 ? 1 : n < 3 ? 2 : 3;
+          for (let i = 0; i < 3; i++) {
+            const next = level === 1 ? 1 + (i % 2) : 3 + ((2 * (n - 1) + i) % 4);
+            const output = BigInt(DATA + SHIFT + 0x1000 * random.below(16));
+            const rights = USER | (random.below(8) > 0 ? ACCESS : 0n) | (random.below(4) === 0 ? 1n << 7n : 0n);
+            const d = level < 3 ? BigInt((tables[next] as number) + SHIFT) | 3n : output | rights | 3n;
+            b.store(table + 8 * i, random.below(12) === 0 ? 0n : d);
+          }
+        });
+        const context = b.allocate(64);
+        b.store(context, ...cd({ t0: (tables[0] as number) + SHIFT }));
+        const [w2, w3] = ste23({ base: two.base });
+        b.ste(1, ste0(7, context + SHIFT), 0n, w2, w3);
+        b.invalidateAll();
+
+        const second = (ipa: bigint, write: boolean) =>
+          walk((a) => b.load(a), true, 12n, 39n, 1, BigInt(two.base), ipa, write);
+        const reference = (input: bigint, write: boolean): bigint | [number, boolean, number] => {
+          let stopped: [number, boolean, number] | null = null;
+          const load = (ipa: bigint) => {
+            const pa = second(ipa, false);
+            if (typeof pa === "bigint") return b.load(pa);
+            stopped ??= [pa.event, true, 1];
+            return 0n;
+          };
+          const ipa = walk(load, false, 12n, 39n, 1, BigInt((tables[0] as number) + SHIFT), input, write);
+          if (stopped !== null) return stopped;
+          if (typeof ipa !== "bigint") return [ipa.event, false, 2];
+          const pa = second(ipa, write);
+          return typeof pa === "bigint" ? pa : [pa.event, true, 2];
+        };
+        const port = b.port(1);
+        let marker = 0n;
+        for (const [way, word, write] of accesses) {
+          const input = [0, 1, 2].reduce(
+            (sum, l) => sum | (BigInt(Math.floor(way / 3 ** l) % 3) << BigInt(12 + 9 * l)),
+            BigInt(word * 8),
+          );
+          const expected = reference(input, write);
+          marker++;
+          if (typeof expected === "bigint" && !write) b.store(expected, marker);
+          const read = write ? 0 : port.read(Number(input), 4);
+          if (write) port.write(Number(input), 4, Number(marker));
+          const events = b.events().map((e) => [e.type, e.s2, e.class]);
+          if (typeof expected !== "bigint") expect(events).toEqual([expected]);
+          else expect([events, write ? Number(b.load(expected) & 0xffff_ffffn) : read]).toEqual([[], Number(marker)]);
+        }
+        expect(b.staleReports()).toEqual([]);
+      },
+    );
+    fc.assert(run, { numRuns: 30, endOnFailure: true });
   });
 });
 

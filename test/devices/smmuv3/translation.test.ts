@@ -492,6 +492,26 @@ describe("stage 2", () => {
     ]);
   });
 
+  it.each([
+    [0n, [true, true]],
+    [1n, [true, false]],
+    [2n, [false, false]],
+    [3n, [false, true]],
+  ])("6.3.4, XNX: XN[1:0] = %i: executed by unprivileged and privileged transactions: %j", (xn, expected) => {
+    const b = new Board().enable();
+    const tables = new Tables(b, 12, 1);
+    tables.map(0x1000n, DATA, S2_RW | (xn << 53n));
+    const [two, three] = ste23({ base: tables.base });
+    b.ste(1, ste0(6), 0n, two, three);
+    const seen = [false, true].map((privileged) => {
+      const port = b.sideband(1, -1, privileged);
+      port.transaction.instruction = true;
+      port.read(0x1000, 4);
+      return port.response === RESPONSE_OK;
+    });
+    expect(seen).toEqual(expected);
+  });
+
   it("5.2: S2R = 0 records nothing; S2AFFD takes entries with a clear access flag", () => {
     const b = new Board().enable();
     const tables = new Tables(b, 12, 1);

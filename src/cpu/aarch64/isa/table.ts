@@ -8,6 +8,7 @@ import { fpScalar } from "./fp-scalar.ts";
 import { fpVector } from "./fp-vector.ts";
 import { loadStore } from "./load-store.ts";
 import { loadStorePair } from "./load-store-pair.ts";
+import { roundingMultiply } from "./rounding-multiply.ts";
 import type { Row } from "./row.ts";
 import { simdMemory } from "./simd-memory.ts";
 import { simdMove } from "./simd-move.ts";
@@ -28,4 +29,5 @@ export const TABLE: readonly Row[] = [
   ...fpVector,
   ...crypto,
   ...atomics,
+  ...roundingMultiply,
 ];

@@ -3,7 +3,7 @@
  */
 import type { Cpu } from "../cpu.ts";
 import * as L from "../engine/layout.ts";
-import { EC_SYSTEM_REGISTER } from "../exceptions.ts";
+import { EC_SYSTEM_REGISTER, HCR_TGE } from "../exceptions.ts";
 import type { Effect } from "./declaration.ts";
 import { HOST_NAMES, HOST_USER_NAMES } from "./rows-vhe.ts";
 import type { CompiledTrap, Register, RegisterTable } from "./table.ts";
@@ -58,6 +58,7 @@ export class SystemRegisters {
     for (let i = 0; i < traps.length; i++) {
       const t = traps[i] as CompiledTrap;
       if (((t.from >> el) & 1) === 0 || !(write ? t.write : t.read)) continue;
+      if (t.tge && (exceptions.hcr & HCR_TGE) !== 0) return t.target;
       const host = this.#hasHost && exceptions.isHost;
       const offset = host ? t.hostOffset : t.offset;
       if (offset < 0) continue;

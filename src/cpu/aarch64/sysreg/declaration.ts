@@ -116,6 +116,8 @@ export interface Trap {
   readonly on: "read" | "write" | "both";
   /** Target level; traps to EL1 go to EL2 while HCR_EL2.TGE is set. */
   readonly to: 1 | 2;
+  /** HCR_EL2.TGE switches the trap on as well. */
+  readonly tge?: true;
   /** The bits while HCR_EL2.E2H is set, where they are others. */
   readonly vhe?: readonly Field[];
 }
@@ -173,10 +175,10 @@ export const TRAPS = {
   EL1PCEN: { register: "CNTHCTL_EL2", mask: [1], vhe: [11], when: "clear", from: [0, 1], on: "both", to: 2 },
   TPM: { register: "MDCR_EL2", mask: [6], when: "set", from: [0, 1], on: "both", to: 2 },
   TPMCR: { register: "MDCR_EL2", mask: [5], when: "set", from: [0, 1], on: "both", to: 2 },
-  /** TDE makes TDA, TDOSA and TDRA behave as 1. */
-  TDA: { register: "MDCR_EL2", mask: [8, 9], when: "set", from: [0, 1], on: "both", to: 2 },
-  TDOSA: { register: "MDCR_EL2", mask: [8, 10], when: "set", from: [1], on: "both", to: 2 },
-  TDRA: { register: "MDCR_EL2", mask: [8, 11], when: "set", from: [0, 1], on: "both", to: 2 },
+  /** TDE, and HCR_EL2.TGE, make TDA, TDOSA and TDRA behave as 1. */
+  TDA: { register: "MDCR_EL2", mask: [8, 9], tge: true, when: "set", from: [0, 1], on: "both", to: 2 },
+  TDOSA: { register: "MDCR_EL2", mask: [8, 10], tge: true, when: "set", from: [1], on: "both", to: 2 },
+  TDRA: { register: "MDCR_EL2", mask: [8, 11], tge: true, when: "set", from: [0, 1], on: "both", to: 2 },
 } as const satisfies { readonly [name: string]: Trap };
 
 export type TrapName = keyof typeof TRAPS;

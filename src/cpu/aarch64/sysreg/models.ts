@@ -71,7 +71,7 @@ export const CPU_MODELS: readonly CpuModel[] = [
     values: {
       ...COMMON_VALUES,
       PMCR_EL0: 0x0000_3040,
-      ID_AA64ISAR0_EL1: 0x0021_1120, // LSE (Atomic 2) besides
+      ID_AA64ISAR0_EL1: 0x1021_1120, // RDM and LSE (Atomic 2) besides
       MIDR_EL1: 0x000f_0410, // implementer 0: reserved for software use; part 0x041
       CTR_EL0: 0x8444_c004,
       ID_AA64DFR0_EL1: 0x1030_5107, // Armv8 debug with VHE
@@ -88,7 +88,10 @@ export function cpuModel(name: string): CpuModel | undefined {
 }
 
 /** Features that give instruction rows of their own, where not every model has them: field of ID_AA64ISAR0_EL1, least value. */
-const OPTIONAL_INSTRUCTIONS = [["LSE", 20, 2]] as const;
+const OPTIONAL_INSTRUCTIONS = [
+  ["LSE", 20, 2],
+  ["RDM", 28, 1],
+] as const;
 
 /** Features of instruction rows (`isa/`) that the model's identification registers do not report. */
 export function absentInstructions(model: CpuModel): ReadonlySet<string> {

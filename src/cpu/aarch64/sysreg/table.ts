@@ -77,6 +77,8 @@ export interface CompiledTrap {
   readonly lowE2h: number;
   /** The controlling register for EL0 of a VHE host (E2H and TGE), -1 where the control has no effect then. */
   readonly hostOffset: number;
+  /** HCR_EL2.TGE switches it on as well. */
+  readonly tge: boolean;
   /** True where set bits trap, false where the trap is on while all of them are clear. */
   readonly whenSet: boolean;
   /** Bit n: accesses from ELn are trapped. */
@@ -205,6 +207,7 @@ export function compileTrap(trap: Trap): CompiledTrap {
     high: mask.high,
     lowE2h: trap.vhe === undefined ? mask.low : maskOf(trap.vhe).low,
     hostOffset: hostControl(register),
+    tge: trap.tge ?? false,
     whenSet: trap.when === "set",
     from,
     read: trap.on !== "write",

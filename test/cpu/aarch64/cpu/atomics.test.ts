@@ -47,6 +47,10 @@ describe("FEAT_LSE by model", () => {
   it("D17.2.61: ID_AA64ISAR0_EL1.Atomic is 2 on max, 0 on the Armv8.0 cores", () => {
     expect([atomic("max"), atomic("cortex-a57"), atomic("cortex-a53")]).toEqual([2n, 0n, 0n]);
   });
+  it("D17.2.61: ID_AA64ISAR0_EL1.RDM likewise", () => {
+    const rdm = (model: string) => (Machine.fresh({ model }).sys("ID_AA64ISAR0_EL1") >> 28n) & 15n;
+    expect([rdm("max"), rdm("cortex-a57"), rdm("cortex-a53")]).toEqual([1n, 0n, 0n]);
+  });
   it.each([
     ["LDADD", LDADD],
     ["CAS", CAS],

@@ -138,7 +138,7 @@ describe("random code, tables and registers", () => {
         // the second time in pieces, with a look at the state between
         for (let left = run === 0 ? 0 : 3; left >= 0; left--) {
           m.simulation.run(until - left * 4_567);
-          if (left > 0) m.simulation.stateHash();
+          if (left === 2) m.simulation.stateHash();
         }
         hashes[run]?.push(
           m.cluster.cpus
@@ -148,5 +148,5 @@ describe("random code, tables and registers", () => {
       }
     }
     expect(hashes[1]).toEqual(hashes[0]);
-  });
+  }, 120_000);
 });

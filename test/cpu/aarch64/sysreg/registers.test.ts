@@ -238,6 +238,7 @@ describe("D1.3.5: configurable traps, EC 0x18", () => {
     ["TDA", "S2_0_C0_C2_2", "r", 1, "MDCR_EL2", 1n << 9n, 2],
     ["TDA", "S2_0_C0_C0_5", "w", 1, "MDCR_EL2", 1n << 9n, 2],
     ["TDE", "S2_0_C0_C2_2", "r", 1, "MDCR_EL2", 1n << 8n, 2],
+    ["TGE as TDA", "S2_3_C0_C1_0", "r", 0, "HCR_EL2", 1n << 27n, 2],
     ["TDOSA", "S2_0_C1_C0_4", "w", 1, "MDCR_EL2", 1n << 10n, 2],
     ["TDRA", "S2_0_C1_C0_0", "r", 1, "MDCR_EL2", 1n << 11n, 2],
     ["TPM", "S3_3_C9_C12_5", "r", 1, "MDCR_EL2", 1n << 6n, 2],
