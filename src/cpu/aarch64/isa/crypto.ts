@@ -1,9 +1,8 @@
 /** C4.1.90: the Cryptographic Extension: AES, SHA-1, SHA-256 and the 64-bit polynomial multiply. */
 import type { Emitter, I32, I64, V128 } from "../engine/emitter.ts";
-import { axis, type Row, row, vector } from "./row.ts";
+import { type Row, row } from "./row.ts";
+import { qAxis, three, two } from "./vector-operands.ts";
 
-const two = { d: vector("Rd"), n: vector("Rn") } as const;
-const three = { d: vector("Rd"), n: vector("Rn"), m: vector("Rm") } as const;
 type Two = Parameters<Parameters<typeof row<"Rn:5 Rd:5", "d" | "n">>[0]["meaning"]>[1];
 
 // --- AES (FIPS 197); the state is four columns of four bytes, byte r + 4c being row r of column c
@@ -266,7 +265,7 @@ const polynomialLong = row({
   section: "C7.2.245",
   feature: "PMULL",
   bits: "0 Q 001110111 Rm:5 111000 Rn:5 Rd:5",
-  axes: { q: axis([0, 1], (f: { Q: number }) => f.Q) },
+  axes: { q: qAxis },
   fp: true,
   cold: true,
   regs: three,

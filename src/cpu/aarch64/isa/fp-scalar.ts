@@ -6,6 +6,7 @@ import { CONDITION_VALUES, CONDITIONS, conditionOf, hex, R } from "./common.ts";
 import { conditionMask } from "./data-register.ts";
 import { axis, bit, type Row, row, source, target, vector } from "./row.ts";
 import { expandImmediate, floatText } from "./simd-move.ts";
+import { three, two } from "./vector-operands.ts";
 
 /** ftype: 0 single, 1 double, 3 half. */
 export const LETTER = "sd?h";
@@ -19,8 +20,6 @@ const signBit = (e: Emitter, bytes: number): I64 => (bytes === 8 ? e.k64(0, -0x8
 export const negate = (e: Emitter, v: I64, bytes: number): I64 => e.xor(v, signBit(e, bytes));
 export const absolute = (e: Emitter, v: I64, bytes: number): I64 =>
   e.and(v, bytes === 8 ? e.k64(-1, 0x7fffffff) : e.k64(0x7fffffff, 0));
-const two = { d: vector("Rd"), n: vector("Rn") } as const;
-const three = { d: vector("Rd"), n: vector("Rn"), m: vector("Rm") } as const;
 const reg = (ftype: number, n: number) => `${LETTER[ftype]}${n}`;
 
 const ONE: readonly [string, string, (e: Emitter, v: I64, bytes: number) => I64][] = [

@@ -2,12 +2,11 @@
 import type { Emitter, I32, I64, V128 } from "../engine/emitter.ts";
 import { TIE_EVEN, TO_ODD, TO_ZERO } from "../engine/fp/format.ts";
 import { absolute, LETTER, mode, negate } from "./fp-scalar.ts";
-import { bit, type Row, row, vector } from "./row.ts";
+import { bit, type Row, row } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
-import { elementImmediate, elementRegister, elementText, everyOther, mask, qAxis } from "./simd-three.ts";
+import { elementImmediate, elementRegister, elementText, everyOther, mask } from "./simd-three.ts";
+import { qAxis, three, two } from "./vector-operands.ts";
 
-const two = { d: vector("Rd"), n: vector("Rn") } as const;
-const three = { d: vector("Rd"), n: vector("Rn"), m: vector("Rm") } as const;
 const sz = bit("sz");
 const bytesOf = (double: number) => (double ? 8 : 4);
 /** Doubles need the full vector. */

@@ -3,7 +3,8 @@ import type { Emitter, I32, I64, Operand, V128 } from "../engine/emitter.ts";
 import { saturate } from "./lanes.ts";
 import { axis, type Row, row } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
-import { elementImmediate, elementRegister, elementText, qAxis, three } from "./simd-three.ts";
+import { elementImmediate, elementRegister, elementText } from "./simd-three.ts";
+import { qAxis, three } from "./vector-operands.ts";
 
 const sizeAxis = axis([1, 2], (f: { size: number }) => f.size);
 const reserved = (f: { size: number }) => f.size === 0 || f.size === 3;

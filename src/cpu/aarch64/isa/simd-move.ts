@@ -3,6 +3,7 @@ import type { V128 } from "../engine/emitter.ts";
 import { hex, R, registerList } from "./common.ts";
 import { axis, bit, type Row, row, source, target, vector, type Wide } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
+import { qAxis, three } from "./vector-operands.ts";
 
 /** Size from imm5: position of its lowest set bit; 4 and above is UNDEFINED. */
 const scaleOf = (f: { imm5: number }) => (f.imm5 === 0 ? 5 : 31 - Math.clz32(f.imm5 & -f.imm5));
@@ -10,7 +11,6 @@ const indexOf = (f: { imm5: number }) => f.imm5 >> (scaleOf(f) + 1);
 const byteOf = (f: { imm5: number }) => indexOf(f) << scaleOf(f);
 const scaleAxis = axis([0, 1, 2, 3], scaleOf);
 const element = (n: number, f: { imm5: number }) => `v${n}.${"bhsd"[scaleOf(f)]}[${indexOf(f)}]`;
-const qAxis = axis([0, 1], (f: { Q: number }) => f.Q);
 
 const copies: Row[] = [
   row({
@@ -109,7 +109,6 @@ const copies: Row[] = [
 ];
 
 const sizeAxis = axis([0, 1, 2, 3], (f: { size: number }) => f.size);
-const three = { d: vector("Rd"), n: vector("Rn"), m: vector("Rm") } as const;
 const bytesFrom = (width: number, f: (i: number) => number) =>
   Array.from({ length: 16 }, (_, i) => (i < width ? f(i) : 0));
 /** Element numbers of the result in the concatenation of the two sources, `count` elements each. */

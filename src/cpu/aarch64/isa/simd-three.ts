@@ -4,12 +4,11 @@ import type { VectorName } from "../engine/vector-names.ts";
 import * as lane from "./lanes.ts";
 import { axis, bit, type Fields, type Role, type Row, row, vector } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
+import { qAxis, three } from "./vector-operands.ts";
 
 export const SHAPE = ["i8x16", "i16x8", "i32x4", "i64x2"] as const;
 /** Name of the operation on elements of 1 << size bytes. */
 export const op = (size: number, name: string) => `${SHAPE[size]}.${name}` as VectorName;
-export const qAxis = axis([0, 1], (f: { Q: number }) => f.Q);
-export const three = { d: vector("Rd"), n: vector("Rn"), m: vector("Rm") } as const;
 export const mask = (e: Emitter, condition: Parameters<Emitter["extendU"]>[0]) => e.sub(e.k64(0), e.extendU(condition));
 
 interface Operation {

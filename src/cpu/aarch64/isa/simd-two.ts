@@ -1,13 +1,13 @@
 /** C4.1.90: Advanced SIMD two-register miscellaneous, across lanes, pairwise scalar and shifts by immediate, integer part. */
 import type { Emitter, I64, V128 } from "../engine/emitter.ts";
 import * as lane from "./lanes.ts";
-import { axis, bit, type Row, row, vector } from "./row.ts";
+import { axis, bit, type Row, row } from "./row.ts";
 import { arrangement } from "./simd-memory.ts";
-import { everyOther, extendHalf, op, qAxis, writeNarrow } from "./simd-three.ts";
+import { everyOther, extendHalf, op, writeNarrow } from "./simd-three.ts";
+import { qAxis, two } from "./vector-operands.ts";
 
 const ALL = [0, 1, 2, 3];
 const SMALL = [0, 1, 2];
-const two = { d: vector("Rd"), n: vector("Rn") } as const;
 const zero = (e: Emitter) => e.kv(new Array<number>(16).fill(0));
 
 interface Operation {
