@@ -360,10 +360,10 @@ export class Runner implements MachineControl {
     return limit;
   }
 
-  /** Milliseconds until host time has reached the next event. */
+  /** Milliseconds until host time has reached what comes next. */
   #idlePause(throttle: boolean): number {
     if (!throttle) return LONG_SLEEP;
-    const next = this.#machine.simulation.nextEventTime;
+    const next = Math.min(this.#machine.simulation.nextEventTime, this.#limit);
     if (next === NEVER) return LONG_SLEEP;
     const due = this.#anchorHost + (next - this.#anchorTime) / TICKS_PER_MS;
     return Math.max(1, Math.min(due - performance.now(), LONG_SLEEP));

@@ -43,8 +43,9 @@ export function applyNic(b: Builder, text: string, where: string): void {
   const id = list.text("id") ?? `nic${b.virtio.automatic++}`;
   addNetwork(b, id, list);
   if (model === "igb") {
+    // As -device igb,netdev=ID,mac=ADDRESS.
     const address = mac === undefined ? "" : `,mac=${[...mac].map((n) => n.toString(16).padStart(2, "0")).join(":")}`;
-    applyPcieDevice(b, model, new KeyValues(where, `${model},netdev=${id}${address}`, "driver"));
+    applyPcieDevice(b, model, new KeyValues(where, `netdev=${id}${address}`));
     return;
   }
   b.virtio.implied.push({
