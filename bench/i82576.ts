@@ -5,7 +5,7 @@
  * that does not grow with the functions.
  */
 import { SEC } from "../src/sim/index.ts";
-import { type Card, Cards, type Function, frame, type Translation } from "./support/cards.ts";
+import { type Card, type CardFunction, Cards, frame, type Translation } from "./support/cards.ts";
 import { best, report } from "./support/measure.ts";
 
 const FRAMES = 10_000;
@@ -16,7 +16,12 @@ const ELSEWHERE = [9, 9] as const;
 const wireTime = (length: number) => Math.ceil((BURST * (length + 24) * 8 * SEC) / 1e9);
 
 /** FRAMES in bursts, from each of `senders` in turn. */
-function send(cards: Cards, senders: readonly Function[], length: number, refill: readonly Function[] = []): void {
+function send(
+  cards: Cards,
+  senders: readonly CardFunction[],
+  length: number,
+  refill: readonly CardFunction[] = [],
+): void {
   for (let done = 0, turn = 0; done < FRAMES; done += BURST, turn++) {
     senders[turn % senders.length]?.send(length, BURST);
     cards.simulation.run(cards.simulation.now + wireTime(length));
@@ -24,9 +29,13 @@ function send(cards: Cards, senders: readonly Function[], length: number, refill
   }
 }
 
-function receive(cards: Cards, receivers: readonly (readonly [Card, Function])[], frames: readonly Uint8Array[]): void {
+function receive(
+  cards: Cards,
+  receivers: readonly (readonly [Card, CardFunction])[],
+  frames: readonly Uint8Array[],
+): void {
   for (let done = 0, turn = 0; done < FRAMES; done += BURST, turn++) {
-    const [card, receiver] = receivers[turn % receivers.length] as readonly [Card, Function];
+    const [card, receiver] = receivers[turn % receivers.length] as readonly [Card, CardFunction];
     const data = frames[turn % frames.length] as Uint8Array;
     receiver.refill();
     for (let n = 0; n < BURST; n++) card.device.core.receive(data);
@@ -47,7 +56,7 @@ for (const translation of which) {
     const aim = length === 60 ? undefined : AIM;
     const cards = new Cards(1, translation);
     const card = cards.cards[0] as Card;
-    const [pf, vf0, vf1] = card.functions as [Function, Function, Function];
+    const [pf, vf0, vf1] = card.functions as [CardFunction, CardFunction, CardFunction];
     const line = (what: string, m: number) =>
       report(`${what} ${length + 4} bytes, ${SMMU[translation]}, ${gbits(m, length)}`, m, aim);
     for (const [who, fn] of [

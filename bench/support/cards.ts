@@ -159,7 +159,7 @@ export class Cards {
 /** One card: PF and seven VFs with a queue pair each. */
 export class Card {
   readonly device: I82576Device;
-  readonly functions: Function[] = [];
+  readonly functions: CardFunction[] = [];
   sent = 0;
   readonly #cards: Cards;
   readonly #number: number;
@@ -173,7 +173,7 @@ export class Card {
     device.core.onTransmit = () => void this.sent++;
   }
 
-  get vfs(): readonly Function[] {
+  get vfs(): readonly CardFunction[] {
     return this.functions.slice(1);
   }
 
@@ -221,11 +221,11 @@ export class Card {
     w(0x400, 0xa);
     w(0x100, 0x0400_8002);
     w(0x0, 0x241);
-    this.functions.push(new Function(cards, csr, PF_QUEUE, [n, PF_QUEUE], csr + 0x2_0000, pf, 8 * n));
+    this.functions.push(new CardFunction(cards, csr, PF_QUEUE, [n, PF_QUEUE], csr + 0x2_0000, pf, 8 * n));
     for (let vf = 0; vf < VFS; vf++) {
       const config = pf + 0x8_0000 + 0x2000 * vf;
       const window = high + 0x4000 * vf;
-      this.functions.push(new Function(cards, window, 0, [n, vf], window + 0x8_0000, config, 8 * n + 1 + vf));
+      this.functions.push(new CardFunction(cards, window, 0, [n, vf], window + 0x8_0000, config, 8 * n + 1 + vf));
       cards.write(window + 0x1700, 0x8180);
       cards.write(window + 0x152c, 7);
       cards.write(window + 0x1524, 7);
@@ -235,7 +235,7 @@ export class Card {
 }
 
 /** A function's queue pair. Registers lie in its BAR: a VF sees its queue at the places of old. */
-export class Function {
+export class CardFunction {
   /** Last two bytes of its address. */
   readonly address: readonly number[];
   readonly #cards: Cards;
