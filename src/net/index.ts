@@ -1,4 +1,5 @@
 export { checksum, parseIpv4, parseMac } from "./bytes.ts";
+export type { Impairments, LineCounts } from "./impairments.ts";
 export { type Frame, Link, type LinkOptions, type LinkTap, type Station } from "./link.ts";
 export { OutsideEnd } from "./outside.ts";
 export { pcapngHeader, pcapngPacket } from "./pcapng.ts";
