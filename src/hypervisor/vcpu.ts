@@ -25,10 +25,11 @@ type VcpuCells = {
   compare: number;
   /** When the saved virtual timer fires. */
   timer: Time;
-  /** Accounting, in ticks: time run, time waited for a CPU while runnable, and since when it has been in this state. */
-  run: Time;
-  waited: Time;
-  since: Time;
+  /** Since when an interrupt waits to be presented, or -1; how many have waited, in all how long, and at most. */
+  waiting: Time;
+  presented: number;
+  latency: Time;
+  longest: Time;
 };
 
 export class Vcpu extends Module implements Schedulable {
@@ -65,9 +66,10 @@ export class Vcpu extends Module implements Schedulable {
       control: 0,
       compare: 0,
       timer: NEVER,
-      run: 0,
-      waited: 0,
-      since: 0,
+      waiting: -1,
+      presented: 0,
+      latency: 0,
+      longest: 0,
     });
     this.interfaceState = this.state(virtualInterfaceState(), "interface");
     this.interface = new VirtualInterface(gich, vm.distributor, index, this.interfaceState, (id) =>

@@ -57,6 +57,7 @@ export class Aarch64Context extends Module implements VcpuContext {
     if (start === undefined) return;
     this.#set(ELR, start.entry);
     this.#set(0, start.x0);
+    this.#set(TIMER_OFFSET, this.#frequency.cyclesAt(start.epoch));
   }
 
   /** The CPU whose SIMD and floating-point registers are this vCPU's still, or -1. */
@@ -70,11 +71,6 @@ export class Aarch64Context extends Module implements VcpuContext {
   #set(at: number, value: number): void {
     this.words[at] = value | 0;
     this.words[at + 1] = Math.floor(value / 2 ** 32) | 0;
-  }
-
-  /** Virtual time starts at 0 at the instant that `count`, of CNTPCT, stands for. */
-  setTimerOffset(count: number): void {
-    this.#set(TIMER_OFFSET, count);
   }
 
   save(from: Context): void {

@@ -47,7 +47,7 @@ const CNTHP_CVAL_EL2 = offsetOf("CNTHP_CVAL_EL2");
 const CNTV_CTL_EL0 = offsetOf("CNTV_CTL_EL0");
 const VTTBR_EL2 = offsetOf("VTTBR_EL2");
 const VTCR_EL2 = offsetOf("VTCR_EL2");
-const SP_EL = [offsetOf("SP_EL0"), offsetOf("SP_EL1")] as const;
+const SP_EL: readonly [number, number] = [offsetOf("SP_EL0"), offsetOf("SP_EL1")];
 const ELR_EL1 = offsetOf("ELR_EL1");
 const SPSR_EL1 = offsetOf("SPSR_EL1");
 const ESR_EL1 = offsetOf("ESR_EL1");
@@ -361,12 +361,20 @@ export class Aarch64Cpu extends Module implements PhysicalCpu, InstructionAccess
     const t = mmu.translateAs(context.high(ELR_EL2), context.low(ELR_EL2), el, READ);
     return t.fault !== NO_FAULT ? -1 : cluster.bus.peek(t.pa, 4) >>> 0;
   }
-  get stackPointer(): number {
-    const { context } = this.#cpu;
-    return context.number(this.#stack);
+  get pcLow(): number {
+    return this.#cpu.context.low(ELR_EL2);
   }
-  set stackPointer(value: number) {
-    this.#cpu.context.setNumber(this.#stack, value);
+  get pcHigh(): number {
+    return this.#cpu.context.high(ELR_EL2);
+  }
+  get stackPointerLow(): number {
+    return this.#cpu.context.low(this.#stack);
+  }
+  get stackPointerHigh(): number {
+    return this.#cpu.context.high(this.#stack);
+  }
+  setStackPointer(low: number, high: number): void {
+    this.#cpu.context.set(this.#stack, low, high);
   }
   get #stack(): number {
     const spsr = this.#cpu.context.low(SPSR_EL2);
@@ -379,12 +387,12 @@ export class Aarch64Cpu extends Module implements PhysicalCpu, InstructionAccess
   setVector(register: number, words: Int32Array): void {
     this.#cpu.context.words.set(words, L.V / 4 + 4 * register);
   }
-  translate(virtualAddress: number, write: boolean): number {
+  translate(high: number, low: number, write: boolean): number {
     const { mmu, context } = this.#cpu;
-    const high = Math.floor(virtualAddress / 2 ** 32) | 0;
     const el = (context.low(SPSR_EL2) >> 2) & 3;
-    const t = mmu.translateAs(high, virtualAddress | 0, el, write ? WRITE : READ);
-    return t.fault === NO_FAULT || t.stage2 ? t.ipa : -1;
+    const t = mmu.translateAs(high, low, el, write ? WRITE : READ);
+    if (t.fault !== NO_FAULT) return t.stage2 && !t.onWalk ? t.ipa : -1;
+    return t.permission !== NO_FAULT && !t.permissionStage2 ? -1 : t.ipa;
   }
 
   // --- memory and devices
