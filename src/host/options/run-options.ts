@@ -163,6 +163,8 @@ export interface RunOptions {
 
   readonly characterDevices: ReadonlyMap<string, CharacterSpec>;
   readonly serial: CharacterSpec;
+  /** What the second UART is connected to; without it the board has one. */
+  readonly secondSerial?: CharacterSpec;
   readonly monitors: readonly MonitorOption[];
   readonly gdb?: CharacterSpec;
   readonly qtest?: CharacterSpec;
