@@ -113,6 +113,11 @@ export class Link extends Module {
     this.#taps.push(tap);
   }
 
+  /** How many frames `end` can send now before one is dropped. */
+  room(end: 0 | 1): number {
+    return this.#limit - this.#directions[end].under.length;
+  }
+
   /** Sends a frame from `end`. False, and the frame is dropped, where too many wait already. */
   send(end: 0 | 1, frame: Frame): boolean {
     const d = this.#directions[end];
