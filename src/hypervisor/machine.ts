@@ -1,5 +1,5 @@
 /** The `virt` board with this hypervisor at EL2 of its CPUs, and VMs described by the board's own parts. */
-import { APB_CLOCK, GENERIC_TIMER_FREQUENCY, RAM_BASE, virtPart } from "../../platform/virt/board.ts";
+import { GENERIC_TIMER_FREQUENCY, RAM_BASE, virtPart } from "../../platform/virt/board.ts";
 import type { VirtMachine } from "../../platform/virt/machine.ts";
 import type { Cpu } from "../cpu/aarch64/cpu.ts";
 import { Aarch64Context } from "./aarch64/context.ts";
@@ -9,7 +9,6 @@ import { Hypervisor } from "./hypervisor.ts";
 import { BLOCK, MemoryPool } from "./memory.ts";
 import { createScheduler, type Scheduler } from "./scheduler/index.ts";
 
-void APB_CLOCK;
 
 export interface HypervisorMachineOptions {
   readonly scheduler?: Scheduler;

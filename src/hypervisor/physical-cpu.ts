@@ -42,7 +42,7 @@ export interface GuestStart {
   readonly entry: number;
   readonly x0: number;
   /** The instant at which its virtual counter is 0. */
-  readonly epoch: Time;
+  readonly epoch?: Time;
 }
 
 /** Registers of a vCPU while it is not loaded: a module of the CPU kind that runs it, so that they are saved with the machine. */

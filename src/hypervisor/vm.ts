@@ -3,7 +3,7 @@
  * does nothing by itself: the hypervisor acts for it, at EL2.
  */
 import { type Memory, Router, Transaction } from "../bus/index.ts";
-import { RegisterBank } from "../registers/index.ts";
+import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
 import type { Target } from "../bus/index.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
@@ -307,7 +307,7 @@ export class Vm extends Module {
   }
 }
 
-function registerName(bank: RegisterBank, offset: number): string {
+function registerName(bank: RegisterBank<Declaration>, offset: number): string {
   for (const [name, r] of Object.entries(bank.declaration.registers)) {
     const bytes = (r.width ?? 32) > 32 ? 8 : 4;
     const at = offset - r.at;

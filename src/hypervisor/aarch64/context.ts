@@ -57,7 +57,7 @@ export class Aarch64Context extends Module implements VcpuContext {
     if (start === undefined) return;
     this.#set(ELR, start.entry);
     this.#set(0, start.x0);
-    this.#set(TIMER_OFFSET, this.#frequency.cyclesAt(start.epoch));
+    this.#set(TIMER_OFFSET, this.#frequency.cyclesAt(start.epoch ?? 0));
   }
 
   /** The CPU whose SIMD and floating-point registers are this vCPU's still, or -1. */
