@@ -8,10 +8,18 @@ import { runNative } from "./guests.ts";
 /** Words that the program prints for what should not be so. */
 const COMPLAINT = /\bNO\b|WRONG|EARLY|MISSING|unexpected|stopped by/;
 
+function visible(text: string): string {
+  return Array.from(text)
+    .filter((c) => c === "\n" || c >= " ")
+    .join("");
+}
+
 /** `run` gives the whole of what one guest `two` has printed, without carriage returns. */
 export function checkGuestView(setting: string, run: () => string): void {
   describe(`what a guest sees: ${setting}`, () => {
-    const lines = run().trimEnd().split("\n");
+    const printed = run();
+    // what is sent in loopback leaves the UART too: characters that no terminal shows
+    const lines = visible(printed).trimEnd().split("\n");
     const told = (topic: string) => lines.filter((line) => line.startsWith(`two: ${topic}: `)).map((line) => line.slice(topic.length + 7));
 
     it("it starts at EL1 and ends by itself, without complaint", () => {
@@ -82,8 +90,8 @@ export function checkGuestView(setting: string, run: () => string): void {
       expect(told("sleep")).toEqual(["WFI with a masked interrupt went on with 0 taken, then 1"]);
     });
 
-    it("line by line what the program prints alone on the board", () => {
-      expect(lines).toEqual(runNative("two").trimEnd().split("\n"));
+    it("byte by byte what the program prints alone on the board", () => {
+      expect(printed).toBe(runNative("two"));
     });
   });
 }
