@@ -65,7 +65,9 @@ export function runHypervisor(append: string): HypervisorRun {
 export function readHypervisor(uart0: string, uart1: string): HypervisorRun {
   const lines = uart0.trimEnd().split("\n");
   const own = lines.filter((line) => line.startsWith("hypervisor: "));
-  const devices = own.flatMap((line) => /^hypervisor: guest \d+ is \w+, UART and timer (passed|trapped)/.exec(line)?.[1] ?? []);
+  const devices = own.flatMap(
+    (line) => /^hypervisor: guest \d+ is \w+, UART and timer (passed|trapped)/.exec(line)?.[1] ?? [],
+  );
   const guests = devices.map((how, n) =>
     how === "passed"
       ? uart1
@@ -81,7 +83,12 @@ export function readHypervisor(uart0: string, uart1: string): HypervisorRun {
     exits: (guest, reason) => {
       const row = own.find((line) => line.slice(12).startsWith(reason.padEnd(13)));
       if (row === undefined) throw new Error(`no exits for "${reason}"`);
-      return Number(row.slice(12 + 13).trim().split(/ +/)[guest]);
+      return Number(
+        row
+          .slice(12 + 13)
+          .trim()
+          .split(/ +/)[guest],
+      );
     },
     guestInstructions: Number(sums?.[1]),
     hypervisorInstructions: Number(sums?.[2]),
