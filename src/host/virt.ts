@@ -7,15 +7,15 @@ import type { LoaderOptions } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
 import { PC } from "../cpu/aarch64/engine/layout.ts";
-import { BREAK } from "../devices/pl011/index.ts";
+import { BREAK, Pl011 } from "../devices/pl011/index.ts";
 import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
 import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
 import { Line, type Module, StateHash } from "../sim/index.ts";
-import { Captures } from "./captures.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
-import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
+import type { HostConsole, HostMachine, PowerRequest, SerialPort } from "./machine.ts";
+import { HostNetworks } from "./net/networks.ts";
 import type { FlashImage, RunOptions } from "./options/run-options.ts";
 import { pcieSlots } from "./pcie.ts";
 import { HostVirtio } from "./virtio.ts";
@@ -28,20 +28,20 @@ const DEFAULT_DATE = 1_735_689_600;
  * interpreter, where there is one already.
  */
 export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachine | null {
-  const captures = new Captures();
-  const virtio = new HostVirtio(run.virtio, captures);
+  const networks = new HostNetworks();
+  const virtio = new HostVirtio(run.virtio, networks);
   const machine = createVirtMachine({
     ...virtOptions(run),
     virtio: virtio.slots,
-    pcie: pcieSlots(run.pcie, captures),
+    pcie: pcieSlots(run.pcie, networks),
     ...(code === undefined ? {} : { code }),
   });
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
   }
-  captures.open();
-  return new VirtHost(machine, run, virtio, captures);
+  networks.captures.open();
+  return new VirtHost(machine, run, virtio, networks);
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
@@ -58,6 +58,7 @@ function virtOptions(run: RunOptions): VirtOptions {
     treeRandomness: run.machine.treeRandomness,
     highEcam: run.machine.highEcam,
     highMmio: run.machine.highMmio,
+    secondUart: run.secondSerial !== undefined,
     ...(run.machine.iommu === undefined ? {} : { iommu: run.machine.iommu }),
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
@@ -124,38 +125,48 @@ function rtcBase(base: RunOptions["rtcBase"]): number {
   return base === "now" ? seconds : seconds - now.getTimezoneOffset() * 60;
 }
 
+function serialPort(uart: Pl011): SerialPort {
+  return {
+    get onTransmit() {
+      return uart.onTransmit;
+    },
+    set onTransmit(listener) {
+      uart.onTransmit = listener;
+    },
+    get receiveSpace() {
+      return uart.receiveSpace;
+    },
+    receive: (byte) => void uart.receive(byte),
+    sendBreak: () => void uart.receive(0, BREAK),
+  };
+}
+
 class VirtHost implements HostMachine {
   readonly #machine: VirtMachine;
   readonly #run: RunOptions;
   readonly serial: SerialPort;
+  readonly consoles: readonly HostConsole[];
   readonly debug;
   onPower: ((request: PowerRequest) => void) | null = null;
   readonly #writeBack: (() => void)[] = [];
   readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
   readonly #virtio: HostVirtio;
-  readonly #captures: Captures;
+  readonly #networks: HostNetworks;
 
-  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio, captures: Captures) {
+  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio, networks: HostNetworks) {
     this.#machine = machine;
     this.#run = run;
     this.#virtio = virtio;
-    this.#captures = captures;
+    this.#networks = networks;
     this.debug = debugPort(machine.cpus);
-    const { uart } = machine;
-    this.serial = {
-      get onTransmit() {
-        return uart.onTransmit;
-      },
-      set onTransmit(listener) {
-        uart.onTransmit = listener;
-      },
-      get receiveSpace() {
-        return uart.receiveSpace;
-      },
-      receive: (byte) => void uart.receive(byte),
-      sendBreak: () => void uart.receive(0, BREAK),
-    };
+    this.serial = serialPort(machine.uart);
+    const { secondSerial } = run;
+    const second =
+      machine.uart1 === null || secondSerial === undefined
+        ? []
+        : [{ label: "serial1", spec: secondSerial, port: serialPort(machine.uart1) }];
+    this.consoles = [...second, ...virtio.consoles];
     machine.onPower = (state) => this.onPower?.(state === "off" ? "off" : "reset");
     for (const f of run.firmwareFiles) {
       const { source } = f;
@@ -185,8 +196,10 @@ class VirtHost implements HostMachine {
   identity(): SnapshotMachine {
     const { options, devices } = this.#machine;
     const { cpus, cpu, memory, virtualization, virtioLegacy, seed, rtcBase } = options;
-    const own = new Set(VIRT_PARTS.map((p) => p.name));
-    const added = [...devices].filter(([name, d]) => !own.has(name) && d instanceof VirtioDevice);
+    const own = new Set(VIRT_PARTS.filter((p) => p.option === undefined).map((p) => p.name));
+    const added = [...devices].filter(
+      ([name, d]) => !own.has(name) && (d instanceof VirtioDevice || d instanceof Pl011),
+    );
     const { kernel, initrd, append, firmware, flash1, deviceTree, loaders } = options;
     const writtenBack = (bank: number) => this.#run.flash.some((f) => f.bank === bank && f.writeBack);
     return {
@@ -228,12 +241,13 @@ class VirtHost implements HostMachine {
     return this.bus.segments.map((s) => `${hex(s.start)}-${hex(s.end - 1)}: ${s.window.name}`);
   }
 
-  get consoles() {
-    return this.#virtio.consoles;
+  get outside() {
+    return this.#networks.outside;
   }
 
   flush(): void {
-    this.#captures.flush();
+    this.#networks.captures.flush();
+    for (const { port } of this.#networks.outside) port.flush();
   }
 
   report(): readonly string[] {
@@ -258,7 +272,7 @@ class VirtHost implements HostMachine {
   finish(): void {
     for (const write of this.#writeBack) write();
     this.#virtio.close();
-    this.#captures.close();
+    this.#networks.captures.close();
   }
 
   /** Under qtest the protocol is the only one that moves the machine. */

@@ -128,6 +128,7 @@ export class Builder {
       ...optional("seed", this.seed),
       characterDevices: this.characterDevices,
       serial,
+      ...(this.serial[1] === undefined || this.serial[1].none ? {} : { secondSerial: this.serial[1].spec }),
       monitors,
       ...optional("gdb", this.gdb),
       ...optional("qtest", this.qtest),
@@ -179,10 +180,8 @@ export class Builder {
         "-bios and -drive if=pflash,unit=0 (or -pflash) both fill flash bank 0: expected one of them",
       );
     }
-    if (this.serial.length > 1) {
-      const extra = this.serial.slice(1).find((s) => !s.none && s.spec.kind !== "null");
-      if (extra) throw new InputError(`${extra.where}: the board has one UART: expected a single -serial`);
-    }
+    const extra = this.serial.slice(2).find((s) => !s.none && s.spec.kind !== "null");
+    if (extra) throw new InputError(`${extra.where}: the board has two UARTs: expected at most two -serial`);
   }
 
   #checkRecording(): void {
