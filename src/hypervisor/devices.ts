@@ -22,6 +22,13 @@ export interface RegionRequest {
 }
 
 const PAGE = 4096;
+/** A console as firmware leaves it: 115,200 baud of 24 MHz, 8N1, enabled. Linux keeps UARTCR as it finds it. */
+const UART_SET_UP = [
+  [0x24, 13],
+  [0x28, 1],
+  [0x2c, 0x70],
+  [0x30, 0x301],
+] as const;
 
 export function region(request: RegionRequest): RegionOptions {
   const part = virtPart(request.part);
@@ -41,6 +48,7 @@ export function region(request: RegionRequest): RegionOptions {
         edge: i.trigger === "edge",
       })),
     },
+    ...(part.kind === "pl011" ? { setUp: UART_SET_UP } : {}),
     ...(registers === undefined ? {} : { registers }),
   };
 }

@@ -53,6 +53,8 @@ export class Hypervisor extends Module implements El2Handler {
   readonly #frequency: Frequency;
   /** The CPU whose handler is running. */
   #inside: PhysicalCpu | null = null;
+  /** What list registers give back is nothing new. */
+  #collecting = false;
   #region = "";
   #register = "";
   #requests = 0;
@@ -160,6 +162,7 @@ export class Hypervisor extends Module implements El2Handler {
     }
     vm.loadImages();
     for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
+    vm.setUpDevices(cpu);
     this.#route(cpu, vm, true);
     vm.setStatus("running");
     this.startVcpu(vm.vcpus[0] as Vcpu, vm.options.entry, vm.options.x0);
@@ -207,7 +210,9 @@ export class Hypervisor extends Module implements El2Handler {
     if (!per.cells.ready) this.#setUp(cpu, per);
     if (vcpu !== null) {
       cpu.spend(this.costs.exitEntry / 2);
+      this.#collecting = true;
       vcpu.interface.collect(cpu);
+      this.#collecting = false;
       this.#region = "";
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
@@ -390,6 +395,7 @@ export class Hypervisor extends Module implements El2Handler {
   /** Something became pending for a vCPU, or no longer is. */
   #interruptChanged(vcpu: Vcpu): void {
     const { cells, vm } = vcpu;
+    if (this.#collecting) return;
     if (vm.distributor.best(vcpu.index) >= 256) return;
     const now = this.#now();
     if (cells.waiting < 0) cells.waiting = now;
