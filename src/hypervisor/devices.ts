@@ -16,6 +16,8 @@ export interface RegionRequest {
   readonly mode: RegionMode;
   /** The part of the machine behind `pass`; of the same name unless given. */
   readonly physical?: string;
+  /** Where the guest sees it; the part's own place unless given. */
+  readonly at?: number;
   readonly registers?: RegionOptions["registers"];
   /** Each character that a trapped UART sends. */
   readonly onTransmit?: (byte: number) => void;
@@ -36,7 +38,7 @@ export function region(request: RegionRequest): RegionOptions {
   const { registers } = request;
   return {
     name: part.name,
-    base: part.base,
+    base: request.at ?? part.base,
     size: Math.max(part.size, PAGE),
     mode: request.mode,
     model: (vm) => model(vm, part, request),
