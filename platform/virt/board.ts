@@ -41,7 +41,11 @@ export interface BoardPart {
   readonly interrupts: readonly BoardInterrupt[];
   /** Frequency of the part's clock in Hz, where it has one. */
   readonly clock?: number;
+  /** The machine's option that puts the part on the board; absent for parts that are always there. */
+  readonly option?: PartOption;
 }
+
+export type PartOption = "secondUart" | "secondTimer";
 
 /** Frequencies in Hz. */
 export const APB_CLOCK = 24_000_000;
@@ -110,6 +114,10 @@ export const VIRT_PARTS: readonly BoardPart[] = [
   part("gich", "gicv2-hypervisor", 0x803_0000, 0x1_0000, "GICv2 virtual interface control"),
   part("gicv", "gicv2-virtual-cpu", 0x804_0000, 0x1_0000, "GICv2 virtual CPU interface"),
   part("uart0", "pl011", 0x900_0000, 0x1000, "PL011 UART", [spi("interrupt", 1)], APB_CLOCK),
+  {
+    ...part("uart1", "pl011", 0x904_0000, 0x1000, "Second PL011 UART, optional", [spi("interrupt", 8)], APB_CLOCK),
+    option: "secondUart",
+  },
   part("rtc", "pl031", 0x901_0000, 0x1000, "PL031 real-time clock", [spi("interrupt", 2)]),
   part("fwcfg", "fw-cfg", 0x902_0000, 0x18, "Firmware configuration"),
   part("gpio", "pl061", 0x903_0000, 0x1000, "PL061 GPIO", [spi("interrupt", 7)]),
@@ -137,6 +145,22 @@ export const VIRT_PARTS: readonly BoardPart[] = [
     ],
     TIMER_CLOCK,
   ),
+  {
+    ...part(
+      "timer1",
+      "sp804",
+      PLATFORM_BUS.base + 0x1000,
+      0x1000,
+      "Second SP804 dual timer, optional",
+      [
+        spi("timer1Interrupt", PLATFORM_BUS.firstSpi + 3),
+        spi("timer2Interrupt", PLATFORM_BUS.firstSpi + 4),
+        spi("combinedInterrupt", PLATFORM_BUS.firstSpi + 5),
+      ],
+      TIMER_CLOCK,
+    ),
+    option: "secondTimer",
+  },
   part("ram", "ram", RAM_BASE, 0x3f_c000_0000, "RAM"),
   part(
     "pcie",

@@ -29,6 +29,8 @@ export interface DeviceTreeOptions {
   readonly pcie?: { readonly ecam: { readonly base: number; readonly size: number }; readonly memory64: boolean };
   /** An SMMU stands before the PCIe bus. */
   readonly smmu?: boolean;
+  readonly secondUart?: boolean;
+  readonly secondTimer?: boolean;
   readonly bootargs?: string;
   readonly initrd?: { readonly start: number; readonly end: number };
   /** Ten random cells for `rng-seed` and `kaslr-seed`, or none to leave those out. */
@@ -186,8 +188,8 @@ function smmuNode(): FdtNode {
   });
 }
 
-function platformBusNode(): FdtNode {
-  const timer = virtPart("timer0");
+function platformBusNode(o: DeviceTreeOptions): FdtNode {
+  const timers = [virtPart("timer0"), ...(o.secondTimer === true ? [virtPart("timer1")] : [])];
   return node(
     `platform-bus@${PLATFORM_BUS.base.toString(16)}`,
     {
@@ -197,7 +199,7 @@ function platformBusNode(): FdtNode {
       "#size-cells": [1],
       compatible: ["qemu,platform", "simple-bus"],
     },
-    [
+    timers.map((timer) =>
       node(`timer@${(timer.base - PLATFORM_BUS.base).toString(16)}`, {
         "clock-names": ["timer1", "timer2", "apb_pclk"],
         clocks: [PHANDLE.timerClock, PHANDLE.timerClock, PHANDLE.apbClock],
@@ -205,7 +207,7 @@ function platformBusNode(): FdtNode {
         reg: [timer.base - PLATFORM_BUS.base, timer.size],
         compatible: ["arm,sp804", "arm,primecell"],
       }),
-    ],
+    ),
   );
 }
 
@@ -231,7 +233,7 @@ function chosenNode(o: DeviceTreeOptions): FdtNode {
 
 /** The whole tree. */
 export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
-  const uart = virtPart("uart0");
+  const uarts = [virtPart("uart0"), ...(o.secondUart === true ? [virtPart("uart1")] : [])];
   const gpio = virtPart("gpio");
   const fwcfg = virtPart("fwcfg");
   const ram = virtPart("ram");
@@ -247,7 +249,7 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
       compatible: ["arm,psci-1.0", "arm,psci-0.2", "arm,psci"],
     }),
     node(unit("memory", ram), { reg: reg({ base: ram.base, size: o.memory }), device_type: "memory" }),
-    platformBusNode(),
+    platformBusNode(o),
     node(unit("fw-cfg", fwcfg), { "dma-coherent": true, reg: reg(fwcfg), compatible: "qemu,fw-cfg-mmio" }),
     ...VIRT_PARTS.filter((p) => p.kind === "virtio-mmio").map((p) =>
       node(unit("virtio_mmio", p), {
@@ -272,10 +274,12 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
     pcieNode(o),
     ...(o.smmu ? [smmuNode()] : []),
     primecell("pl031", "arm,pl031", virtPart("rtc")),
-    primecell("pl011", "arm,pl011", uart, {
-      "clock-names": ["uartclk", "apb_pclk"],
-      clocks: [PHANDLE.apbClock, PHANDLE.apbClock],
-    }),
+    ...uarts.map((uart) =>
+      primecell("pl011", "arm,pl011", uart, {
+        "clock-names": ["uartclk", "apb_pclk"],
+        clocks: [PHANDLE.apbClock, PHANDLE.apbClock],
+      }),
+    ),
     gicNode(o),
     node(unit("flash", flash[0] as BoardPart), { "bank-width": [4], reg: reg(...flash), compatible: "cfi-flash" }),
     cpusNode(o),
@@ -290,7 +294,7 @@ export function virtDeviceTree(o: DeviceTreeOptions): FdtNode {
     }),
     clockNode("apb-pclk", PHANDLE.apbClock, APB_CLOCK, "clk24mhz"),
     clockNode("timer-clk", PHANDLE.timerClock, TIMER_CLOCK, "timclk"),
-    node("aliases", { serial0: `/${unit("pl011", uart)}` }),
+    node("aliases", Object.fromEntries(uarts.map((uart, n) => [`serial${n}`, `/${unit("pl011", uart)}`]))),
     chosenNode(o),
   ];
   return node(

@@ -11,7 +11,12 @@ import {
 } from "./board.ts";
 
 /** Name of a part in the C header. */
-const C_NAMES: { readonly [name: string]: string } = { fwcfg: "FW_CFG", timer0: "SP804", pcie: "PCIE_ECAM" };
+const C_NAMES: { readonly [name: string]: string } = {
+  fwcfg: "FW_CFG",
+  timer0: "SP804",
+  timer1: "SP804_1",
+  pcie: "PCIE_ECAM",
+};
 
 export function intid(interrupt: Pick<BoardInterrupt, "kind" | "number">): number {
   return interrupt.number + (interrupt.kind === "spi" ? 32 : 16);

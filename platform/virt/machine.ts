@@ -60,6 +60,10 @@ export interface VirtOptions extends BootOptions {
   readonly virtioLegacy?: boolean;
   /** What stands between PCIe functions and memory; nothing unless given. */
   readonly iommu?: "smmuv3";
+  /** A second PL011, `uart1`; false unless given. */
+  readonly secondUart?: boolean;
+  /** A second SP804, `timer1`; false unless given. */
+  readonly secondTimer?: boolean;
   /** Functions on the PCIe bus, ports before what sits behind them. */
   readonly pcie?: readonly PcieSlot[];
   /** Configuration space above 4 GiB (256 buses) or below (16); true unless given. */
@@ -118,9 +122,11 @@ export class VirtMachine {
   readonly ram: Memory;
   readonly gic: Gicv2;
   readonly uart: Pl011;
+  readonly uart1: Pl011 | null;
   readonly rtc: Pl031;
   readonly gpio: Pl061;
   readonly timer: Sp804;
+  readonly timer1: Sp804 | null;
   readonly fwCfg: FwCfg;
   readonly flash: readonly [CfiFlash, CfiFlash];
   readonly virtio: readonly VirtioMmio[];
@@ -168,15 +174,20 @@ export class VirtMachine {
     };
     this.flash = [flash(0), flash(1)];
     // Software made for QEMU's machine writes to the UART without setting it up; each first use is reported.
-    this.uart = build(
-      "uart0",
-      new Pl011(simulation, "uart0", { uartclk: clockOf("uart0"), pacing: "immediate", unconfigured: "enabled" }),
-    );
+    const uart = (name: string) =>
+      build(
+        name,
+        new Pl011(simulation, name, { uartclk: clockOf(name), pacing: "immediate", unconfigured: "enabled" }),
+      );
+    this.uart = uart("uart0");
+    this.uart1 = options.secondUart === true ? uart("uart1") : null;
     this.rtc = build("rtc", new Pl031(simulation, "rtc", { base: options.rtcBase ?? 0 }));
     this.gpio = build("gpio", new Pl061(simulation, "gpio"));
     this.#powerKey = new PowerKey(simulation, this.gpio);
     this.fwCfg = build("fwcfg", new FwCfg(simulation, "fwcfg", { port: new Port(bus, arena), cpus }));
-    this.timer = build("timer0", new Sp804(simulation, "timer0", { timclk: clockOf("timer0") }));
+    const timer = (name: string) => build(name, new Sp804(simulation, name, { timclk: clockOf(name) }));
+    this.timer = timer("timer0");
+    this.timer1 = options.secondTimer === true ? timer("timer1") : null;
     const behind = this.#virtioDevices(options.virtio ?? []);
     this.virtio = partsOf("virtio-mmio").map((p, n) =>
       build(
@@ -201,16 +212,17 @@ export class VirtMachine {
         : {}),
       gicv2m: () => msi.registers,
       "cfi-flash": (p) => this.devices.get(p.name) as CfiFlash,
-      pl011: () => this.uart.registers,
+      pl011: (p) => (this.devices.get(p.name) as Pl011).registers,
       pl031: () => this.rtc.registers,
       pl061: () => this.gpio.registers,
-      sp804: () => this.timer.registers,
+      sp804: (p) => (this.devices.get(p.name) as Sp804).registers,
       "fw-cfg": () => this.fwCfg.registers,
       "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
       "pcie-ecam": () => this.pcie.ecam,
       ...(smmu ? { smmuv3: () => smmu.registers } : {}),
     };
     for (const p of VIRT_PARTS) {
+      if (p.option !== undefined && options[p.option] !== true) continue;
       const target = targets[p.kind]?.(p);
       if (!target) continue;
       const place = p.kind === "pcie-ecam" ? ecam : p;
@@ -280,6 +292,8 @@ export class VirtMachine {
       hypervisorVirtualTimer: this.cpus.hasVhe,
       pcie: { ecam, memory64: highMmio },
       smmu: this.smmu !== null,
+      secondUart: this.uart1 !== null,
+      secondTimer: this.timer1 !== null,
       random: options.treeRandomness === false ? [] : Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();

@@ -7,14 +7,14 @@ import type { LoaderOptions } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
 import { PC } from "../cpu/aarch64/engine/layout.ts";
-import { BREAK } from "../devices/pl011/index.ts";
+import { BREAK, Pl011 } from "../devices/pl011/index.ts";
 import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
 import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
 import { Line, type Module, StateHash } from "../sim/index.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
-import type { HostMachine, PowerRequest, SerialPort } from "./machine.ts";
+import type { HostConsole, HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import { HostNetworks } from "./net/networks.ts";
 import type { FlashImage, RunOptions } from "./options/run-options.ts";
 import { pcieSlots } from "./pcie.ts";
@@ -36,6 +36,7 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
     pcie: pcieSlots(run.pcie, networks),
     ...(code === undefined ? {} : { code }),
   });
+  for (const network of run.switched) networks.connectSwitched(machine.simulation, network);
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
@@ -58,6 +59,7 @@ function virtOptions(run: RunOptions): VirtOptions {
     treeRandomness: run.machine.treeRandomness,
     highEcam: run.machine.highEcam,
     highMmio: run.machine.highMmio,
+    secondUart: run.secondSerial !== undefined,
     ...(run.machine.iommu === undefined ? {} : { iommu: run.machine.iommu }),
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
@@ -124,10 +126,27 @@ function rtcBase(base: RunOptions["rtcBase"]): number {
   return base === "now" ? seconds : seconds - now.getTimezoneOffset() * 60;
 }
 
+function serialPort(uart: Pl011): SerialPort {
+  return {
+    get onTransmit() {
+      return uart.onTransmit;
+    },
+    set onTransmit(listener) {
+      uart.onTransmit = listener;
+    },
+    get receiveSpace() {
+      return uart.receiveSpace;
+    },
+    receive: (byte) => void uart.receive(byte),
+    sendBreak: () => void uart.receive(0, BREAK),
+  };
+}
+
 class VirtHost implements HostMachine {
   readonly #machine: VirtMachine;
   readonly #run: RunOptions;
   readonly serial: SerialPort;
+  readonly consoles: readonly HostConsole[];
   readonly debug;
   onPower: ((request: PowerRequest) => void) | null = null;
   readonly #writeBack: (() => void)[] = [];
@@ -142,20 +161,13 @@ class VirtHost implements HostMachine {
     this.#virtio = virtio;
     this.#networks = networks;
     this.debug = debugPort(machine.cpus);
-    const { uart } = machine;
-    this.serial = {
-      get onTransmit() {
-        return uart.onTransmit;
-      },
-      set onTransmit(listener) {
-        uart.onTransmit = listener;
-      },
-      get receiveSpace() {
-        return uart.receiveSpace;
-      },
-      receive: (byte) => void uart.receive(byte),
-      sendBreak: () => void uart.receive(0, BREAK),
-    };
+    this.serial = serialPort(machine.uart);
+    const { secondSerial } = run;
+    const second =
+      machine.uart1 === null || secondSerial === undefined
+        ? []
+        : [{ label: "serial1", spec: secondSerial, port: serialPort(machine.uart1) }];
+    this.consoles = [...second, ...virtio.consoles];
     machine.onPower = (state) => this.onPower?.(state === "off" ? "off" : "reset");
     for (const f of run.firmwareFiles) {
       const { source } = f;
@@ -185,8 +197,10 @@ class VirtHost implements HostMachine {
   identity(): SnapshotMachine {
     const { options, devices } = this.#machine;
     const { cpus, cpu, memory, virtualization, virtioLegacy, seed, rtcBase } = options;
-    const own = new Set(VIRT_PARTS.map((p) => p.name));
-    const added = [...devices].filter(([name, d]) => !own.has(name) && d instanceof VirtioDevice);
+    const own = new Set(VIRT_PARTS.filter((p) => p.option === undefined).map((p) => p.name));
+    const added = [...devices].filter(
+      ([name, d]) => !own.has(name) && (d instanceof VirtioDevice || d instanceof Pl011),
+    );
     const { kernel, initrd, append, firmware, flash1, deviceTree, loaders } = options;
     const writtenBack = (bank: number) => this.#run.flash.some((f) => f.bank === bank && f.writeBack);
     return {
@@ -228,9 +242,6 @@ class VirtHost implements HostMachine {
     return this.bus.segments.map((s) => `${hex(s.start)}-${hex(s.end - 1)}: ${s.window.name}`);
   }
 
-  get consoles() {
-    return this.#virtio.consoles;
-  }
   get outside() {
     return this.#networks.outside;
   }

@@ -18,7 +18,7 @@ describe("firmware", () => {
   it("the images were built from these sources", () => {
     const digests = readFileSync(join(firmware, "images/sources.sha256"), "utf8").trimEnd().split("\n");
     const listed = digests.map((line) => line.split("  ") as [string, string]);
-    const present = ["start", "lib", "drivers", "selftest", "include"]
+    const present = ["start", "lib", "drivers", "selftest", "vm", "include"]
       .flatMap((folder) => readdirSync(join(firmware, folder)).map((file) => `${folder}/${file}`))
       .concat("Makefile");
     expect(listed.map(([, file]) => file).sort()).toEqual(present.sort());

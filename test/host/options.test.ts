@@ -239,7 +239,10 @@ describe("user errors: what, where, what was expected", () => {
     ["-serial pty", "-serial pty: not supported by Armature: pseudo-terminals need native code"],
     ["-serial tcp:1", '-serial tcp:1: "1": expected HOST:PORT'],
     ["-serial unix:a,wait=off", "-serial unix:a,wait=off: wait= is for servers: expected server=on too"],
-    ["-serial stdio -serial file:x", "-serial file:x: the board has one UART: expected a single -serial"],
+    [
+      "-serial stdio -serial null -serial file:x",
+      "-serial file:x: the board has two UARTs: expected at most two -serial",
+    ],
     ["-chardev socket,id=x", "-chardev socket,id=x: expected either path= (Unix socket) or host= and port= (TCP)"],
     ["-chardev null,id=x -chardev null,id=x", "-chardev null,id=x: there are two devices with id=x"],
     [

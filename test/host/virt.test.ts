@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Arena, Port } from "../../src/bus/index.ts";
 import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
 import { InputError } from "../../src/formats/index.ts";
 import { MachineDebugger } from "../../src/host/debugger.ts";
@@ -54,6 +55,18 @@ describe("qtest on the board", () => {
     const { ask, machine } = qtest();
     expect(machine.idle).toBe(true);
     expect(ask("clock_step 1000000000")).toEqual(["OK 1000000000"]);
+  });
+
+  it("a second -serial puts a second UART at 0x09040000 (QEMU virt), with a line of its own", () => {
+    const { machine } = qtest("-serial", "null", "-serial", "null");
+    expect(machine.consoles?.map((c) => c.label)).toEqual(["serial1"]);
+    let sent = "";
+    for (const c of machine.consoles ?? []) c.port.onTransmit = (byte) => (sent += String.fromCharCode(byte));
+    const { ask } = qtest("-serial", "null", "-serial", "null");
+    expect(ask("writel 0x09040000 0x41", "readl 0x09040fe0")).toEqual(["OK", "OK 0x0000000000000011"]);
+    new Port(machine.bus, new Arena()).write(0x904_0000, 4, 0x41);
+    expect(sent).toBe("A");
+    expect(qtest().ask("readl 0x09040fe0")).not.toEqual(["OK 0x0000000000000011"]);
   });
 
   it("the UART's transmit interrupt arrives at SPI 1 (QEMU virt: device[1] is the GIC of one CPU)", () => {

@@ -1,6 +1,7 @@
 /** The state that option handlers fill, and how it becomes `RunOptions`: defaults, and checks across options. */
 import { InputError } from "../../formats/index.ts";
 import { type CharacterSpec, optional } from "./chardev-spec.ts";
+import { switchedNetworks } from "./network-options.ts";
 import type { PcieRequest } from "./pcie-options.ts";
 import type {
   FirmwareFile,
@@ -123,11 +124,13 @@ export class Builder {
       legacyVirtio: this.legacyVirtio,
       virtio: [...this.virtio.devices, ...this.virtio.implied].map((d) => d.make()),
       pcie: this.pcie.map((d) => d.make()),
+      switched: switchedNetworks(this),
       searchPaths: this.searchPaths,
       ...optional("rtcBase", this.rtcBase),
       ...optional("seed", this.seed),
       characterDevices: this.characterDevices,
       serial,
+      ...(this.serial[1] === undefined || this.serial[1].none ? {} : { secondSerial: this.serial[1].spec }),
       monitors,
       ...optional("gdb", this.gdb),
       ...optional("qtest", this.qtest),
@@ -179,10 +182,8 @@ export class Builder {
         "-bios and -drive if=pflash,unit=0 (or -pflash) both fill flash bank 0: expected one of them",
       );
     }
-    if (this.serial.length > 1) {
-      const extra = this.serial.slice(1).find((s) => !s.none && s.spec.kind !== "null");
-      if (extra) throw new InputError(`${extra.where}: the board has one UART: expected a single -serial`);
-    }
+    const extra = this.serial.slice(2).find((s) => !s.none && s.spec.kind !== "null");
+    if (extra) throw new InputError(`${extra.where}: the board has two UARTs: expected at most two -serial`);
   }
 
   #checkRecording(): void {

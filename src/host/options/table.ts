@@ -296,7 +296,7 @@ export const OPTIONS: readonly Option[] = [
     "console",
     "serial",
     "DEVICE",
-    "connect the UART: stdio, mon:stdio, null, file:, pipe:, unix:, tcp:, chardev:",
+    "connect the UART: stdio, mon:stdio, null, file:, pipe:, unix:, tcp:, chardev:; given twice, a second UART",
     applySerial,
   ),
   value("console", "monitor", "DEVICE", "connect the human monitor", (b, v, w) => {

@@ -1,0 +1,19 @@
+/** The policies by the names that configurations use. */
+import type { SchedulerOptions } from "./policy.ts";
+import { RoundRobinScheduler } from "./round-robin.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+type Maker = (cpus: number, options: SchedulerOptions) => Scheduler;
+
+const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
+  ["round-robin", (cpus, options) => new RoundRobinScheduler(cpus, options)],
+]);
+
+export const SCHEDULER_NAMES: readonly string[] = [...MAKERS.keys()];
+
+/** A policy for `cpus` physical CPUs. Throws RangeError for an unknown name or option, with the known ones. */
+export function createScheduler(name: string, cpus: number, options: SchedulerOptions = {}): Scheduler {
+  const make = MAKERS.get(name);
+  if (make === undefined) throw new RangeError(`scheduler "${name}": expected one of ${SCHEDULER_NAMES.join(", ")}`);
+  return make(cpus, options);
+}
