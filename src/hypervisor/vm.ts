@@ -37,6 +37,8 @@ export interface RegionOptions {
     readonly base: number;
     readonly interrupts: readonly { readonly guest: number; readonly machine: number; readonly edge: boolean }[];
   };
+  /** What firmware leaves in the registers, of the model or of the part itself, when the VM starts: offsets and values of 32 bits. */
+  readonly setUp?: readonly (readonly [offset: number, value: number])[];
   /** Where some registers go another way than the rest: offsets from `from` up to `to`. The page is trapped then. */
   readonly registers?: readonly { readonly from: number; readonly to: number; readonly mode: RegionMode }[];
 }
@@ -188,6 +190,17 @@ export class Vm extends Module {
     if (!mapped) return "no memory is left for translation tables";
     cpu.invalidate(stage2.vmid, -1, 0);
     return null;
+  }
+
+  /** Devices as firmware hands them over. */
+  setUpDevices(cpu: PhysicalCpu): void {
+    for (const { options: r, model } of this.regions.values()) {
+      const passed = this.modeOf(r.name) === "pass" && r.physical !== undefined;
+      for (const [offset, value] of r.setUp ?? []) {
+        if (passed) cpu.write((r.physical as { base: number }).base + offset, 4, value);
+        else model?.target.write(offset, 4, value, this.transaction);
+      }
+    }
   }
 
   /** Clears memory and puts the images in place, as a boot loader. */

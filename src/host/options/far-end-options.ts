@@ -11,6 +11,7 @@ const PARSERS: { readonly [type: string]: (list: KeyValues) => FarEnd } = {
   stream: streamNetwork,
   dgram: datagramNetwork,
   tap: tapNetwork,
+  hubport: switchPort,
 };
 
 export const FAR_ENDS: readonly string[] = Object.keys(PARSERS).sort();
@@ -49,7 +50,8 @@ export function linkOf(list: KeyValues, far: FarEnd): LinkOptions {
   const { where } = list;
   const rate = list.text("rate");
   const delay = list.text("delay");
-  const bits = rate === undefined ? (far.kind === "user" ? undefined : OUTSIDE_RATE) : parseRate(where, rate);
+  const outside = far.kind === "stream" || far.kind === "dgram" || far.kind === "tap";
+  const bits = rate === undefined ? (outside ? OUTSIDE_RATE : undefined) : parseRate(where, rate);
   return {
     ...optional("rate", bits),
     ...optional("delay", delay === undefined ? undefined : parseDuration(`${where}: delay`, delay)),
@@ -194,6 +196,15 @@ function tapNetwork(list: KeyValues): FarEnd {
     throw new InputError(`${where}: ifname=${ifname}: expected the name of an interface, at most 15 characters`);
   }
   return { kind: "tap", ifname };
+}
+
+// Inside
+
+/** A hub's number; the hub is a switch that learns. */
+function switchPort(list: KeyValues): FarEnd {
+  const { where } = list;
+  const hub = parseInteger(`${where}: hubid`, list.required("hubid", "the number of a switch"), 0, 0x7fff_ffff);
+  return { kind: "hubport", hub, ...optional("via", list.text("netdev")) };
 }
 
 // The host that answers

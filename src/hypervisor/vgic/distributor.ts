@@ -87,6 +87,9 @@ export class VirtualDistributor extends Module {
     const bit = 1 << (id & 31);
     this.#d.change(this.#d.state.active, this.#d.stored(id >>> 5, vcpu), active ? bit : 0, active ? 0 : bit);
   }
+  isEnabled(vcpu: number, id: number): boolean {
+    return (((this.#d.state.enabled[this.#d.stored(id >>> 5, vcpu)] as number) >>> (id & 31)) & 1) !== 0;
+  }
   isEdge(vcpu: number, id: number): boolean {
     return (((this.#d.state.edge[this.#d.stored(id >>> 5, vcpu)] as number) >>> (id & 31)) & 1) !== 0;
   }
