@@ -98,7 +98,7 @@ struct vm {
   struct vtimer timer;
   /* Earliest time at which an emulated device changes by itself. */
   u64 deadline;
-  char line[160];
+  char line[256];
   u32 line_length;
   u32 exits[EXIT_REASONS], injected, switches;
   u64 ran, instructions;

@@ -170,7 +170,9 @@ void vgic_update(struct vm *vm) {
       }
     }
     g->list[slot] = entry(vm, intid);
-    vm->injected++;
+    bool again = false;
+    for (u32 i = 0; i < count; i++) again = again || (was[i] & LR_PENDING && LR_ID(was[i]) == intid);
+    if (!again) vm->injected++;
   }
   for (u32 w = 0; w < VGIC_WORDS; w++) aside = aside || g->active[w];
   if (aside) hcr |= HCR_LRENPIE;
@@ -199,7 +201,7 @@ void vgic_load(struct vm *vm) {
   g->stale = true;
 }
 
-/* An edge that comes while the last one is active is a new one: what the guest has acknowledged must be known first. */
+/* An interrupt that comes after the last one was acknowledged is a new one: what the guest has acknowledged must be known first. */
 static void latch(struct vm *vm, u32 intid) {
   vgic_fold(vm);
   set(vm->gic.latched, intid);
@@ -221,6 +223,7 @@ void vgic_level(struct vm *vm, u32 intid, bool high) {
 }
 
 void vgic_hardware(struct vm *vm, u32 intid) {
+  vgic_fold(vm);
   set(vm->gic.hardware, intid);
   vm->gic.stale = true;
   vm_wake(vm);

@@ -91,8 +91,9 @@ u32 vuart_read(struct vm *vm, u32 offset) {
 static void transmit(struct vm *vm, u32 value) {
   struct vuart *u = &vm->uart;
   if ((u->cr & (UARTCR_UARTEN | UARTCR_TXE)) != (UARTCR_UARTEN | UARTCR_TXE)) return;
+  /* 3.3.8: in loopback the character comes back; that it does not go out as well is nowhere said. */
+  console_write(vm, (u8)value);
   if (u->cr & UARTCR_LBE) vuart_receive(vm, value & 0xff);
-  else console_write(vm, (u8)value);
   /* Gone at once: the FIFO has fallen to its level. */
   u->ris |= UART_TX;
   line(vm);

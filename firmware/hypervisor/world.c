@@ -18,7 +18,7 @@ static u64 slice_end, loaded_at;
 static bool timer_stale;
 static u32 first_counter, last_own, last_guest;
 
-/* --- instructions: two of the performance monitors' counters, kept from the guests by MDCR_EL2 */
+/* --- time and instructions: two of the performance monitors' counters, kept from the guests by MDCR_EL2 */
 
 static u32 counter(u32 index) {
   write_sysreg(pmselr_el0, index);
@@ -53,6 +53,9 @@ void counters_start(void) {
 
 /* The counters have 32 bits: they are read at least as often as guests change, and at each expiry of the EL2 timer. */
 void counters_account(void) {
+  u64 time = now();
+  loaded->ran += time - loaded_at;
+  loaded_at = time;
   if (!counting) return;
   u32 own = counter(first_counter), guest = counter(first_counter + 1);
   hypervisor_instructions += own - last_own;
@@ -74,7 +77,6 @@ void counters_account(void) {
 
 static void unload(struct vm *vm) {
   counters_account();
-  vm->ran += now() - loaded_at;
   EACH_REGISTER(SAVE)
   vm->cntv_ctl = read_sysreg(cntv_ctl_el0);
   vm->cntv_cval = read_sysreg(cntv_cval_el0);

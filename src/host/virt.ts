@@ -36,6 +36,7 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
     pcie: pcieSlots(run.pcie, networks),
     ...(code === undefined ? {} : { code }),
   });
+  for (const network of run.switched) networks.connectSwitched(machine.simulation, network);
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;

@@ -59,6 +59,12 @@ export interface NetworkOption {
   readonly captures?: readonly CaptureOption[];
 }
 
+/** A network that stands on a switch instead of at a device. */
+export interface SwitchedNetwork {
+  readonly hub: number;
+  readonly network: NetworkOption;
+}
+
 export type FarEnd =
   /** The host that answers; IPv4 addresses as numbers. */
   | {
@@ -69,6 +75,8 @@ export type FarEnd =
       readonly dns: number;
       readonly guest: number;
     }
+  /** A port of the switch of that number. */
+  | { readonly kind: "hubport"; readonly hub: number; readonly via?: string }
   | OutsideSpec;
 
 /** What stands outside the simulation. */
@@ -182,6 +190,7 @@ export interface RunOptions {
   /** In the order of their slots. */
   readonly virtio: readonly VirtioOption[];
   readonly pcie: readonly PcieOption[];
+  readonly switched: readonly SwitchedNetwork[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */
   readonly rtcBase?: number | "now" | "local";
