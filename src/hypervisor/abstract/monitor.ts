@@ -7,6 +7,7 @@
  * interrupt 31 (a PPI, as Xen on Arm uses). HVC EVENT_CHANNEL with X0 = 0 sends on the port in X1; PSCI SYSTEM_OFF ends a domain.
  */
 import { PPI, RAM_BASE, virtPart } from "../../../platform/virt/board.ts";
+import { Transaction } from "../../bus/index.ts";
 import {
   type Event,
   Module,
@@ -62,8 +63,8 @@ export interface DomainOptions {
   /** Physical CPUs, bit n is CPU n; all unless given. */
   readonly affinity?: number;
   readonly devices?: readonly PassedDevice[];
-  /** SPIs of the machine that this domain gets. */
-  readonly interrupts?: readonly { readonly spi: number; readonly edge?: boolean }[];
+  /** SPIs of the machine that this domain gets, and the CPU that takes them; CPU 0 unless given. */
+  readonly interrupts?: readonly { readonly spi: number; readonly edge?: boolean; readonly cpu?: number }[];
 }
 
 /** A domain with its one vCPU. */
@@ -126,8 +127,10 @@ export class Monitor extends Module implements El2Handler {
   readonly #tables: TableAccess;
   readonly #routes = new Map<number, Domain>();
   readonly #edges = new Set<number>();
+  readonly #targets = new Map<number, number>();
   readonly #last: (Domain | null)[];
   readonly #exits = new Map<string, number>();
+  readonly #transaction = new Transaction();
   #injections = 0;
   #worldSwitches = 0;
   /** The CPU whose exit is being handled, or -1. */
@@ -138,6 +141,7 @@ export class Monitor extends Module implements El2Handler {
 
   constructor(machine: AbstractMachine, scheduler: Scheduler) {
     super(machine.simulation, "monitor");
+    this.#transaction.cpu = 0;
     this.machine = machine;
     const cpus = machine.physicalCpus;
     this.dispatcher = new Dispatcher(scheduler, cpus.length, {
@@ -181,9 +185,11 @@ export class Monitor extends Module implements El2Handler {
     this.#map(domain, EVENT_PAGE, events, PAGE, "memory");
     this.#map(domain, GICC, GICV, 2 * PAGE, "device");
     for (const { ipa, base, size: length } of options.devices ?? []) this.#map(domain, ipa, base, length, "device");
-    for (const { spi, edge } of options.interrupts ?? []) {
+    for (const { spi, edge, cpu } of options.interrupts ?? []) {
       this.#routes.set(32 + spi, domain);
       if (edge === true) this.#edges.add(32 + spi);
+      this.#targets.set(32 + spi, cpu ?? 0);
+      if (this.#ready) this.#enable(spi + 32);
     }
     this.dispatcher.addDomain(id, options.scheduling ?? {});
     this.dispatcher.add(domain, machine.simulation.now);
@@ -419,14 +425,21 @@ export class Monitor extends Module implements El2Handler {
   #setUp(cpu: PhysicalCpu): void {
     this.#ready = true;
     cpu.write(GICD, 4, 1);
-    for (const id of this.#routes.keys()) {
-      cpu.write(GICD + 0x400 + id, 1, 0x80);
-      cpu.write(GICD + 0x800 + id, 1, 1);
-      const config = GICD + 0xc00 + 4 * (id >> 4);
-      if (this.#edges.has(id)) cpu.write(config, 4, (cpu.read(config, 4) | (2 << (2 * (id & 15)))) >>> 0);
-      cpu.write(GICD + 0x100 + 4 * (id >> 5), 4, (1 << (id & 31)) >>> 0);
-    }
+    for (const id of this.#routes.keys()) this.#enable(id);
     for (let n = 1; n < this.machine.physicalCpus.length; n++) cpu.powerOn(n);
+  }
+
+  /** Registers that are not banked: who writes them does not matter. */
+  #enable(id: number): void {
+    const { bus } = this.machine;
+    const tx = this.#transaction;
+    const config = GICD + 0xc00 + 4 * (id >> 4);
+    bus.write(GICD + 0x400 + id, 1, 0x80, tx);
+    bus.write(GICD + 0x800 + id, 1, 1 << (this.#targets.get(id) ?? 0), tx);
+    if (this.#edges.has(id)) {
+      bus.write(config, 4, (bus.read(config, 4, tx) | (2 << (2 * (id & 15)))) >>> 0, tx);
+    }
+    bus.write(GICD + 0x100 + 4 * (id >> 5), 4, (1 << (id & 31)) >>> 0, tx);
   }
 
   #setUpCpu(cpu: PhysicalCpu): void {
