@@ -37,6 +37,7 @@ const PSCI_SYSTEM_OFF = 0x8400_0008;
 const GICD = virtPart("gicd").base;
 const GICC = virtPart("gicc").base;
 const GICH = virtPart("gich").base;
+const GICH_ELRSR = GICH + 0x30;
 const GICV = virtPart("gicv").base;
 const LISTS = 4;
 const PAGE = 4096;
@@ -92,6 +93,8 @@ export class Domain implements Schedulable {
   stopped: string | null = null;
   interrupts = 0;
   hypercalls = 0;
+  /** More is pending than list registers hold. */
+  waits = false;
 
   constructor(
     id: number,
@@ -369,7 +372,7 @@ export class Monitor extends Module implements El2Handler {
       // the physical timer interrupt is the CPU's own: active here while the guest handles it
       if (isTimer(list)) cpu.write(GICD + 0x300, 4, (1 << VIRTUAL_TIMER) >>> 0);
     }
-    cpu.write(GICH, 4, 1);
+    cpu.write(GICH, 4, domain.waits ? 3 : 1);
   }
 
   #unload(cpu: PhysicalCpu, domain: Domain): void {
@@ -380,10 +383,12 @@ export class Monitor extends Module implements El2Handler {
     cpu.write(GICH, 4, 0);
     gich[0] = cpu.read(GICH + 8, 4);
     gich[1] = cpu.read(GICH + 0xf0, 4);
+    const empty = cpu.read(GICH_ELRSR, 4);
     for (let n = 0; n < LISTS; n++) {
+      gich[2 + n] = 0;
+      if ((empty & (1 << n)) !== 0) continue;
       const list = cpu.read(GICH + 0x100 + 4 * n, 4);
       gich[2 + n] = list;
-      if (list === 0) continue;
       cpu.write(GICH + 0x100 + 4 * n, 4, 0);
       if (isTimer(list)) cpu.write(GICC + 0x1000, 4, VIRTUAL_TIMER);
     }
@@ -394,31 +399,46 @@ export class Monitor extends Module implements El2Handler {
   /** Puts what is pending into list registers; a maintenance interrupt comes when they have room for what is left. */
   #flush(cpu: PhysicalCpu, domain: Domain): void {
     const { pending } = domain;
-    const full = cpu.read(GICH, 4) & 2;
     if (pending.length === 0) {
-      if (full !== 0) cpu.write(GICH, 4, 1);
+      if (domain.waits) {
+        cpu.write(GICH, 4, 1);
+        domain.waits = false;
+      }
       return;
     }
-    const lists = Array.from({ length: LISTS }, (_, n) => cpu.read(GICH + 0x100 + 4 * n, 4));
-    for (let at = 0; at < pending.length; ) {
-      const want = pending[at] as number;
+    let empty = cpu.read(GICH_ELRSR, 4);
+    let left = 0;
+    for (const want of pending) {
       const id = want & 0x3ff;
-      const same = lists.findIndex((list) => (list & STATE) !== 0 && (list & 0x3ff) === id);
-      const slot = same >= 0 ? same : lists.findIndex((list) => (list & STATE) === 0);
+      const same = this.#listOf(cpu, id, empty);
+      const slot = same >= 0 ? same : 31 - Math.clz32(empty & -empty);
       if (slot < 0) {
-        at++;
+        pending[left++] = want;
         continue;
       }
-      pending.splice(at, 1);
-      const physical = want >= HARDWARE ? (HARDWARE | (id << 10)) >>> 0 : 0;
-      const list = same >= 0 ? (lists[slot] as number) | PENDING : physical | PENDING | (16 << 23) | id;
-      lists[slot] = list >>> 0;
+      const list =
+        same >= 0
+          ? cpu.read(GICH + 0x100 + 4 * slot, 4) | PENDING
+          : (want >= HARDWARE ? HARDWARE | (id << 10) : 0) | PENDING | (16 << 23) | id;
+      empty &= ~(1 << slot);
       cpu.write(GICH + 0x100 + 4 * slot, 4, list >>> 0);
       cpu.spend(this.machine.cpus.costs.injection);
       this.#injections++;
       domain.interrupts++;
     }
-    if (pending.length > 0 !== (full !== 0)) cpu.write(GICH, 4, pending.length > 0 ? 3 : 1);
+    pending.length = left;
+    if (left > 0 !== domain.waits) {
+      domain.waits = left > 0;
+      cpu.write(GICH, 4, left > 0 ? 3 : 1); // UIE: nearly empty
+    }
+  }
+
+  /** The list register that holds interrupt `id`, or -1. */
+  #listOf(cpu: PhysicalCpu, id: number, empty: number): number {
+    for (let n = 0; n < LISTS; n++) {
+      if ((empty & (1 << n)) === 0 && (cpu.read(GICH + 0x100 + 4 * n, 4) & 0x3ff) === id) return n;
+    }
+    return -1;
   }
 
   /** The distributor, once; the first CPU brings up the others. */
