@@ -1,23 +1,21 @@
 /** The PCIe functions that options ask for. A driver of `PCIE_DRIVERS` has its maker here. */
 import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
 import { I82576Device } from "../devices/i82576/index.ts";
-import { connectUser } from "../net/index.ts";
 import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
-import type { Captures } from "./captures.ts";
+import type { HostNetworks } from "./net/networks.ts";
 import type { PcieOption } from "./options/run-options.ts";
 
-type Maker = (host: PcieHost, name: string, option: PcieOption, captures: Captures) => PcieMade;
+type Maker = (host: PcieHost, name: string, option: PcieOption, networks: HostNetworks) => PcieMade;
 
 const MAKERS: { readonly [driver: string]: Maker } = {
   "pcie-root-port": (host, name, o) => makeRootPort(host, name, portOptions(host, o)),
   "x3130-upstream": (host, name, o) => makeUpstreamPort(host, name, portOptions(host, o)),
   "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
-  igb: (host, name, o, captures) => {
+  igb: (host, name, o, networks) => {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
     const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
     if (o.network !== null) {
-      const { link } = connectUser(host.simulation, `${name}_network`, device.core, o.network);
-      captures.tap(link, o.network);
+      networks.connect(host.simulation, `${name}_network`, device.core, o.network);
     }
     return device;
   },
@@ -41,7 +39,7 @@ function portOptions(host: PcieHost, o: PcieOption) {
 }
 
 /** Functions for the board, in the order of the options. */
-export function pcieSlots(options: readonly PcieOption[], captures: Captures): PcieSlot[] {
+export function pcieSlots(options: readonly PcieOption[], networks: HostNetworks): PcieSlot[] {
   return options.map((o) => {
     const make = MAKERS[o.driver];
     if (make === undefined) throw new Error(`no maker for PCIe device ${o.driver}`);
@@ -50,7 +48,7 @@ export function pcieSlots(options: readonly PcieOption[], captures: Captures): P
       ...(o.bus === undefined ? {} : { bus: o.bus }),
       ...(o.device === undefined ? {} : { device: o.device }),
       ...(o.functionNumber === undefined ? {} : { functionNumber: o.functionNumber }),
-      make: (host, name) => make(host, name, o, captures),
+      make: (host, name) => make(host, name, o, networks),
     };
   });
 }

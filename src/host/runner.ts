@@ -27,6 +27,8 @@ import type { Script } from "./script.ts";
 const GRID: Time = 250 * US;
 /** Host milliseconds of simulation between looks at the event loop. */
 const SLICE = 8;
+/** The same where frames come from outside: each look costs some microseconds, and a frame waits for it. */
+const PACED_SLICE = 1;
 /** A guest this far behind host time (ms) is not made to catch up. */
 const MAX_LAG = 50;
 const TICKS_PER_MS = TICKS_PER_SECOND / 1000;
@@ -64,6 +66,8 @@ export interface RunnerOptions {
   readonly timeout: number;
   /** While idle, wait for host time. */
   readonly throttle: () => boolean;
+  /** Never be ahead of host time, and look at the outside often: others who keep host time are at the far end of a network. */
+  readonly paced?: boolean;
   /** Something may still come from outside. */
   readonly attended: () => boolean;
   readonly script: Script | null;
@@ -99,6 +103,8 @@ export class Runner implements MachineControl {
   #outcome: Outcome | null = null;
   #power: PowerRequest | null = null;
   readonly #inputs: Inputs;
+  /** Frames may come. */
+  readonly #reachable: boolean;
   /** All that happens up to now has happened: false inside a slice that a debugger has cut short, and after a power request. */
   #settled: boolean;
   #poweredOff = false;
@@ -114,10 +120,11 @@ export class Runner implements MachineControl {
   constructor(machine: HostMachine, options: RunnerOptions) {
     this.#machine = machine;
     this.#options = options;
-    const { serial, consoles = [] } = machine;
+    const { serial, consoles = [], outside = [] } = machine;
     const { journal, replay } = options;
     this.#inputs = new Inputs({
       ports: [...(serial === null ? [] : [{ label: SERIAL, port: serial }]), ...consoles],
+      networks: outside,
       press: (button) => {
         if (button === "reset") this.#doReset(false, "host-qmp-system-reset");
         else this.#pressPower();
@@ -125,6 +132,8 @@ export class Runner implements MachineControl {
       journal: journal === null ? null : (input) => journal(this.point, input),
       replay,
     });
+    for (const { port } of outside) port.onReady = () => this.wake();
+    this.#reachable = outside.length > 0 && replay === null;
     this.#settled = options.midway !== true;
     this.description = options.description;
     this.#state = options.startPaused ? "prelaunch" : "running";
@@ -294,19 +303,22 @@ export class Runner implements MachineControl {
     const { simulation } = this.#machine;
     const begin = performance.now();
     const throttle = this.#options.throttle();
+    const length = this.#options.paced === true ? PACED_SLICE : SLICE;
     let pause = 0;
     do {
-      this.#stand();
+      // What has come while the guest slept reaches it now, not when it fell asleep.
+      const late = throttle && this.#machine.idle && this.#dueGrid > this.#now;
+      if (!late) this.#stand();
       if (this.#outcome !== null || this.#state !== "running") break;
-      const idle = this.#machine.idle && !this.#inputs.ready;
+      const idle = this.#machine.idle && (late || !this.#inputs.ready);
       const target = this.#target(idle, throttle);
       if (target === null) {
-        pause = this.#idlePause(throttle);
+        pause = idle ? this.#idlePause(throttle) : 1;
         break;
       }
       this.#settled = simulation.run(target) === "time";
       this.#settle();
-    } while (this.#outcome === null && this.#state === "running" && performance.now() - begin < SLICE);
+    } while (this.#outcome === null && this.#state === "running" && performance.now() - begin < length);
     if (throttle && this.#ahead() < -MAX_LAG) this.#anchor();
     this.#flush?.();
     return pause;
@@ -320,20 +332,25 @@ export class Runner implements MachineControl {
     let target = gridAfter(simulation.now);
     if (idle) {
       if (next === NEVER && limit === NEVER && !throttle) {
-        if (!this.#options.attended()) this.#starved();
+        if (!this.#options.attended() && !this.#reachable) this.#starved();
         return null;
       }
       // Nothing happens before the next event: one step takes us to the grid point behind it.
       if (next > target) target = next === NEVER ? limit : gridAtOrAfter(next);
-      if (throttle) {
-        const due = this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
-        if (target > due) {
-          target = gridAtOrAfter(due) - GRID;
-          if (target <= simulation.now) return null;
-        }
-      }
+    }
+    if (throttle && (idle || this.#options.paced === true) && target > this.#due) {
+      target = this.#dueGrid;
+      if (target <= simulation.now) return null;
     }
     return Math.min(target, limit);
+  }
+
+  /** The simulated time that host time has reached, and the last point of the grid before it. */
+  get #due(): Time {
+    return this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
+  }
+  get #dueGrid(): Time {
+    return gridAtOrAfter(this.#due) - GRID;
   }
 
   /** The next instant at which somebody wants the machine to stand still. */
@@ -343,10 +360,10 @@ export class Runner implements MachineControl {
     return limit;
   }
 
-  /** Milliseconds until host time has reached the next event. */
+  /** Milliseconds until host time has reached what comes next. */
   #idlePause(throttle: boolean): number {
     if (!throttle) return LONG_SLEEP;
-    const next = this.#machine.simulation.nextEventTime;
+    const next = Math.min(this.#machine.simulation.nextEventTime, this.#limit);
     if (next === NEVER) return LONG_SLEEP;
     const due = this.#anchorHost + (next - this.#anchorTime) / TICKS_PER_MS;
     return Math.max(1, Math.min(due - performance.now(), LONG_SLEEP));

@@ -41,6 +41,8 @@ export interface GuestStart {
   /** AArch64: entry and X0. An abstract guest's program is its own. */
   readonly entry: number;
   readonly x0: number;
+  /** The instant at which its virtual counter is 0. */
+  readonly epoch?: Time;
 }
 
 /** Registers of a vCPU while it is not loaded: a module of the CPU kind that runs it, so that they are saved with the machine. */
@@ -57,7 +59,11 @@ export interface InstructionAccess {
   /** The trapped instruction, read through the guest's own translation; -1 where that fails. */
   word(): number;
   /** SP of the trapped instruction, for number 31 as a base. */
-  stackPointer: number;
+  readonly stackPointerLow: number;
+  readonly stackPointerHigh: number;
+  setStackPointer(low: number, high: number): void;
+  readonly pcHigh: number;
+  readonly pcLow: number;
   /** SIMD and floating-point register n, as four words. */
   vector(register: number): Int32Array;
   setVector(register: number, words: Int32Array): void;
@@ -65,7 +71,7 @@ export interface InstructionAccess {
    * The guest's translation of a virtual address, both stages, without side effects: intermediate physical address, or -1. An access
    * of more than one page, or of a page that lies elsewhere, needs it.
    */
-  translate(virtualAddress: number, write: boolean): number;
+  translate(high: number, low: number, write: boolean): number;
 }
 
 /** VTTBR_EL2 and VTCR_EL2: the VM's tables. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createVirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
 import { findNode, parseFdt } from "../../src/formats/index.ts";
-import { Captures } from "../../src/host/captures.ts";
+import { HostNetworks } from "../../src/host/net/networks.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
 import type { RunOptions } from "../../src/host/options/run-options.ts";
 import { pcieSlots } from "../../src/host/pcie.ts";
@@ -17,7 +17,7 @@ function parse(line: string): RunOptions {
   if (parsed.kind !== "run") throw new Error(`text: ${parsed.text}`);
   return parsed.options;
 }
-const build = (line: string) => machine({ pcie: pcieSlots(parse(line).pcie, new Captures()) });
+const build = (line: string) => machine({ pcie: pcieSlots(parse(line).pcie, new HostNetworks()) });
 
 describe("-device on the PCIe bus", () => {
   it("takes bus, hexadecimal addr, multifunction and the driver's own numbers", () => {

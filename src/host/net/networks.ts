@@ -1,0 +1,108 @@
+/** The networks of a machine: for each `-netdev` a link from its device to the far end, with its captures and its way outside. */
+import {
+  connectUser,
+  type Frame,
+  joinStations,
+  type Link,
+  type NetworkDevice,
+  OutsideEnd,
+  Switch,
+} from "../../net/index.ts";
+import { Module, type Simulation } from "../../sim/index.ts";
+import { Captures } from "../captures.ts";
+import type { NetworkOption, OutsideSpec, SwitchedNetwork } from "../options/run-options.ts";
+import { DatagramPort } from "./datagram.ts";
+import { TapPort, UnixDatagramPort } from "./descriptor.ts";
+import type { OutsidePort } from "./port.ts";
+import { StreamPort } from "./stream.ts";
+
+/** A network whose far end is outside the simulation. */
+export interface OutsideNetwork {
+  /** The network's id. */
+  readonly label: string;
+  readonly port: OutsidePort;
+  /** How many frames can enter now. */
+  readonly room: number;
+  /** A frame reaches the simulation; between runs only. */
+  enter(frame: Frame): void;
+}
+
+export class HostNetworks {
+  readonly captures = new Captures();
+  readonly outside: OutsideNetwork[] = [];
+  /** By the numbers of `hubid=`. */
+  readonly switches = new Map<number, Switch>();
+
+  /** Joins `device`, which `parent` holds, to its network. Module names begin with `name`. */
+  connect(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
+    const link = this.#join(parent, name, device, option);
+    this.captures.tap(link, option);
+    return link;
+  }
+
+  #join(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
+    const { far } = option;
+    switch (far.kind) {
+      case "user":
+        return connectUser(parent, name, device, { ...far, link: option.link }).link;
+      case "hubport":
+        return joinStations(parent, `${name}link`, device, this.#switch(parent, far.hub).addPort(), option.link);
+      default:
+        return this.#toOutside(parent, name, device, option, far);
+    }
+  }
+
+  /** Stands a network on a switch. */
+  connectSwitched(parent: Module | Simulation, { hub, network }: SwitchedNetwork): void {
+    const port = this.#switch(parent, hub).addPort();
+    this.connect(parent, `hub${hub}_${port.number}`, port, network);
+  }
+
+  #switch(parent: Module | Simulation, number: number): Switch {
+    const found = this.switches.get(number);
+    if (found !== undefined) return found;
+    const made = new Switch(parent instanceof Module ? parent.simulation : parent, `hub${number}`);
+    this.switches.set(number, made);
+    return made;
+  }
+
+  #toOutside(
+    parent: Module | Simulation,
+    name: string,
+    device: NetworkDevice,
+    option: NetworkOption,
+    far: OutsideSpec,
+  ): Link {
+    const end = new OutsideEnd(parent, `${name}outside`);
+    const link = joinStations(parent, `${name}link`, device, end, option.link);
+    const port = outsidePort(option.where, far);
+    end.onLeave = (frame) => port.send(frame);
+    this.outside.push({
+      label: option.id,
+      port,
+      get room() {
+        return link.room(1);
+      },
+      enter: (frame) => end.enter(frame),
+    });
+    return link;
+  }
+}
+
+/** Not open yet. */
+export function outsidePort(where: string, spec: OutsideSpec): OutsidePort {
+  switch (spec.kind) {
+    case "stream":
+      return new StreamPort(where, spec);
+    case "tap":
+      return new TapPort(where, spec);
+    case "dgram": {
+      const { local, remote } = spec;
+      if ((local !== undefined && "path" in local) || (remote !== undefined && "path" in remote)) {
+        const path = (a: typeof local) => (a !== undefined && "path" in a ? a.path : undefined);
+        return new UnixDatagramPort(where, path(local), path(remote));
+      }
+      return new DatagramPort(where, local, remote);
+    }
+  }
+}
