@@ -20,7 +20,8 @@ export function checkGuestView(setting: string, run: () => string): void {
     const printed = run();
     // what is sent in loopback leaves the UART too: characters that no terminal shows
     const lines = visible(printed).trimEnd().split("\n");
-    const told = (topic: string) => lines.filter((line) => line.startsWith(`two: ${topic}: `)).map((line) => line.slice(topic.length + 7));
+    const told = (topic: string) =>
+      lines.filter((line) => line.startsWith(`two: ${topic}: `)).map((line) => line.slice(topic.length + 7));
 
     it("it starts at EL1 and ends by itself, without complaint", () => {
       expect(lines[0]).toBe("two: hello at EL1");
