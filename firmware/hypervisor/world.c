@@ -153,7 +153,7 @@ static void program_timer(void) {
     /* Somebody else could run when the slice is over. */
     if (vm != loaded && vm->state == VM_READY && slice_end < due) due = slice_end;
   }
-  if (limit != NEVER && loaded_at + (limit - loaded->ran) < due) due = loaded_at + (limit - loaded->ran);
+  if (limit != NEVER && loaded->state == VM_READY && loaded_at + (limit - loaded->ran) < due) due = loaded_at + (limit - loaded->ran);
   write_sysreg(cnthp_cval_el2, due);
   write_sysreg(cnthp_ctl_el2, due == NEVER ? CNT_CTL_STOPPED : CNTHP_ENABLE);
 }
@@ -185,8 +185,11 @@ void schedule(void) {
       if (next != loaded) world_load(next);
       break;
     }
+    /* Nobody's time. */
+    counters_account();
     program_timer();
     wfi();
+    loaded_at = now();
     physical_interrupts();
   }
 }
