@@ -71,7 +71,7 @@ struct vtimer_half {
   /* The count at `since`, in half counts of the generic timer; while enabled it falls by one each prescaled microsecond. */
   u32 value;
   u64 since;
-  bool raw;
+  bool raw, loaded, halted;
 };
 struct vtimer {
   struct vtimer_half half[2];
@@ -109,6 +109,8 @@ extern u32 guests;
 /* The guest whose context is in the registers. It may wait. */
 extern struct vm *loaded;
 extern u64 slice;
+/* Counts for which a guest may run in all; NEVER: no limit. */
+extern u64 limit;
 extern u64 hypervisor_instructions;
 extern bool counting;
 

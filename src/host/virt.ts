@@ -292,6 +292,7 @@ class VirtHost implements HostMachine {
   finish(): void {
     for (const write of this.#writeBack) write();
     this.#virtio.close();
+    for (const line of this.#networks.report()) process.stderr.write(`${line}\n`);
     this.#networks.captures.close();
   }
 

@@ -1,5 +1,5 @@
 /** What a command line asks for: the result of parsing, before any file is read. */
-import type { LinkOptions } from "../../net/index.ts";
+import type { LinkOptions, ReplayOptions, TrafficOptions } from "../../net/index.ts";
 import type { CharacterSpec, SocketAddress } from "./chardev-spec.ts";
 
 export interface FlashImage {
@@ -77,6 +77,10 @@ export type FarEnd =
     }
   /** A port of the switch of that number. */
   | { readonly kind: "hubport"; readonly hub: number; readonly via?: string }
+  /** Sends at a load and counts what comes. */
+  | { readonly kind: "generator"; readonly traffic: TrafficOptions }
+  /** Sends the packets of a capture. */
+  | { readonly kind: "pcap"; readonly path: string; readonly replay: ReplayOptions }
   | OutsideSpec;
 
 /** What stands outside the simulation. */

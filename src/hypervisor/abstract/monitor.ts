@@ -7,6 +7,7 @@
  * interrupt 31 (a PPI, as Xen on Arm uses). HVC EVENT_CHANNEL with X0 = 0 sends on the port in X1; PSCI SYSTEM_OFF ends a domain.
  */
 import { PPI, RAM_BASE, virtPart } from "../../../platform/virt/board.ts";
+import { Transaction } from "../../bus/index.ts";
 import {
   type Event,
   Module,
@@ -36,6 +37,7 @@ const PSCI_SYSTEM_OFF = 0x8400_0008;
 const GICD = virtPart("gicd").base;
 const GICC = virtPart("gicc").base;
 const GICH = virtPart("gich").base;
+const GICH_ELRSR = GICH + 0x30;
 const GICV = virtPart("gicv").base;
 const LISTS = 4;
 const PAGE = 4096;
@@ -62,8 +64,8 @@ export interface DomainOptions {
   /** Physical CPUs, bit n is CPU n; all unless given. */
   readonly affinity?: number;
   readonly devices?: readonly PassedDevice[];
-  /** SPIs of the machine that this domain gets. */
-  readonly interrupts?: readonly { readonly spi: number; readonly edge?: boolean }[];
+  /** SPIs of the machine that this domain gets, and the CPU that takes them; CPU 0 unless given. */
+  readonly interrupts?: readonly { readonly spi: number; readonly edge?: boolean; readonly cpu?: number }[];
 }
 
 /** A domain with its one vCPU. */
@@ -91,6 +93,8 @@ export class Domain implements Schedulable {
   stopped: string | null = null;
   interrupts = 0;
   hypercalls = 0;
+  /** More is pending than list registers hold. */
+  waits = false;
 
   constructor(
     id: number,
@@ -126,8 +130,10 @@ export class Monitor extends Module implements El2Handler {
   readonly #tables: TableAccess;
   readonly #routes = new Map<number, Domain>();
   readonly #edges = new Set<number>();
+  readonly #targets = new Map<number, number>();
   readonly #last: (Domain | null)[];
   readonly #exits = new Map<string, number>();
+  readonly #transaction = new Transaction();
   #injections = 0;
   #worldSwitches = 0;
   /** The CPU whose exit is being handled, or -1. */
@@ -138,6 +144,7 @@ export class Monitor extends Module implements El2Handler {
 
   constructor(machine: AbstractMachine, scheduler: Scheduler) {
     super(machine.simulation, "monitor");
+    this.#transaction.cpu = 0;
     this.machine = machine;
     const cpus = machine.physicalCpus;
     this.dispatcher = new Dispatcher(scheduler, cpus.length, {
@@ -181,9 +188,11 @@ export class Monitor extends Module implements El2Handler {
     this.#map(domain, EVENT_PAGE, events, PAGE, "memory");
     this.#map(domain, GICC, GICV, 2 * PAGE, "device");
     for (const { ipa, base, size: length } of options.devices ?? []) this.#map(domain, ipa, base, length, "device");
-    for (const { spi, edge } of options.interrupts ?? []) {
+    for (const { spi, edge, cpu } of options.interrupts ?? []) {
       this.#routes.set(32 + spi, domain);
       if (edge === true) this.#edges.add(32 + spi);
+      this.#targets.set(32 + spi, cpu ?? 0);
+      if (this.#ready) this.#enable(spi + 32);
     }
     this.dispatcher.addDomain(id, options.scheduling ?? {});
     this.dispatcher.add(domain, machine.simulation.now);
@@ -363,7 +372,7 @@ export class Monitor extends Module implements El2Handler {
       // the physical timer interrupt is the CPU's own: active here while the guest handles it
       if (isTimer(list)) cpu.write(GICD + 0x300, 4, (1 << VIRTUAL_TIMER) >>> 0);
     }
-    cpu.write(GICH, 4, 1);
+    cpu.write(GICH, 4, domain.waits ? 3 : 1);
   }
 
   #unload(cpu: PhysicalCpu, domain: Domain): void {
@@ -374,10 +383,12 @@ export class Monitor extends Module implements El2Handler {
     cpu.write(GICH, 4, 0);
     gich[0] = cpu.read(GICH + 8, 4);
     gich[1] = cpu.read(GICH + 0xf0, 4);
+    const empty = cpu.read(GICH_ELRSR, 4);
     for (let n = 0; n < LISTS; n++) {
+      gich[2 + n] = 0;
+      if ((empty & (1 << n)) !== 0) continue;
       const list = cpu.read(GICH + 0x100 + 4 * n, 4);
       gich[2 + n] = list;
-      if (list === 0) continue;
       cpu.write(GICH + 0x100 + 4 * n, 4, 0);
       if (isTimer(list)) cpu.write(GICC + 0x1000, 4, VIRTUAL_TIMER);
     }
@@ -388,45 +399,67 @@ export class Monitor extends Module implements El2Handler {
   /** Puts what is pending into list registers; a maintenance interrupt comes when they have room for what is left. */
   #flush(cpu: PhysicalCpu, domain: Domain): void {
     const { pending } = domain;
-    const full = cpu.read(GICH, 4) & 2;
     if (pending.length === 0) {
-      if (full !== 0) cpu.write(GICH, 4, 1);
+      if (domain.waits) {
+        cpu.write(GICH, 4, 1);
+        domain.waits = false;
+      }
       return;
     }
-    const lists = Array.from({ length: LISTS }, (_, n) => cpu.read(GICH + 0x100 + 4 * n, 4));
-    for (let at = 0; at < pending.length; ) {
-      const want = pending[at] as number;
+    let empty = cpu.read(GICH_ELRSR, 4);
+    let left = 0;
+    for (const want of pending) {
       const id = want & 0x3ff;
-      const same = lists.findIndex((list) => (list & STATE) !== 0 && (list & 0x3ff) === id);
-      const slot = same >= 0 ? same : lists.findIndex((list) => (list & STATE) === 0);
+      const same = this.#listOf(cpu, id, empty);
+      const slot = same >= 0 ? same : 31 - Math.clz32(empty & -empty);
       if (slot < 0) {
-        at++;
+        pending[left++] = want;
         continue;
       }
-      pending.splice(at, 1);
-      const physical = want >= HARDWARE ? (HARDWARE | (id << 10)) >>> 0 : 0;
-      const list = same >= 0 ? (lists[slot] as number) | PENDING : physical | PENDING | (16 << 23) | id;
-      lists[slot] = list >>> 0;
+      const list =
+        same >= 0
+          ? cpu.read(GICH + 0x100 + 4 * slot, 4) | PENDING
+          : (want >= HARDWARE ? HARDWARE | (id << 10) : 0) | PENDING | (16 << 23) | id;
+      empty &= ~(1 << slot);
       cpu.write(GICH + 0x100 + 4 * slot, 4, list >>> 0);
       cpu.spend(this.machine.cpus.costs.injection);
       this.#injections++;
       domain.interrupts++;
     }
-    if (pending.length > 0 !== (full !== 0)) cpu.write(GICH, 4, pending.length > 0 ? 3 : 1);
+    pending.length = left;
+    if (left > 0 !== domain.waits) {
+      domain.waits = left > 0;
+      cpu.write(GICH, 4, left > 0 ? 3 : 1); // UIE: nearly empty
+    }
+  }
+
+  /** The list register that holds interrupt `id`, or -1. */
+  #listOf(cpu: PhysicalCpu, id: number, empty: number): number {
+    for (let n = 0; n < LISTS; n++) {
+      if ((empty & (1 << n)) === 0 && (cpu.read(GICH + 0x100 + 4 * n, 4) & 0x3ff) === id) return n;
+    }
+    return -1;
   }
 
   /** The distributor, once; the first CPU brings up the others. */
   #setUp(cpu: PhysicalCpu): void {
     this.#ready = true;
     cpu.write(GICD, 4, 1);
-    for (const id of this.#routes.keys()) {
-      cpu.write(GICD + 0x400 + id, 1, 0x80);
-      cpu.write(GICD + 0x800 + id, 1, 1);
-      const config = GICD + 0xc00 + 4 * (id >> 4);
-      if (this.#edges.has(id)) cpu.write(config, 4, (cpu.read(config, 4) | (2 << (2 * (id & 15)))) >>> 0);
-      cpu.write(GICD + 0x100 + 4 * (id >> 5), 4, (1 << (id & 31)) >>> 0);
-    }
+    for (const id of this.#routes.keys()) this.#enable(id);
     for (let n = 1; n < this.machine.physicalCpus.length; n++) cpu.powerOn(n);
+  }
+
+  /** Registers that are not banked: who writes them does not matter. */
+  #enable(id: number): void {
+    const { bus } = this.machine;
+    const tx = this.#transaction;
+    const config = GICD + 0xc00 + 4 * (id >> 4);
+    bus.write(GICD + 0x400 + id, 1, 0x80, tx);
+    bus.write(GICD + 0x800 + id, 1, 1 << (this.#targets.get(id) ?? 0), tx);
+    if (this.#edges.has(id)) {
+      bus.write(config, 4, (bus.read(config, 4, tx) | (2 << (2 * (id & 15)))) >>> 0, tx);
+    }
+    bus.write(GICD + 0x100 + 4 * (id >> 5), 4, (1 << (id & 31)) >>> 0, tx);
   }
 
   #setUpCpu(cpu: PhysicalCpu): void {
