@@ -36,6 +36,7 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
     pcie: pcieSlots(run.pcie, networks),
     ...(code === undefined ? {} : { code }),
   });
+  for (const network of run.switched) networks.connectSwitched(machine.simulation, network);
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
@@ -272,6 +273,7 @@ class VirtHost implements HostMachine {
   finish(): void {
     for (const write of this.#writeBack) write();
     this.#virtio.close();
+    for (const line of this.#networks.report()) process.stderr.write(`${line}\n`);
     this.#networks.captures.close();
   }
 

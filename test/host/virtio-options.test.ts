@@ -84,10 +84,10 @@ describe("networks", () => {
     expect(first("-nic user,model=virtio-net-device,mac=02:00:00:00:00:01")).toMatchObject({ network: { far: user } });
     expect(parse("-nic none -net none").virtio).toEqual([]);
   });
-  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 1 Gb/s unless rate= says otherwise", () => {
+  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 10 Gb/s unless rate= says otherwise", () => {
     const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
     expect(first("-nic tap,ifname=tap3,script=no,downscript=no,model=virtio")).toMatchObject({
-      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 1_000_000_000 } },
+      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 10_000_000_000 } },
     });
     expect(far("-nic stream,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port=4000")).toEqual({
       kind: "stream",
@@ -113,6 +113,24 @@ describe("networks", () => {
     });
     expect(first("-nic tap,rate=2.5G,delay=1.5ms,queue=64")).toMatchObject({
       network: { link: { rate: 2_500_000_000, delay: 15_000_000, queue: 64 } },
+    });
+  });
+  it("any network's line may be bad: loss=, burst=, duplicate=, corrupt=, reorder=, reorder-delay=, jitter=", () => {
+    const bad = "loss=1%,burst=3,duplicate=0.5%,corrupt=0.1%,reorder=2%,reorder-delay=1ms,jitter=20us";
+    expect(first(`-nic user,${bad}`)).toMatchObject({
+      network: {
+        link: {
+          impairments: {
+            loss: 0.01,
+            burst: 3,
+            duplicate: 0.005,
+            corrupt: 0.001,
+            reorder: 0.02,
+            reorderDelay: 10_000_000,
+            jitter: 200_000,
+          },
+        },
+      },
     });
   });
   it("-nic model=igb is a PCIe function with the network", () => {
@@ -223,6 +241,8 @@ describe("user errors", () => {
     ["-netdev dgram,id=n", "local.type= and remote.type= are missing"],
     ["-netdev dgram,id=n,remote.type=unix,remote.path=p", "local.type= is missing"],
     ["-netdev user,id=n,rate=fast", "rate=fast: expected bits a second"],
+    ["-netdev user,id=n,loss=0.5", "loss=0.5: expected a share from 0% to 100%"],
+    ["-netdev user,id=n,loss=100%,burst=2", "burst=: expected a loss below 100%"],
     ["-netdev user,id=n,delay=3", "delay=3: expected a time such as 20us"],
     ["-netdev user,id=n,hostfwd=tcp::5555-:22", "hostfwd=: not supported by Armature"],
     ["-netdev user,id=n,net=10.0.2.0/33", "net=10.0.2.0/33: expected an IPv4 network of 8 to 27 bits"],

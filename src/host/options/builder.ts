@@ -1,6 +1,7 @@
 /** The state that option handlers fill, and how it becomes `RunOptions`: defaults, and checks across options. */
 import { InputError } from "../../formats/index.ts";
 import { type CharacterSpec, optional } from "./chardev-spec.ts";
+import { switchedNetworks } from "./network-options.ts";
 import type { PcieRequest } from "./pcie-options.ts";
 import type {
   FirmwareFile,
@@ -123,6 +124,7 @@ export class Builder {
       legacyVirtio: this.legacyVirtio,
       virtio: [...this.virtio.devices, ...this.virtio.implied].map((d) => d.make()),
       pcie: this.pcie.map((d) => d.make()),
+      switched: switchedNetworks(this),
       searchPaths: this.searchPaths,
       ...optional("rtcBase", this.rtcBase),
       ...optional("seed", this.seed),
