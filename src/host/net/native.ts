@@ -10,6 +10,7 @@ const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const POLLIN = 1;
@@ -23,7 +24,7 @@ const EAGAIN = 11;
 
 export interface Native {
   open(path: string, flags: number): number;
-  ioctl(fd: number, request: number, argument: Uint8Array): number;
+  ioctl(fd: number, request: number, argument: Uint8Array | null): number;
   read(fd: number, buffer: Uint8Array, length: number): number;
   write(fd: number, buffer: Uint8Array, length: number): number;
   close(fd: number): number;
@@ -98,6 +99,8 @@ export function openTap(native: Native, where: string, ifname: string): number {
       `${where}: interface ${ifname}: ${why}: expected root (or CAP_NET_ADMIN), and a TAP interface that nobody uses`,
     );
   }
+  // A persistent interface keeps what its last user could take: checksums left out, segments of 64 KiB. We take neither.
+  native.ioctl(fd, TUNSETOFFLOAD, null);
   return fd;
 }
 
