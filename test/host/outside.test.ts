@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readBeginning } from "../../src/host/keeper.ts";
 import { HostNetworks, outsidePort } from "../../src/host/net/networks.ts";
 import type { OutsidePort } from "../../src/host/net/port.ts";
+import { Waiter } from "../../src/host/net/waiter.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
 import type { NetworkOption, OutsideSpec } from "../../src/host/options/run-options.ts";
 import { runSession } from "../../src/host/session.ts";
@@ -159,6 +160,27 @@ describe("datagram sockets", () => {
     expect(second.take()).toEqual(frameOf(1514));
     second.send(frameOf(64));
     expect(await frames(first, 1)).toEqual([frameOf(64)]);
+  });
+
+  it("one thread waits for many: eight sockets, each told of its own frames", async () => {
+    const waiter = new Waiter();
+    const path = (n: number) => ({ path: join(directory, `m${n}`) });
+    const ports: OutsidePort[] = [];
+    const told = Array(8).fill(0);
+    for (let n = 0; n < 8; n++) {
+      const port = outsidePort("-netdev test", { kind: "dgram", local: path(n), remote: path((n + 1) % 8) }, waiter);
+      opened.push(port);
+      ports.push(port);
+      port.onReady = () => told[n]++;
+      await port.start();
+    }
+    for (let round = 1; round <= 3; round++) {
+      for (const n of [0, 5]) ports[n]?.send(frameOf(100 + round, n));
+      await until(() => told[1] >= round && told[6] >= round);
+      expect([ports[1]?.take(), ports[6]?.take()]).toEqual([frameOf(100 + round, 0), frameOf(100 + round, 5)]);
+      for (const port of ports) expect(port.ready).toBe(false);
+    }
+    expect(told.filter((n) => n > 0)).toHaveLength(2);
   });
 });
 
