@@ -146,6 +146,19 @@ describe("datagram sockets", () => {
     }
   });
 
+  it("UDP multicast: all of a group hear each other, on one host too", async () => {
+    const remote = { host: "239.192.1.2", port: 45_000 + (process.pid % 10_000) };
+    const local = { host: "127.0.0.1", port: 0 };
+    const [first, second, third] = [
+      await open({ kind: "dgram", local, remote }),
+      await open({ kind: "dgram", local, remote }),
+      await open({ kind: "dgram", local, remote }),
+    ];
+    first?.send(frameOf(200));
+    expect(await frames(second as OutsidePort, 1)).toEqual([frameOf(200)]);
+    expect(await frames(third as OutsidePort, 1)).toEqual([frameOf(200)]);
+  });
+
   it("Unix: the same between two paths; a peer that is not there loses frames", async () => {
     const [a, b] = [{ path: join(directory, "a") }, { path: join(directory, "b") }] as const;
     const first = await open({ kind: "dgram", local: a, remote: b });
