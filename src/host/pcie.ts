@@ -1,6 +1,8 @@
 /** The PCIe functions that options ask for. A driver of `PCIE_DRIVERS` has its maker here. */
 import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
+import { makeStack } from "../../platform/virt/toe.ts";
 import { I82576Device } from "../devices/i82576/index.ts";
+import { ToeDevice } from "../devices/toe/index.ts";
 import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
 import type { HostNetworks } from "./net/networks.ts";
 import type { PcieOption } from "./options/run-options.ts";
@@ -24,6 +26,18 @@ const MAKERS: { readonly [driver: string]: Maker } = {
         link: { rate: GIGABIT, ...network.link },
       });
     }
+    return device;
+  },
+  "toe-pci": (host, name, o, networks) => {
+    const { interfaces } = o.numbers;
+    const device = new ToeDevice(host, name, {
+      arena: host.arena,
+      makeStack,
+      mac: o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x54, 0x4f, 0x00),
+      multifunction: o.multifunction,
+      ...(interfaces === undefined ? {} : { interfaces }),
+    });
+    if (o.network !== null) networks.connect(host.simulation, `${name}_network`, device.core, o.network);
     return device;
   },
   "pcie-test": (host, name, o) =>

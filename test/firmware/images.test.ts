@@ -18,8 +18,12 @@ describe("firmware", () => {
   it("the images were built from these sources", () => {
     const digests = readFileSync(join(firmware, "images/sources.sha256"), "utf8").trimEnd().split("\n");
     const listed = digests.map((line) => line.split("  ") as [string, string]);
-    const present = ["start", "lib", "drivers", "selftest", "vm", "include"]
-      .flatMap((folder) => readdirSync(join(firmware, folder)).map((file) => `${folder}/${file}`))
+    const present = ["start", "lib", "drivers", "drivers/toe", "toe", "selftest", "vm", "hypervisor", "include"]
+      .flatMap((folder) =>
+        readdirSync(join(firmware, folder), { withFileTypes: true })
+          .filter((e) => e.isFile())
+          .map((e) => `${folder}/${e.name}`),
+      )
       .concat("Makefile");
     expect(listed.map(([, file]) => file).sort()).toEqual(present.sort());
     const changed = listed.filter(

@@ -54,6 +54,14 @@ export function readOptions<T extends Record<keyof T, number | boolean>>(
   return result;
 }
 
+/** Divides options into those named in `own` and the rest, for a policy built on another. */
+export function splitOptions(own: object, given: SchedulerOptions): [SchedulerOptions, SchedulerOptions] {
+  const mine: Record<string, number | boolean> = {};
+  const rest: Record<string, number | boolean> = {};
+  for (const [name, value] of Object.entries(given)) (Object.hasOwn(own, name) ? mine : rest)[name] = value;
+  return [mine, rest];
+}
+
 /** First CPU after `cpu`, cyclically, whose bit is set in `mask`; -1 for an empty mask. */
 export function cycle(cpu: number, mask: number, cpus: number): number {
   for (let n = 1; n <= cpus; n++) {
