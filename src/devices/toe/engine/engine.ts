@@ -273,7 +273,6 @@ export class Engine {
     this.udp.clear();
     this.tcp.clear();
     this.timers.clear();
-    this.#timer.cancel();
     this.pool.used = 0;
   }
 
