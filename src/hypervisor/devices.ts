@@ -4,7 +4,7 @@ import { Pl011 } from "../devices/pl011/index.ts";
 import { Pl031 } from "../devices/pl031/index.ts";
 import { Pl061 } from "../devices/pl061/index.ts";
 import { Sp804 } from "../devices/sp804/index.ts";
-import { Line, Module } from "../sim/index.ts";
+import { Line, type Module } from "../sim/index.ts";
 import type { DeviceModel, RegionMode, RegionOptions, Vm } from "./vm.ts";
 
 /** Classes that have a model for `trap`. */
@@ -16,12 +16,21 @@ export interface RegionRequest {
   readonly mode: RegionMode;
   /** The part of the machine behind `pass`; of the same name unless given. */
   readonly physical?: string;
+  /** Where the guest sees it; the part's own place unless given. */
+  readonly at?: number;
   readonly registers?: RegionOptions["registers"];
   /** Each character that a trapped UART sends. */
   readonly onTransmit?: (byte: number) => void;
 }
 
 const PAGE = 4096;
+/** A console as firmware leaves it: 115,200 baud of 24 MHz, 8N1, enabled. Linux keeps UARTCR as it finds it. */
+const UART_SET_UP = [
+  [0x24, 13],
+  [0x28, 1],
+  [0x2c, 0x70],
+  [0x30, 0x301],
+] as const;
 
 export function region(request: RegionRequest): RegionOptions {
   const part = virtPart(request.part);
@@ -29,7 +38,7 @@ export function region(request: RegionRequest): RegionOptions {
   const { registers } = request;
   return {
     name: part.name,
-    base: part.base,
+    base: request.at ?? part.base,
     size: Math.max(part.size, PAGE),
     mode: request.mode,
     model: (vm) => model(vm, part, request),
@@ -41,6 +50,7 @@ export function region(request: RegionRequest): RegionOptions {
         edge: i.trigger === "edge",
       })),
     },
+    ...(part.kind === "pl011" ? { setUp: UART_SET_UP } : {}),
     ...(registers === undefined ? {} : { registers }),
   };
 }

@@ -53,6 +53,8 @@ export class Hypervisor extends Module implements El2Handler {
   readonly #frequency: Frequency;
   /** The CPU whose handler is running. */
   #inside: PhysicalCpu | null = null;
+  /** What list registers give back is nothing new. */
+  #collecting = false;
   #region = "";
   #register = "";
   #requests = 0;
@@ -98,7 +100,10 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   /** Asks for a change of a VM's life, or of a region ("mode NAME trap"), which happens at EL2. */
-  request(vm: Vm, what: "start" | "pause" | "resume" | "reset" | "stop" | "destroy" | `mode ${string} ${string}`): void {
+  request(
+    vm: Vm,
+    what: "start" | "pause" | "resume" | "reset" | "stop" | "destroy" | `mode ${string} ${string}`,
+  ): void {
     vm.cells.request += `${vm.cells.request === "" ? "" : ";"}${what}`;
     this.#requests++;
     if (this.#cpus[0]?.cells.ready) this.#kick(0);
@@ -160,6 +165,7 @@ export class Hypervisor extends Module implements El2Handler {
     }
     vm.loadImages();
     for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
+    vm.setUpDevices(cpu);
     this.#route(cpu, vm, true);
     vm.setStatus("running");
     this.startVcpu(vm.vcpus[0] as Vcpu, vm.options.entry, vm.options.x0);
@@ -189,11 +195,31 @@ export class Hypervisor extends Module implements El2Handler {
     }
   }
 
-  /** Interrupts of devices that are passed through. */
+  /** Interrupts of devices that are passed through: to this CPU, while the guest has them enabled. */
   #route(cpu: PhysicalCpu, vm: Vm, on: boolean): void {
     for (const r of vm.options.regions) {
       if (vm.modeOf(r.name) !== "pass") continue;
-      for (const i of r.physical?.interrupts ?? []) this.interrupts.route(cpu, 32 + i.machine, on, i.edge);
+      for (const i of r.physical?.interrupts ?? []) {
+        if (on) this.interrupts.route(cpu, 32 + i.machine, i.edge);
+        else this.interrupts.enable(cpu, 32 + i.machine, false);
+      }
+    }
+    if (on) this.#enableRouted(cpu, vm);
+  }
+
+  /**
+   * The machine's enables follow the guest's, so that a level that comes and goes while the guest has it disabled is not kept for it. One that waits
+   * already is taken back, as a level would be looked at again.
+   */
+  #enableRouted(cpu: PhysicalCpu, vm: Vm): void {
+    const { distributor } = vm;
+    for (const machine of vm.machineInterrupts) {
+      const guest = vm.guestInterrupt(machine);
+      const on = distributor.isEnabled(0, guest);
+      this.interrupts.enable(cpu, machine, on);
+      if (on || !distributor.isLatched(0, guest) || distributor.isActive(0, guest)) continue;
+      distributor.unlatch(0, guest);
+      this.interrupts.setActive(cpu, machine, false);
     }
   }
 
@@ -207,7 +233,9 @@ export class Hypervisor extends Module implements El2Handler {
     if (!per.cells.ready) this.#setUp(cpu, per);
     if (vcpu !== null) {
       cpu.spend(this.costs.exitEntry / 2);
+      this.#collecting = true;
       vcpu.interface.collect(cpu);
+      this.#collecting = false;
       this.#region = "";
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
@@ -337,7 +365,13 @@ export class Hypervisor extends Module implements El2Handler {
       return;
     }
     vm.cells.faults = 0;
+    if (exit.write) this.#distributorWritten(cpu, vm, ipa);
     cpu.complete(low, tx.high);
+  }
+
+  #distributorWritten(cpu: PhysicalCpu, vm: Vm, ipa: number): void {
+    const offset = ipa - this.options.guest.distributor;
+    if (offset >= 0x100 && offset < 0x200) this.#enableRouted(cpu, vm);
   }
 
   /** An external abort for the guest. One whose vector aborts in turn, for ever, is stopped. */
@@ -371,7 +405,7 @@ export class Hypervisor extends Module implements El2Handler {
         else vcpu.vm.distributor.latch(vcpu.index, id);
       } else if (!this.#passOn(id)) {
         this.interrupts.deactivate(cpu, acknowledged);
-        this.interrupts.route(cpu, id, false, false);
+        this.interrupts.enable(cpu, id, false);
       }
     }
   }
@@ -390,6 +424,7 @@ export class Hypervisor extends Module implements El2Handler {
   /** Something became pending for a vCPU, or no longer is. */
   #interruptChanged(vcpu: Vcpu): void {
     const { cells, vm } = vcpu;
+    if (this.#collecting) return;
     if (vm.distributor.best(vcpu.index) >= 256) return;
     const now = this.#now();
     if (cells.waiting < 0) cells.waiting = now;

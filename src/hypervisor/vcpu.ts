@@ -113,11 +113,11 @@ export class Vcpu extends Module implements Schedulable {
     const asserted = (this.timerControl(now) & (ENABLE | IMASK | ISTATUS)) === (ENABLE | ISTATUS);
     this.vm.distributor.setPrivate(this.index, PHYSICAL_TIMER, asserted);
   }
-  /** When something is to be done for this vCPU: its physical timer, and while it is not loaded its virtual one. */
+  /** When something is to be done for this vCPU: its physical timer, and while it sleeps its virtual one. */
   deadline(now: Time): Time {
     const { control, compare, timer, on, activity } = this.cells;
     if (activity === "off") return NEVER;
-    let at = on < 0 ? timer : NEVER;
+    let at = on < 0 && activity === "blocked" ? timer : NEVER;
     if ((control & (ENABLE | IMASK)) === ENABLE && this.#count(now) < compare && compare < 2 ** 46) {
       at = Math.min(at, this.#frequency.timeOf(compare));
     }

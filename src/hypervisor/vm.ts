@@ -2,10 +2,11 @@
  * A virtual machine: memory, stage 2 tables, vCPUs, a bus of its own with the models behind its trapped regions, a virtual distributor. It
  * does nothing by itself: the hypervisor acts for it, at EL2.
  */
+
+import type { Target } from "../bus/index.ts";
 import { type Memory, Router, Transaction } from "../bus/index.ts";
 import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
-import type { Target } from "../bus/index.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { DomainParameters } from "./scheduler/index.ts";
@@ -37,6 +38,8 @@ export interface RegionOptions {
     readonly base: number;
     readonly interrupts: readonly { readonly guest: number; readonly machine: number; readonly edge: boolean }[];
   };
+  /** What firmware leaves in the registers, of the model or of the part itself, when the VM starts: offsets and values of 32 bits. */
+  readonly setUp?: readonly (readonly [offset: number, value: number])[];
   /** Where some registers go another way than the rest: offsets from `from` up to `to`. The page is trapped then. */
   readonly registers?: readonly { readonly from: number; readonly to: number; readonly mode: RegionMode }[];
 }
@@ -190,6 +193,17 @@ export class Vm extends Module {
     return null;
   }
 
+  /** Devices as firmware hands them over. */
+  setUpDevices(cpu: PhysicalCpu): void {
+    for (const { options: r, model } of this.regions.values()) {
+      const passed = this.modeOf(r.name) === "pass" && r.physical !== undefined;
+      for (const [offset, value] of r.setUp ?? []) {
+        if (passed) cpu.write((r.physical as { base: number }).base + offset, 4, value);
+        else model?.target.write(offset, 4, value, this.transaction);
+      }
+    }
+  }
+
   /** Clears memory and puts the images in place, as a boot loader. */
   loadImages(): void {
     const { ram, guest } = this.#host;
@@ -255,7 +269,8 @@ export class Vm extends Module {
     for (const { options: r, model } of this.regions.values()) {
       const mode = this.modeOf(r.name);
       const forward = r.physical === undefined ? null : new Forward(this.#host.bus, r.physical.base);
-      const behind = (m: RegionMode): Target | null => (m === "trap" ? (model?.target ?? null) : m === "pass" ? forward : null);
+      const behind = (m: RegionMode): Target | null =>
+        m === "trap" ? (model?.target ?? null) : m === "pass" ? forward : null;
       const target =
         r.registers === undefined
           ? mode === "trap"

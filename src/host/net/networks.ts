@@ -1,8 +1,20 @@
 /** The networks of a machine: for each `-netdev` a link from its device to the far end, with its captures and its way outside. */
-import { connectUser, type Frame, joinStations, type Link, type NetworkDevice, OutsideEnd } from "../../net/index.ts";
-import type { Module, Simulation } from "../../sim/index.ts";
+import { parseCapture } from "../../formats/index.ts";
+import {
+  connectUser,
+  type Frame,
+  joinStations,
+  type Link,
+  type NetworkDevice,
+  OutsideEnd,
+  ReplayStation,
+  Switch,
+  TrafficGenerator,
+} from "../../net/index.ts";
+import { Module, type Simulation } from "../../sim/index.ts";
 import { Captures } from "../captures.ts";
-import type { NetworkOption, OutsideSpec } from "../options/run-options.ts";
+import { readInput } from "../files.ts";
+import type { NetworkOption, OutsideSpec, SwitchedNetwork } from "../options/run-options.ts";
 import { DatagramPort } from "./datagram.ts";
 import { TapPort, UnixDatagramPort } from "./descriptor.ts";
 import type { OutsidePort } from "./port.ts";
@@ -22,16 +34,60 @@ export interface OutsideNetwork {
 export class HostNetworks {
   readonly captures = new Captures();
   readonly outside: OutsideNetwork[] = [];
+  /** By the numbers of `hubid=`. */
+  readonly switches = new Map<number, Switch>();
+
+  readonly #generators: { readonly id: string; readonly generator: TrafficGenerator }[] = [];
+
+  /** What generators have sent and heard, for the end of the run. */
+  report(): string[] {
+    return this.#generators.flatMap(({ id, generator }) => [
+      `network ${id}: sent ${generator.sent.frames} frames, ${generator.sent.bytes} bytes`,
+      ...generator.sink.report().map((line) => `network ${id}: ${line}`),
+    ]);
+  }
 
   /** Joins `device`, which `parent` holds, to its network. Module names begin with `name`. */
   connect(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
-    const { far } = option;
-    const link =
-      far.kind === "user"
-        ? connectUser(parent, name, device, { ...far, link: option.link }).link
-        : this.#toOutside(parent, name, device, option, far);
+    const link = this.#join(parent, name, device, option);
     this.captures.tap(link, option);
     return link;
+  }
+
+  #join(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
+    const { far } = option;
+    switch (far.kind) {
+      case "user":
+        return connectUser(parent, name, device, { ...far, link: option.link }).link;
+      case "hubport":
+        return joinStations(parent, `${name}link`, device, this.#switch(parent, far.hub).addPort(), option.link);
+      case "generator": {
+        const generator = new TrafficGenerator(parent, `${name}generator`, far.traffic);
+        this.#generators.push({ id: option.id, generator });
+        return joinStations(parent, `${name}link`, device, generator, option.link);
+      }
+      case "pcap": {
+        const packets = parseCapture(readInput(option.where, far.path), `${option.where}: ${far.path}`);
+        const station = new ReplayStation(parent, `${name}replay`, packets, far.replay);
+        return joinStations(parent, `${name}link`, device, station, option.link);
+      }
+      default:
+        return this.#toOutside(parent, name, device, option, far);
+    }
+  }
+
+  /** Stands a network on a switch. */
+  connectSwitched(parent: Module | Simulation, { hub, network }: SwitchedNetwork): void {
+    const port = this.#switch(parent, hub).addPort();
+    this.connect(parent, `hub${hub}_${port.number}`, port, network);
+  }
+
+  #switch(parent: Module | Simulation, number: number): Switch {
+    const found = this.switches.get(number);
+    if (found !== undefined) return found;
+    const made = new Switch(parent instanceof Module ? parent.simulation : parent, `hub${number}`);
+    this.switches.set(number, made);
+    return made;
   }
 
   #toOutside(

@@ -4,7 +4,7 @@ import { parseMac } from "../../net/index.ts";
 import { type Builder, TextRequest } from "./builder.ts";
 import { FAR_ENDS, farEndOf, linkOf } from "./far-end-options.ts";
 import { applyPcieDevice } from "./pcie-options.ts";
-import type { NetworkOption } from "./run-options.ts";
+import type { NetworkOption, SwitchedNetwork } from "./run-options.ts";
 import { KeyValues } from "./values.ts";
 import { checkId, NO_COMMON, NO_NETWORK_FLAGS } from "./virtio-requests.ts";
 
@@ -74,6 +74,11 @@ export function macOf(list: KeyValues): Uint8Array | undefined {
 export function claimNetwork(b: Builder, where: string, id: string): NetworkOption {
   const network = b.virtio.networks.get(id);
   if (network === undefined) throw new InputError(`${where}: there is no -netdev with id=${id}`);
+  if (network.far.kind === "hubport" && network.far.via !== undefined) {
+    throw new InputError(
+      `${where}: network "${id}" joins "${network.far.via}" to a switch: expected one without netdev=`,
+    );
+  }
   const user = b.virtio.usedNetworks.get(id);
   if (user !== undefined)
     throw new InputError(`${where}: network "${id}" is already used by ${user}: expected one device a network`);
@@ -83,6 +88,20 @@ export function claimNetwork(b: Builder, where: string, id: string): NetworkOpti
     ...network,
     captures: captures.map(({ where: from, path, longest, id: name }) => ({ where: from, path, longest, name })),
   };
+}
+
+/** `-netdev hubport,...,netdev=ID`: the networks that stand on switches, in the order of the options. */
+export function switchedNetworks(b: Builder): SwitchedNetwork[] {
+  const found: SwitchedNetwork[] = [];
+  for (const { where, far } of b.virtio.networks.values()) {
+    if (far.kind !== "hubport" || far.via === undefined) continue;
+    const network = claimNetwork(b, where, far.via);
+    if (network.far.kind === "hubport") {
+      throw new InputError(`${where}: netdev=${far.via}: a switch cannot stand on a switch`);
+    }
+    found.push({ hub: far.hub, network });
+  }
+  return found;
 }
 
 /** `-object filter-dump,...` and the entropy sources. */

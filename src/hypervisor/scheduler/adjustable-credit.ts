@@ -6,7 +6,7 @@
  * BOOST when a tick finds it running ("scheduled in time").
  */
 import { MS, type Time } from "../../sim/index.ts";
-import { type CreditEntry, CreditScheduler, OVER, UNDER } from "./credit.ts";
+import { BOOST, type CreditEntry, CreditScheduler, OVER, UNDER } from "./credit.ts";
 import { readOptions, type SchedulerOptions, splitOptions } from "./policy.ts";
 import type { Tickled } from "./scheduler.ts";
 
@@ -63,13 +63,18 @@ export class AdjustableCreditScheduler extends CreditScheduler {
       pool += gift;
       if (e.credit < 0) e.priority = OVER;
     }
+    let tickled = 0;
     const weights = takers.reduce((sum, e) => sum + this.domainOf(e.vcpu.domain).weight, 0);
     for (const e of takers) {
       const part = Math.floor((pool * this.domainOf(e.vcpu.domain).weight) / weights);
       e.credit = Math.min(this.full, e.credit + part);
-      if (e.credit >= 0 && e.priority === OVER && !e.parked) e.priority = UNDER;
+      if (e.credit < 0) continue;
+      // What has waited without credits goes first now, as if it woke.
+      const waits = this.unqueue(e);
+      e.priority = waits && this.options.boost ? BOOST : UNDER;
+      if (waits) tickled |= this.requeue(e);
     }
-    return 0;
+    return tickled;
   }
 
   /** Tells I/O domains from others by the period that ends. Capped domains neither give nor take. */

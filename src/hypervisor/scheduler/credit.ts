@@ -16,6 +16,7 @@
 import { MS, NEVER, type StateRecord, type Time, US } from "../../sim/index.ts";
 import { cycle, type DomainRecord, type Entry, Policy, readOptions, type SchedulerOptions } from "./policy.ts";
 import type { Choice, DomainParameters, Schedulable, Tickled } from "./scheduler.ts";
+import { Topology } from "./topology.ts";
 
 export const BOOST = 0;
 export const UNDER = -1;
@@ -100,6 +101,7 @@ export class CreditScheduler extends Policy<CreditEntry, CreditDomain> {
     /** Of adjustable credit: percent of credits given at present. */
     level: 0,
   };
+  readonly #topology: Topology;
   readonly #nextTick: Float64Array;
   readonly #ticks: Uint32Array;
   readonly #sorted: Uint32Array;
@@ -108,7 +110,7 @@ export class CreditScheduler extends Policy<CreditEntry, CreditDomain> {
   constructor(cpus: number, options: SchedulerOptions = {}) {
     super(cpus);
     this.options = readOptions("credit", DEFAULTS, options);
-    if (this.options.threadsPerCore < 1) throw new RangeError("credit: threadsPerCore=0: expected 1 or more");
+    this.#topology = new Topology(cpus, this.options.threadsPerCore, this.options.coresPerSocket);
     this.full = this.options.exactDebit ? 3_000_000 : 300;
     this.#nextTick = new Float64Array(cpus).fill(TICK);
     this.#ticks = new Uint32Array(cpus);
@@ -445,44 +447,8 @@ export class CreditScheduler extends Policy<CreditEntry, CreditDomain> {
     return null;
   }
 
-  /** Where a vCPU would best run: the idle CPU with most idle neighbours in its grouping, else where it is. */
   #pick(entry: CreditEntry): number {
-    const all = this.cpus === 32 ? -1 : (1 << this.cpus) - 1;
-    let candidates = all & entry.vcpu.affinity;
-    let cpu = (candidates >>> entry.cpu) & 1 ? entry.cpu : cycle(entry.cpu, candidates, this.cpus);
-    const idlers = this.#idlers | (1 << cpu);
-    candidates &= idlers & ~(1 << cpu);
-    while (candidates !== 0) {
-      const next = cycle(cpu, candidates, this.cpus);
-      const sameSocket = this.#socket(cpu) === this.#socket(next);
-      const mine = idlers & this.#neighbours(cpu, sameSocket);
-      const its = idlers & this.#neighbours(next, sameSocket);
-      if (bits(mine) < bits(its)) {
-        cpu = next;
-        candidates &= ~(1 << cpu);
-      } else {
-        candidates &= ~its;
-      }
-    }
-    return cpu;
-  }
-
-  #socket(cpu: number): number {
-    const { threadsPerCore, coresPerSocket } = this.options;
-    return coresPerSocket === 0 ? 0 : Math.floor(cpu / (threadsPerCore * coresPerSocket));
-  }
-
-  /** CPUs of the same core, or of the same socket. */
-  #neighbours(cpu: number, ofCore: boolean): number {
-    const { threadsPerCore } = this.options;
-    let mask = 0;
-    for (let n = 0; n < this.cpus; n++) {
-      const same = ofCore
-        ? Math.floor(n / threadsPerCore) === Math.floor(cpu / threadsPerCore)
-        : this.#socket(n) === this.#socket(cpu);
-      if (same) mask |= 1 << n;
-    }
-    return mask;
+    return this.#topology.pick(entry.cpu, entry.vcpu.affinity, this.#idlers);
   }
 
   protected override saveShared(): StateRecord {
@@ -512,10 +478,4 @@ export class CreditScheduler extends Policy<CreditEntry, CreditDomain> {
     this.#sorted.set(value["sorted"] as Uint32Array);
     this.#idlers = value["idlers"] as number;
   }
-}
-
-function bits(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count++;
-  return count;
 }

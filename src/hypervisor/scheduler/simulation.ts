@@ -126,6 +126,7 @@ export class SchedulerSimulation {
         if (v.wakeAt > this.now) continue;
         v.wakeAt = NEVER;
         this.dispatcher.wake(v, this.now, v.reason);
+        this.#startIdle();
       }
       let busy = false;
       for (let cpu = 0; cpu < this.cpus; cpu++) {
@@ -139,6 +140,15 @@ export class SchedulerSimulation {
         this.#dispatch(cpu);
       }
       if (!busy && !this.#vcpus.some((v) => v.wakeAt <= this.now)) return;
+    }
+  }
+
+  /** An idle CPU that was told of a wake has taken the vCPU before the next one wakes. */
+  #startIdle(): void {
+    for (let cpu = 0; cpu < this.cpus; cpu++) {
+      if (this.#running[cpu] || !this.#kicked[cpu]) continue;
+      this.#kicked[cpu] = false;
+      this.#dispatch(cpu);
     }
   }
 

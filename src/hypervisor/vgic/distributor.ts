@@ -4,9 +4,10 @@
  *
  * Not modelled: Security Extensions (the guest's GIC has none).
  */
-import { GICD } from "../../devices/gicv2/index.ts";
+
 import { Distributor, distributorState, InputLevels, NOTHING_PENDING } from "../../devices/gicv2/distributor.ts";
 import { distributorHooks } from "../../devices/gicv2/distributor-registers.ts";
+import { GICD } from "../../devices/gicv2/index.ts";
 import { RegisterBank } from "../../registers/index.ts";
 import { type LineSink, Module, type Simulation } from "../../sim/index.ts";
 
@@ -86,6 +87,9 @@ export class VirtualDistributor extends Module {
   setActive(vcpu: number, id: number, active: boolean): void {
     const bit = 1 << (id & 31);
     this.#d.change(this.#d.state.active, this.#d.stored(id >>> 5, vcpu), active ? bit : 0, active ? 0 : bit);
+  }
+  isEnabled(vcpu: number, id: number): boolean {
+    return (((this.#d.state.enabled[this.#d.stored(id >>> 5, vcpu)] as number) >>> (id & 31)) & 1) !== 0;
   }
   isEdge(vcpu: number, id: number): boolean {
     return (((this.#d.state.edge[this.#d.stored(id >>> 5, vcpu)] as number) >>> (id & 31)) & 1) !== 0;

@@ -122,7 +122,7 @@ export const TOE_MANAGEMENT = defineRegisters({
       at: 0x05c,
       title: "Commands fetched ahead of the dispatcher",
       clause: "Dispatcher",
-      fields: { COMMANDS: rw([7, 0], "For each interface, 1 to 255; 0 counts as 1", { reset: 64 }) },
+      fields: { COMMANDS: rw([7, 0], "For each interface, 2 to 255; less counts as 2", { reset: 64 }) },
     },
     DISPATCHER: {
       at: 0x060,
