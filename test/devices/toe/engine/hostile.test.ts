@@ -194,7 +194,7 @@ describe("snapshots", () => {
         pair({
           seed: 9,
           rate: 1e8,
-          delay: 20_000_000,
+          delay: 200_000_000,
           loss: 300,
           jitter: 1_000_000,
           tap: (frame, from, time) => log.push(`${from} ${time} ${frame.length} ${load(frame)}`),

@@ -473,7 +473,6 @@ export class Tcp {
     for (const number of timeWaits) this.#timeWaits.add(Number(number));
     for (const c of this.engine.sockets) {
       if (c?.kind !== "tcp") continue;
-      c.setPseudo();
       if (c.state > LISTEN) this.table.add(c);
       if (c.bound !== 0) this.bind(c);
     }
