@@ -7,6 +7,8 @@ import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, Pcie
 import type { HostNetworks } from "./net/networks.ts";
 import type { PcieOption } from "./options/run-options.ts";
 
+const GIGABIT = 1_000_000_000;
+
 type Maker = (host: PcieHost, name: string, option: PcieOption, networks: HostNetworks) => PcieMade;
 
 const MAKERS: { readonly [driver: string]: Maker } = {
@@ -17,7 +19,12 @@ const MAKERS: { readonly [driver: string]: Maker } = {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
     const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
     if (o.network !== null) {
-      networks.connect(host.simulation, `${name}_network`, device.core, o.network);
+      const { network } = o;
+      // A gigabit port: what comes to it cannot come faster, unless the network's rate= says otherwise.
+      networks.connect(host.simulation, `${name}_network`, device.core, {
+        ...network,
+        link: { rate: GIGABIT, ...network.link },
+      });
     }
     return device;
   },

@@ -31,7 +31,7 @@ describe("firmware hypervisor", () => {
 });
 
 describe("firmware hypervisor with a guest that misbehaves", () => {
-  /** What the program `wild` does after 500 random steps, and how it comes to an end. */
+  /** What the program `wild` does after 100 random steps, and how it comes to an end. */
   const ENDS: readonly (readonly [end: number, name: string, expected: RegExp])[] = [
     [0, "switches itself off", /^\[1:wild\] wild: still here$/m],
     [1, "an exception whose vector is a hole", /guest 1: ESR 0x82000006 FAR 0xb000200 /],
@@ -42,7 +42,7 @@ describe("firmware hypervisor with a guest that misbehaves", () => {
     [6, "random instructions at the vectors", /guest 1 /],
   ];
   it.each(ENDS)("%i: %s; its neighbour prints what it prints alone", (end, _name, expected) => {
-    const run = runHypervisor(`guests=two,wild wild.steps=500 wild.end=${end} wild.seed=${end + 1} limit=6000`);
+    const run = runHypervisor(`guests=two,wild wild.steps=100 wild.end=${end} wild.seed=${end + 1} limit=0,400`);
     expect(run.guests[0]).toBe(pair.guests[0]);
     expect(run.console).toMatch(expected);
   });
@@ -50,7 +50,7 @@ describe("firmware hypervisor with a guest that misbehaves", () => {
   it.each([11, 12, 13])(
     "seed %i, passed devices, 3000 steps: it goes on to its end, and so does its neighbour",
     (seed) => {
-      const run = runHypervisor(`guests=wild:pass,two wild.seed=${seed} limit=100000`);
+      const run = runHypervisor(`guests=wild:pass,two wild.seed=${seed} limit=100000,0`);
       expect(run.guests[1]).toBe(pair.guests[0]);
     },
   );
@@ -58,7 +58,7 @@ describe("firmware hypervisor with a guest that misbehaves", () => {
 
 describe("E2-4: instructions of the hypervisor against those of its guests", () => {
   const ratio = (guests: number, append = "") => {
-    const run = runHypervisor(`guests=${Array(guests).fill("work").join(",")} work.calls=1000 ${append}`);
+    const run = runHypervisor(`guests=${Array(guests).fill("work").join(",")} work.calls=500 ${append}`);
     const sums = run.guests.map(
       (text) => /done, sum (\w+), ticks came: yes, clock went on: yes, vectors kept: yes/.exec(text)?.[1],
     );
@@ -86,8 +86,8 @@ describe("E2-4: instructions of the hypervisor against those of its guests", () 
   });
 
   it("the sum of the work is that of the program alone", () => {
-    const alone = /done, sum (\w+)/.exec(runNative("work", "work.calls=1000"))?.[1];
+    const alone = /done, sum (\w+)/.exec(runNative("work", "work.calls=500"))?.[1];
     expect(alone).toMatch(/^0x[0-9a-f]{16}$/);
-    expect(runHypervisor("guests=work,work work.calls=1000").guests[1]).toContain(`done, sum ${alone},`);
+    expect(runHypervisor("guests=work,work work.calls=500").guests[1]).toContain(`done, sum ${alone},`);
   });
 });
