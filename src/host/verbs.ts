@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { boardHeader, boardMarkdown } from "../../platform/virt/exports.ts";
 import { InputError, parseFdt, printDts } from "../formats/index.ts";
+import { addExperimentCommands } from "./experiments/verb.ts";
 import { writeOutput } from "./files.ts";
 import { parseCommandLine } from "./options/parse.ts";
 import { version } from "./product.ts";
@@ -80,6 +81,7 @@ export async function runVerb(
       const list = parseCommandLine(["-M", "help"], "armature", product);
       if (list.kind === "text") process.stdout.write(list.text);
     });
+  addExperimentCommands(program);
   program.addHelpText("after", "\n`armature run --help` lists the options of a run.");
 
   try {
@@ -91,7 +93,7 @@ export async function runVerb(
     if (error.code === "commander.help") {
       // No verb at all.
       process.stderr.write(program.helpInformation());
-      throw new InputError("expected a command: run, regs, dtb, map or machines");
+      throw new InputError("expected a command: run, regs, dtb, map, machines or experiment");
     }
     throw new InputError(`${error.message.replace(/^error: /, "")} (armature --help lists the commands)`);
   }
