@@ -290,6 +290,8 @@ export class Hypervisor extends Module implements El2Handler {
         this.#abort(cpu, vcpu, exit);
         break;
       case "irq":
+        this.#lookAtVector(cpu, vcpu, exit);
+        break;
       case "fiq":
       case "start":
         break;
@@ -384,6 +386,14 @@ export class Hypervisor extends Module implements El2Handler {
       return;
     }
     cpu.injectAbort();
+  }
+
+  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
+    if (!cpu.faultsAtVector) return;
+    const { cells } = vcpu.vm;
+    if (cells.faultAt === exit.pc) this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
+    cells.faultAt = exit.pc;
   }
 
   // --- interrupts
