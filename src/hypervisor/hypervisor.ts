@@ -5,6 +5,7 @@
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/index.ts";
 import { type CostTable, costTable } from "./costs.ts";
 import { emulateInstruction } from "./instruction.ts";
+import { InterruptRouting } from "./interrupt-routing.ts";
 import type { MemoryPool } from "./memory.ts";
 import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
@@ -46,6 +47,7 @@ export class Hypervisor extends Module implements El2Handler {
   readonly dispatcher: Dispatcher;
   readonly interrupts: PhysicalInterrupts;
   readonly vms: Vm[] = [];
+  readonly routing: InterruptRouting;
   /** Calls that are none of PSCI. */
   onHypercall: Hypercall | null = null;
   readonly #vcpus: Vcpu[] = [];
@@ -65,6 +67,7 @@ export class Hypervisor extends Module implements El2Handler {
     this.costs = costTable(options.costs);
     this.#frequency = new Frequency(options.counterFrequency);
     this.interrupts = new PhysicalInterrupts(options.gic.distributor, options.gic.cpuInterface);
+    this.routing = new InterruptRouting(this.interrupts, this.vms);
     this.part("memory", options.pool);
     const { physicalCpus } = options;
     this.dispatcher = this.part(
@@ -115,6 +118,11 @@ export class Hypervisor extends Module implements El2Handler {
     this.dispatcher.affinityChanged(vcpu, this.#now());
   }
 
+  /** Makes interrupt `id` of a vCPU pending, as an edge on its input would: for hypercalls and models. */
+  inject(vcpu: Vcpu, id: number): void {
+    vcpu.vm.distributor.latch(vcpu.index, id);
+  }
+
   #now(): Time {
     return this.#inside?.time ?? this.simulation.now;
   }
@@ -147,12 +155,12 @@ export class Hypervisor extends Module implements El2Handler {
     } else if (what === "stop" && status !== "defined") this.#halt(vm, "stopped", "asked to");
     else if (what === "destroy") {
       this.#halt(vm, "destroyed", "");
-      this.#route(cpu, vm, false);
+      this.routing.route(cpu, vm, false);
       vm.release();
     } else if (what === "mode") {
-      this.#route(cpu, vm, false);
+      this.routing.route(cpu, vm, false);
       vm.setMode(cpu, name, mode as "trap");
-      this.#route(cpu, vm, true);
+      this.routing.route(cpu, vm, true);
     }
   }
 
@@ -166,7 +174,7 @@ export class Hypervisor extends Module implements El2Handler {
     vm.loadImages();
     for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
     vm.setUpDevices(cpu);
-    this.#route(cpu, vm, true);
+    this.routing.route(cpu, vm, true);
     vm.setStatus("running");
     this.startVcpu(vm.vcpus[0] as Vcpu, vm.options.entry, vm.options.x0);
   }
@@ -192,34 +200,6 @@ export class Hypervisor extends Module implements El2Handler {
     vm.setStatus(state, reason);
     if (state === "stopped") {
       this.guestError({ kind: "sequence", detail: `${vm.name} stopped: ${reason}` });
-    }
-  }
-
-  /** Interrupts of devices that are passed through: to this CPU, while the guest has them enabled. */
-  #route(cpu: PhysicalCpu, vm: Vm, on: boolean): void {
-    for (const r of vm.options.regions) {
-      if (vm.modeOf(r.name) !== "pass") continue;
-      for (const i of r.physical?.interrupts ?? []) {
-        if (on) this.interrupts.route(cpu, 32 + i.machine, i.edge);
-        else this.interrupts.enable(cpu, 32 + i.machine, false);
-      }
-    }
-    if (on) this.#enableRouted(cpu, vm);
-  }
-
-  /**
-   * The machine's enables follow the guest's, so that a level that comes and goes while the guest has it disabled is not kept for it. One that waits
-   * already is taken back, as a level would be looked at again.
-   */
-  #enableRouted(cpu: PhysicalCpu, vm: Vm): void {
-    const { distributor } = vm;
-    for (const machine of vm.machineInterrupts) {
-      const guest = vm.guestInterrupt(machine);
-      const on = distributor.isEnabled(0, guest);
-      this.interrupts.enable(cpu, machine, on);
-      if (on || !distributor.isLatched(0, guest) || distributor.isActive(0, guest)) continue;
-      distributor.unlatch(0, guest);
-      this.interrupts.setActive(cpu, machine, false);
     }
   }
 
@@ -373,7 +353,7 @@ export class Hypervisor extends Module implements El2Handler {
 
   #distributorWritten(cpu: PhysicalCpu, vm: Vm, ipa: number): void {
     const offset = ipa - this.options.guest.distributor;
-    if (offset >= 0x100 && offset < 0x200) this.#enableRouted(cpu, vm);
+    if (offset >= 0x100 && offset < 0x200) this.routing.enable(cpu, vm);
   }
 
   /** An external abort for the guest. One whose vector aborts in turn, for ever, is stopped. */
@@ -392,7 +372,8 @@ export class Hypervisor extends Module implements El2Handler {
   #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
-    if (cells.faultAt === exit.pc) this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
+    if (cells.faultAt === exit.pc)
+      this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
     cells.faultAt = exit.pc;
   }
 
@@ -413,22 +394,11 @@ export class Hypervisor extends Module implements El2Handler {
         // stays active until the guest ends it
         if (vcpu === null) this.interrupts.deactivate(cpu, acknowledged);
         else vcpu.vm.distributor.latch(vcpu.index, id);
-      } else if (!this.#passOn(id)) {
+      } else if (!this.routing.passOn(id)) {
         this.interrupts.deactivate(cpu, acknowledged);
         this.interrupts.enable(cpu, id, false);
       }
     }
-  }
-
-  /** A shared interrupt for the VM that has its device. */
-  #passOn(id: number): boolean {
-    for (const vm of this.vms) {
-      const guest = vm.status === "running" || vm.status === "paused" ? vm.guestInterrupt(id) : -1;
-      if (guest < 0) continue;
-      vm.distributor.latch(0, guest);
-      return true;
-    }
-    return false;
   }
 
   /** Something became pending for a vCPU, or no longer is. */
@@ -486,7 +456,7 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.sleep();
       return;
     }
-    this.#retractTimer(cpu, next);
+    this.routing.retractTimer(cpu, next);
     const { cells } = next;
     const before = next.interfaceState.used;
     if (next.interface.present(cpu) > before) cpu.spend(costs.injection);
@@ -516,32 +486,17 @@ export class Hypervisor extends Module implements El2Handler {
     per.cells.vcpu = vcpu.id;
     cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
-    if (this.#timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
+    if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
   }
 
   #unload(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { cells } = vcpu;
     vcpu.interface.unload(cpu);
-    if (this.#timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, false);
+    if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, false);
     cpu.unload();
     cells.on = -1;
     per.cells.vcpu = -1;
     cells.timer = vcpu.context.timerDeadline;
-  }
-
-  /** The virtual timer's interrupt is pending or active in the guest, hence active in the machine's GIC. */
-  #timerInFlight(vcpu: Vcpu): boolean {
-    const { distributor } = vcpu.vm;
-    return distributor.isLatched(vcpu.index, VIRTUAL_TIMER) || distributor.isActive(vcpu.index, VIRTUAL_TIMER);
-  }
-
-  /** A timer interrupt that the guest has made go away before it was taken. */
-  #retractTimer(cpu: PhysicalCpu, vcpu: Vcpu): void {
-    const { distributor } = vcpu.vm;
-    const { index } = vcpu;
-    if (!distributor.isLatched(index, VIRTUAL_TIMER) || cpu.virtualTimerAsserted) return;
-    distributor.unlatch(index, VIRTUAL_TIMER);
-    this.interrupts.setActive(cpu, VIRTUAL_TIMER, false);
   }
 
   protected override onReset(): void {

@@ -4,10 +4,10 @@ import { checkGuestView } from "../firmware/support/guest-view.ts";
 import { guests, image, vm } from "./support/machine.ts";
 
 const kernel = image("vm-two.elf");
-const pair = guests(
-  { scheduler: { options: { slice: 1 } }, vms: [vm("a", "trap"), vm("b", "pass")] },
-  [{ kernel }, { kernel }],
-);
+const pair = guests({ scheduler: { options: { slice: 1 } }, vms: [vm("a", "trap"), vm("b", "pass")] }, [
+  { kernel },
+  { kernel },
+]);
 pair.run(1);
 
 checkGuestView("hypervisor model, devices trapped", () => pair.output(0));
@@ -36,10 +36,10 @@ describe("hypervisor model", () => {
   });
 
   it("a second run ends in the same state, by its hash", () => {
-    const again = guests(
-      { scheduler: { options: { slice: 1 } }, vms: [vm("a", "trap"), vm("b", "pass")] },
-      [{ kernel }, { kernel }],
-    );
+    const again = guests({ scheduler: { options: { slice: 1 } }, vms: [vm("a", "trap"), vm("b", "pass")] }, [
+      { kernel },
+      { kernel },
+    ]);
     again.run(1);
     expect(again.machine.simulation.stateHash()).toBe(pair.machine.simulation.stateHash());
     expect(again.output(0)).toBe(pair.output(0));
