@@ -13,7 +13,7 @@ import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
 import { emulateSystemRegister, systemRegisterName } from "./system-registers.ts";
 import { Vcpu, VIRTUAL_TIMER } from "./vcpu.ts";
-import { Vm, type VmHost, type VmOptions } from "./vm.ts";
+import { type RegionMode, Vm, type VmHost, type VmOptions } from "./vm.ts";
 
 export interface HypervisorOptions extends Omit<VmHost, "pool"> {
   readonly pool: MemoryPool;
@@ -138,30 +138,46 @@ export class Hypervisor extends Module implements El2Handler {
       if (vm.cells.request === "") continue;
       const all = vm.cells.request.split(";");
       vm.cells.request = "";
-      for (const what of all) this.#one(cpu, vm, what.split(" "));
+      for (const what of all) this.#one(cpu, vm, what);
     }
   }
 
-  #one(cpu: PhysicalCpu, vm: Vm, [what = "", name = "", mode = ""]: readonly string[]): void {
+  #one(cpu: PhysicalCpu, vm: Vm, request: string): void {
     const { status } = vm;
-    if (what === "start" && (status === "defined" || status === "destroyed" || status === "off")) this.#start(cpu, vm);
-    else if (what === "pause" && status === "running") this.#pause(vm);
+    const [what, name = "", mode = ""] = request.split(" ");
+    if (what === "pause" && status === "running") this.#pause(vm);
     else if (what === "resume" && status === "paused") {
       vm.setStatus("running");
       for (const v of vm.vcpus) if (v.activity === "runnable") this.dispatcher.wake(v, cpu.time, "event");
-    } else if (what === "reset" && status !== "defined" && status !== "destroyed") {
-      this.#halt(vm, "off", "");
-      this.#start(cpu, vm);
-    } else if (what === "stop" && status !== "defined") this.#halt(vm, "stopped", "asked to");
-    else if (what === "destroy") {
-      this.#halt(vm, "destroyed", "");
-      this.routing.route(cpu, vm, false);
-      vm.release();
     } else if (what === "mode") {
       this.routing.route(cpu, vm, false);
-      vm.setMode(cpu, name, mode as "trap");
+      vm.setMode(cpu, name, mode as RegionMode);
       this.routing.route(cpu, vm, true);
+    } else if (what === "stop" && status !== "defined") this.#halt(vm, "stopped", "asked to");
+    else if (what === "start" || what === "reset" || what === "destroy") this.#renew(cpu, vm, what);
+  }
+
+  /** What takes memory or gives it back: once no CPU has a vCPU of the VM loaded any more. */
+  #renew(cpu: PhysicalCpu, vm: Vm, what: "start" | "reset" | "destroy"): void {
+    const { status } = vm;
+    if (what === "start" && (status === "running" || status === "paused")) return;
+    if (what === "reset" && (status === "defined" || status === "destroyed")) return;
+    this.#silence(vm);
+    for (const v of vm.vcpus) {
+      if (v.cells.on === cpu.index) this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, v);
+      else if (v.cells.on >= 0) {
+        this.#kick(v.cells.on);
+        this.request(vm, what);
+        return;
+      }
     }
+    if (what !== "destroy") {
+      this.#start(cpu, vm);
+      return;
+    }
+    this.routing.route(cpu, vm, false);
+    vm.release();
+    vm.setStatus("destroyed");
   }
 
   #start(cpu: PhysicalCpu, vm: Vm): void {
@@ -192,11 +208,14 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   /** No vCPU runs from here on. */
-  #halt(vm: Vm, state: "off" | "stopped" | "destroyed", reason: string): void {
+  #silence(vm: Vm): void {
     for (const v of vm.vcpus) {
       v.activity = "off";
       this.dispatcher.block(v, this.#now());
     }
+  }
+  #halt(vm: Vm, state: "off" | "stopped", reason: string): void {
+    this.#silence(vm);
     vm.setStatus(state, reason);
     if (state === "stopped") {
       this.guestError({ kind: "sequence", detail: `${vm.name} stopped: ${reason}` });
@@ -223,7 +242,7 @@ export class Hypervisor extends Module implements El2Handler {
     if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
     if (this.#requests > 0) this.#carryOut(cpu);
     this.#expire(cpu);
-    this.#goOn(cpu, per, vcpu);
+    this.#goOn(cpu, per);
     if (vcpu !== null) {
       const { statistics } = vcpu.vm;
       const took = cpu.time - begun;
@@ -302,8 +321,8 @@ export class Hypervisor extends Module implements El2Handler {
       if (vm.vcpus.every((v) => v.activity === "off")) this.#halt(vm, "off", "all CPUs are off");
     } else if (request === "system off") this.#halt(vm, "off", "");
     else if (request === "system reset") {
-      this.#halt(vm, "off", "reset");
-      if (vm.options.stopOnReset !== true) this.request(vm, "reset");
+      if (vm.options.stopOnReset === true) this.#halt(vm, "off", "reset");
+      else this.request(vm, "reset");
     }
   }
 
@@ -438,7 +457,8 @@ export class Hypervisor extends Module implements El2Handler {
 
   // --- which vCPU next
 
-  #goOn(cpu: PhysicalCpu, per: PerCpu, from: Vcpu | null): void {
+  #goOn(cpu: PhysicalCpu, per: PerCpu): void {
+    const from = this.#vcpus[per.cells.vcpu] ?? null;
     const { dispatcher, costs } = this;
     if (dispatcher.due(cpu.index, cpu.time)) cpu.spend(costs.schedule);
     let next = dispatcher.dispatch(cpu.index, cpu.time) as Vcpu | null;

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseVmConfiguration } from "../../src/host/vm.ts";
-import { VM_CONFIG_SCHEMA } from "../../src/hypervisor/config-schema.ts";
 import { bytesOf } from "../../src/hypervisor/config.ts";
+import { VM_CONFIG_SCHEMA } from "../../src/hypervisor/config-schema.ts";
 
 const url = (path: string) => new URL(`../../${path}`, import.meta.url);
 
@@ -35,15 +35,37 @@ describe("configuration of VMs", () => {
 
   it.each([
     ["text that is no JSON", ['{ "vms": [', '{ "name" 5 } ] }'], "f.jsonc:2: colon expected"],
-    ["a property that is missing", ['{ "vms": [', '{ "name": "a", "memory": "64M" } ] }'], "f.jsonc:2: vms.0: must have required property 'kernel'"],
-    ["a property that nobody knows", ['{ "vms": [', `${A},`, '"colour": 1 } ] }'], "f.jsonc:3: vms.0.colour: no such property is known"],
-    ["two VMs of one name", ['{ "vms": [', `${A} },`, `${A} } ] }`], 'f.jsonc:3: two VMs are named "a" (the other: f.jsonc:2)'],
+    [
+      "a property that is missing",
+      ['{ "vms": [', '{ "name": "a", "memory": "64M" } ] }'],
+      "f.jsonc:2: vms.0: must have required property 'kernel'",
+    ],
+    [
+      "a property that nobody knows",
+      ['{ "vms": [', `${A},`, '"colour": 1 } ] }'],
+      "f.jsonc:3: vms.0.colour: no such property is known",
+    ],
+    [
+      "two VMs of one name",
+      ['{ "vms": [', `${A} },`, `${A} } ] }`],
+      'f.jsonc:3: two VMs are named "a" (the other: f.jsonc:2)',
+    ],
     [
       "memory beyond RAM",
-      ['{ "machine": { "memory": "100M" },', '"vms": [', `${A} },`, '{ "name": "b",', '"memory": "64M", "kernel": "k" } ] }'],
+      [
+        '{ "machine": { "memory": "100M" },',
+        '"vms": [',
+        `${A} },`,
+        '{ "name": "b",',
+        '"memory": "64M", "kernel": "k" } ] }',
+      ],
       "f.jsonc:5: b: 64 MiB are more than is left of the machine's 100 MiB (the other: f.jsonc:1)",
     ],
-    ["an unknown device", ['{ "vms": [', `${A}, "devices": {`, '"uart7": "trap" } } ] }'], 'f.jsonc:3: a: there is no device "uart7": expected one of uart0'],
+    [
+      "an unknown device",
+      ['{ "vms": [', `${A}, "devices": {`, '"uart7": "trap" } } ] }'],
+      'f.jsonc:3: a: there is no device "uart7": expected one of uart0',
+    ],
     [
       "a device given twice",
       [
@@ -57,7 +79,12 @@ describe("configuration of VMs", () => {
     ],
     [
       "devices that overlap",
-      ['{ "vms": [', `${A}, "devices": {`, '"uart0": "trap",', '"timer0": { "mode": "trap", "at": "0x9000000" } } } ] }'],
+      [
+        '{ "vms": [',
+        `${A}, "devices": {`,
+        '"uart0": "trap",',
+        '"timer0": { "mode": "trap", "at": "0x9000000" } } } ] }',
+      ],
       "f.jsonc:4: a: timer0 at 0x9000000 overlaps uart0 at 0x9000000 (the other: f.jsonc:3)",
     ],
     [
@@ -70,8 +97,16 @@ describe("configuration of VMs", () => {
       ['{ "vms": [', `${A}, "devices": { "uart0": { "mode": "trap",`, '"registers": { "UARTXYZ": "pass" } } } } ] }'],
       'f.jsonc:3: a: uart0 has no register "UARTXYZ"',
     ],
-    ["a CPU that is not there", ['{ "vms": [', `${A},`, '"affinity": [[0, 3]] } ] }'], "f.jsonc:3: CPU 3: the machine has 1"],
-    ["an unknown policy", ['{ "scheduler": { "policy": "lottery" },', `"vms": [ ${A} } ] }`], 'f.jsonc:1: there is no policy "lottery"'],
+    [
+      "a CPU that is not there",
+      ['{ "vms": [', `${A},`, '"affinity": [[0, 3]] } ] }'],
+      "f.jsonc:3: CPU 3: the machine has 1",
+    ],
+    [
+      "an unknown policy",
+      ['{ "scheduler": { "policy": "lottery" },', `"vms": [ ${A} } ] }`],
+      'f.jsonc:1: there is no policy "lottery"',
+    ],
     [
       "a part of another class",
       ['{ "vms": [', `${A}, "devices": { "uart0": {`, '"mode": "pass", "physical": "timer0" } } } ] }'],
