@@ -71,7 +71,7 @@ struct vtimer_half {
   /* The count at `since`, in half counts of the generic timer; while enabled it falls by one each prescaled microsecond. */
   u32 value;
   u64 since;
-  bool raw;
+  bool raw, loaded, halted;
 };
 struct vtimer {
   struct vtimer_half half[2];
@@ -101,7 +101,9 @@ struct vm {
   char line[256];
   u32 line_length;
   u32 exits[EXIT_REASONS], injected, switches;
-  u64 ran, instructions;
+  /* Counts for which it has run and may run in all. */
+  u64 ran, limit;
+  u64 instructions;
 };
 
 extern struct vm vms[MAX_GUESTS];

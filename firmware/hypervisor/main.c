@@ -1,11 +1,13 @@
 /* Start at EL2: which guests, with which devices, from the boot arguments; then their memory, and off they go.
- *   guests=PROGRAM[:trap|:pass][,...]   up to four; only one may have the second UART and timer ("two:trap,two:pass")
- *   slice=N                             microseconds (1000)
+ *   guests=PROGRAM[:trap|:pass|:pass-uart|:pass-timer][,...]   up to four; what is passed is the second UART and timer, each once ("two:trap,two:pass")
+ *   slice=N          microseconds (1000)
+ *   limit=N[,N...]   microseconds for which each guest may run in all; 0 or nothing: as long as it likes
  * All boot arguments are the guests' too. */
 #include "hypervisor.h"
 #include "fdt.h"
 #include "mmu.h"
 #include "pl011.h"
+#include "timer.h"
 
 #define CONSOLE_BAUD 1500000u
 #define HCR_GUEST (1UL << 0 | 1UL << 1 | 7UL << 3 | 1UL << 9 | 1UL << 13 | 1UL << 19 | 1UL << 21 | 1UL << 31)
@@ -13,10 +15,10 @@
 #define VTCR (32UL | 1UL << 6 | 1UL << 8 | 1UL << 10 | 3UL << 12 | 2UL << 16 | 1UL << 31)
 #define SCTLR_EL1_RESET 0x30d00800UL
 
-extern const char program_two[], program_two_end[], program_work[], program_work_end[];
+extern const char program_two[], program_two_end[], program_work[], program_work_end[], program_wild[], program_wild_end[];
 static const struct {
   const char *name, *start, *end;
-} programs[] = { { "two", program_two, program_two_end }, { "work", program_work, program_work_end } };
+} programs[] = { { "two", program_two, program_two_end }, { "work", program_work, program_work_end }, { "wild", program_wild, program_wild_end } };
 
 struct vm vms[MAX_GUESTS] __attribute__((aligned(16)));
 u32 guests;
@@ -81,6 +83,18 @@ static const char *argument(const char *name) {
   return NULL;
 }
 
+/* The `index`-th of the decimal numbers of an argument, between commas; `otherwise` where it is absent or zero. */
+static u64 number(const char *name, u32 index, u64 otherwise) {
+  const char *p = argument(name);
+  u64 value = 0;
+  for (; p && index; p++) {
+    if (!*p || *p == ' ') return otherwise;
+    if (*p == ',') index--;
+  }
+  for (; p && *p >= '0' && *p <= '9' && value < 1UL << 40; p++) value = value * 10 + (u64)(*p - '0');
+  return value ? value : otherwise;
+}
+
 static void refuse(const char *what, const char *which) {
   printf("hypervisor: %s: %s\n", what, which);
   off();
@@ -104,6 +118,8 @@ static void boot(struct vm *vm, u32 program) {
   /* Its count begins at zero. */
   vm->cntvoff = now();
   vm->deadline = NEVER;
+  u64 most = number("limit", vm->index, 0);
+  vm->limit = most ? timer_ticks(most) : NEVER;
   stage2_build(vm);
   vgic_reset(vm);
   vuart_reset(vm);
@@ -111,7 +127,7 @@ static void boot(struct vm *vm, u32 program) {
 }
 
 static void configure(const char *list, bool second_uart, bool second_timer) {
-  bool passed = false;
+  bool uart_given = false, timer_given = false;
   const char *p = list;
   while (*p && *p != ' ') {
     u32 program = 0;
@@ -122,10 +138,13 @@ static void configure(const char *list, bool second_uart, bool second_timer) {
     struct vm *vm = &vms[guests];
     vm->index = guests;
     if (starts(p, ":pass")) {
-      if (!second_uart || !second_timer) refuse("the board has no second UART or timer to pass", p);
-      if (passed) refuse("the second UART and timer can be passed once", p);
-      vm->pass_uart = vm->pass_timer = passed = true;
-      p += 5;
+      vm->pass_uart = !starts(p, ":pass-timer");
+      vm->pass_timer = !starts(p, ":pass-uart");
+      if ((vm->pass_uart && !second_uart) || (vm->pass_timer && !second_timer)) refuse("the board has no second one to pass", p);
+      if ((vm->pass_uart && uart_given) || (vm->pass_timer && timer_given)) refuse("passed to two guests", p);
+      uart_given = uart_given || vm->pass_uart;
+      timer_given = timer_given || vm->pass_timer;
+      p += vm->pass_uart && vm->pass_timer ? 5 : vm->pass_uart ? 10 : 11;
     } else if (starts(p, ":trap")) {
       p += 5;
     }
@@ -161,15 +180,13 @@ void firmware_start(u64 argument_of_boot) {
     }
   }
   mmu_start(64UL << 20);
-  const char *list = argument("guests"), *microseconds = argument("slice");
-  slice = 0;
-  for (; microseconds && *microseconds >= '0' && *microseconds <= '9'; microseconds++) slice = slice * 10 + (u64)(*microseconds - '0');
-  if (!slice) slice = 1000;
+  const char *list = argument("guests");
+  slice = number("slice", 0, 1000);
   printf("hypervisor: slice %lu us\n", slice);
-  slice = slice * read_sysreg(cntfrq_el0) / 1000000;
+  slice = timer_ticks(slice);
   configure(list ? list : second_uart && second_timer ? "two:trap,two:pass" : "two:trap,two:trap", second_uart, second_timer);
   for (u32 n = 0; n < guests; n++)
-    printf("hypervisor: guest %u is %s, UART and timer %s\n", n, vms[n].name, vms[n].pass_uart ? "passed" : "trapped");
+    printf("hypervisor: guest %u is %s, UART %s, timer %s\n", n, vms[n].name, vms[n].pass_uart ? "passed" : "trapped", vms[n].pass_timer ? "passed" : "trapped");
 
   write_sysreg(hcr_el2, HCR_GUEST);
   write_sysreg(vtcr_el2, VTCR);

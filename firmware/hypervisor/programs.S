@@ -9,3 +9,4 @@ program_\name\()_end:
 .endm
   program two
   program work
+  program wild

@@ -1,5 +1,5 @@
 /* SP804, Arm DDI 0271D, for a guest: both timers in all modes; the integration test registers are not modelled. A value follows from the time
- * that has passed; nothing happens between the guest's looks but at an instant when an interrupt can come. */
+ * that has passed; nothing happens between the guest's looks but at an instant when an interrupt can come. A load takes effect at once, not at an edge of TIMCLK. */
 #include "hypervisor.h"
 #include "sp804.h"
 
@@ -12,13 +12,24 @@ static u32 span(const struct vtimer_half *h) {
 }
 static u32 mask(const struct vtimer_half *h) { return h->control & SP804_32BIT ? ~0u : 0xffffu; }
 
-/* Decrements until zero is reached again, from a value. A load of zero in periodic mode keeps it at zero (2.2.5 leaves it open). */
+/* Decrements until zero is reached. A loaded zero interrupts at once; one that was counted down to has done so. */
 static u64 first_zero(const struct vtimer_half *h) {
-  u32 value = h->value & mask(h);
-  if (value) return value;
+  u32 low = h->value & mask(h), load = h->load & mask(h);
+  if (h->control & SP804_ONE_SHOT && h->halted) return NEVER;
+  if (low || h->loaded) return low;
   if (h->control & SP804_ONE_SHOT) return NEVER;
-  if (h->control & SP804_PERIODIC) return (h->load & mask(h)) ? (h->load & mask(h)) : NEVER;
-  return (u64)mask(h) + 1;
+  return h->control & SP804_PERIODIC ? 1UL + load : 1UL + mask(h);
+}
+
+/* With 16 bits the upper half stands still. In periodic mode zero and the reloaded value are one state. */
+static u32 value_after(const struct vtimer_half *h, u64 steps) {
+  u32 low = h->value & mask(h), upper = h->value & ~mask(h), load = h->load & mask(h);
+  bool passed = !low && !h->loaded;
+  if (h->control & SP804_ONE_SHOT && h->halted) return h->value;
+  if (steps < low) return h->value - (u32)steps;
+  if (h->control & SP804_ONE_SHOT || (passed && !steps)) return upper;
+  if (!(h->control & SP804_PERIODIC)) return upper | ((low - (u32)steps) & mask(h));
+  return upper | (load ? load - (u32)((steps - (passed ? 1 : low)) % load) : 0);
 }
 
 /* Brings one timer to `time`. */
@@ -27,26 +38,17 @@ static void advance(struct vtimer_half *h, u64 time) {
     h->since = 2 * time;
     return;
   }
-  u64 steps = (2 * time - h->since) / span(h), zero = first_zero(h);
-  if (!steps) return;
+  u64 steps = (2 * time - h->since) / span(h);
+  bool zero = first_zero(h) <= steps;
+  if (!steps && !zero) return;
+  h->value = value_after(h, steps);
+  h->loaded = false;
+  if (zero) {
+    h->raw = true;
+    h->halted = h->control & SP804_ONE_SHOT;
+  }
   /* The remainder of a step stays. */
   h->since += steps * span(h);
-  if (zero == NEVER) return;
-  if (steps < zero) {
-    h->value = (u32)((h->value & mask(h)) - steps) & mask(h);
-    return;
-  }
-  h->raw = true;
-  steps -= zero;
-  if (h->control & SP804_ONE_SHOT) {
-    h->value = 0;
-  } else if (h->control & SP804_PERIODIC) {
-    u32 load = h->load & mask(h);
-    /* Zero and the reloaded value are one state. */
-    h->value = load ? load - (u32)(steps % load) : 0;
-  } else {
-    h->value = (u32)(0 - steps) & mask(h);
-  }
 }
 
 static u64 next(const struct vtimer_half *h) {
@@ -100,13 +102,17 @@ void vtimer_write(struct vm *vm, u32 offset, u32 value) {
   advance(h, time);
   switch (offset % 0x20) {
     case TimerLoad:
-      h->load = h->value = value;
+      h->load = value;
+      h->value = value & mask(h);
+      h->loaded = true;
+      h->halted = false;
       h->since = 2 * time;
       break;
     case TimerBGLoad: h->load = value; break;
     case TimerControl:
       if ((h->control ^ value) & (SP804_ENABLE | 0xc)) h->since = 2 * time;
       h->control = value & 0xef;
+      if (!(value & SP804_ONE_SHOT)) h->halted = false;
       break;
     case TimerIntClr: h->raw = false; break;
     default: break;

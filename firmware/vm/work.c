@@ -39,12 +39,22 @@ static u64 run(u32 rounds) {
   return seen.x0;
 }
 
+/* The sum so far lives in vector registers too, where others that use them must not disturb it. */
+static void vectors_put(u64 value) {
+  __asm__ volatile(".arch_extension simd\n dup v8.2d, %0\n add v31.2d, v8.2d, v8.2d" ::"r"(value));
+}
+static bool vectors_hold(u64 value) {
+  u64 low, high;
+  __asm__ volatile(".arch_extension simd\n mov %0, v8.d[1]\n mov %1, v31.d[0]" : "=r"(low), "=r"(high));
+  return low == value && high == 2 * value;
+}
+
 void program(void) {
   u32 calls = parameter("work.calls", 4000), rounds = parameter("work.rounds", 40), log = parameter("work.log", 500);
   u32 tick = parameter("work.tick", 1000), reading = parameter("work.read", 20);
   u64 sum = 0;
   u32 last = ~0u;
-  bool forwards = true;
+  bool forwards = true, held = true;
   if (!rounds) rounds = 1;
   say("%u calls of %u rounds", calls, rounds);
   mmu_window(CODE_PAGE, (u64)work_process, PAGE_READ_ONLY | PAGE_EXECUTE | PAGE_EL0);
@@ -58,8 +68,15 @@ void program(void) {
     write_sysreg(cntv_cval_el0, timer_virtual_count() + interval);
     write_sysreg(cntv_ctl_el0, CNT_CTL_ENABLE);
   }
+  /* CPACR_EL1.FPEN: vector registers at EL1 and EL0. */
+  write_sysreg(cpacr_el1, 3UL << 20);
+  isb();
+  vectors_put(sum);
   for (u32 n = 1; n <= calls; n++) {
-    sum = sum * 31 + run(rounds);
+    u64 next = sum * 31 + run(rounds);
+    held = held && vectors_hold(sum);
+    sum = next;
+    vectors_put(sum);
     if (reading && n % reading == 0) {
       u32 value = read32(SP804_TIMER(BOARD_SP804_BASE, 0) + TimerValue);
       forwards = forwards && value <= last;
@@ -69,5 +86,5 @@ void program(void) {
   }
   write_sysreg(cntv_ctl_el0, 0);
   isb();
-  say("done, sum 0x%016lx, ticks came: %s, clock went on: %s", sum, yes(!tick || ticks), yes(forwards));
+  say("done, sum 0x%016lx, ticks came: %s, clock went on: %s, vectors kept: %s", sum, yes(!tick || ticks), yes(forwards), yes(held));
 }

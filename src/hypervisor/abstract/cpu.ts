@@ -12,6 +12,7 @@ import type { El2Handler, Exit, ExitReason, PhysicalCpu, Stage2Root, VcpuContext
 import type { AbstractCluster } from "./cluster.ts";
 import { AbstractContext, BEGIN, BUSY, READY } from "./context.ts";
 import {
+  CLEAR_BITS,
   COMPUTE,
   GuestAbort,
   HYPERCALL,
@@ -228,7 +229,8 @@ export class AbstractCpu extends Module implements PhysicalCpu {
         return true;
       case LOAD:
       case STORE:
-        return this.#access(context, op.address, op.size, op.kind === STORE);
+      case CLEAR_BITS:
+        return this.#access(context, op.address, op.size, op.kind !== LOAD);
       case READ_BLOCK:
       case WRITE_BLOCK:
         return this.#block(context);
@@ -289,7 +291,11 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     const { arena, costs } = this.#cluster;
     if (at !== NOT_DIRECT) {
       const where = at + offset;
-      if (write) {
+      if (op.kind === CLEAR_BITS) {
+        context.result = arena.view.getUint32(where, true);
+        arena.view.setUint32(where, context.result & ~op.low, true);
+        arena.writtenWord(where, 4);
+      } else if (write) {
         store(arena.view, where, size, op.low, op.high);
         arena.writtenWord(where, size);
       } else {
@@ -297,6 +303,12 @@ export class AbstractCpu extends Module implements PhysicalCpu {
         if (size === 8) op.high = arena.view.getUint32(where + 4, true);
       }
       this.#takes(context, costs.memoryAccess);
+      return true;
+    }
+    if (op.kind === CLEAR_BITS) {
+      this.guestError({ kind: "width", address, detail: "atomic operation on a device" });
+      context.abort = address;
+      this.#takes(context, 1);
       return true;
     }
     const tx = this.#transaction;

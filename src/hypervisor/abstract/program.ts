@@ -34,6 +34,7 @@ export const YIELD = 6;
 export const HYPERCALL = 7;
 export const SECURE_CALL = 8;
 export const SET_TIMER = 9;
+export const CLEAR_BITS = 10;
 
 /** An external abort at a guest's access, thrown into its routine. One that nobody catches ends the program. */
 export class GuestAbort extends Error {
@@ -131,6 +132,15 @@ export class Guest {
     op.size = size;
     op.low = value;
     op.high = high;
+    return op;
+  }
+  /** Clears bits of a word of memory in one step (LDCLR); the result is the word before. */
+  clearBits(address: number, bits: number): Operation {
+    const op = this.#operation;
+    op.kind = CLEAR_BITS;
+    op.address = address;
+    op.size = 4;
+    op.low = bits;
     return op;
   }
   /** Works for that many cycles; interrupts are taken in between. */
