@@ -92,9 +92,9 @@ async function measure(name: "Armature" | "QEMU", smmu: boolean, script: "outsid
   const rates: number[] = [];
   await session.expect("VP-TEST-BEGIN", 100);
   for (let n = 0; n < (outside ? 2 : 1); n++) {
-    await session.expect(`MARK-BEGIN-${n}`, 100);
+    await session.expect(`MARK-BEGIN-${n}`, 200);
     const start = performance.now();
-    await session.expect(/receiver/, 60);
+    await session.expect(/receiver/, 200);
     rates.push((MEGABYTES * 2 ** 20 * 8) / (performance.now() - start) / 1e3);
   }
   await session.exit(60);

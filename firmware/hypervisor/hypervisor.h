@@ -101,7 +101,9 @@ struct vm {
   char line[256];
   u32 line_length;
   u32 exits[EXIT_REASONS], injected, switches;
-  u64 ran, instructions;
+  /* Counts for which it has run and may run in all. */
+  u64 ran, limit;
+  u64 instructions;
 };
 
 extern struct vm vms[MAX_GUESTS];
@@ -109,8 +111,6 @@ extern u32 guests;
 /* The guest whose context is in the registers. It may wait. */
 extern struct vm *loaded;
 extern u64 slice;
-/* Counts for which a guest may run in all; NEVER: no limit. */
-extern u64 limit;
 extern u64 hypervisor_instructions;
 extern bool counting;
 

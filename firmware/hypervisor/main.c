@@ -1,7 +1,7 @@
 /* Start at EL2: which guests, with which devices, from the boot arguments; then their memory, and off they go.
  *   guests=PROGRAM[:trap|:pass|:pass-uart|:pass-timer][,...]   up to four; what is passed is the second UART and timer, each once ("two:trap,two:pass")
- *   slice=N   microseconds (1000)
- *   limit=N   microseconds for which a guest may run in all; without, as long as it likes
+ *   slice=N          microseconds (1000)
+ *   limit=N[,N...]   microseconds for which each guest may run in all; 0 or nothing: as long as it likes
  * All boot arguments are the guests' too. */
 #include "hypervisor.h"
 #include "fdt.h"
@@ -83,10 +83,14 @@ static const char *argument(const char *name) {
   return NULL;
 }
 
-/* The decimal number of an argument; `otherwise` where it is absent or zero. */
-static u64 number(const char *name, u64 otherwise) {
+/* The `index`-th of the decimal numbers of an argument, between commas; `otherwise` where it is absent or zero. */
+static u64 number(const char *name, u32 index, u64 otherwise) {
   const char *p = argument(name);
   u64 value = 0;
+  for (; p && index; p++) {
+    if (!*p || *p == ' ') return otherwise;
+    if (*p == ',') index--;
+  }
   for (; p && *p >= '0' && *p <= '9' && value < 1UL << 40; p++) value = value * 10 + (u64)(*p - '0');
   return value ? value : otherwise;
 }
@@ -114,6 +118,8 @@ static void boot(struct vm *vm, u32 program) {
   /* Its count begins at zero. */
   vm->cntvoff = now();
   vm->deadline = NEVER;
+  u64 most = number("limit", vm->index, 0);
+  vm->limit = most ? timer_ticks(most) : NEVER;
   stage2_build(vm);
   vgic_reset(vm);
   vuart_reset(vm);
@@ -175,11 +181,9 @@ void firmware_start(u64 argument_of_boot) {
   }
   mmu_start(64UL << 20);
   const char *list = argument("guests");
-  slice = number("slice", 1000);
-  u64 most = number("limit", 0);
+  slice = number("slice", 0, 1000);
   printf("hypervisor: slice %lu us\n", slice);
   slice = timer_ticks(slice);
-  if (most) limit = timer_ticks(most);
   configure(list ? list : second_uart && second_timer ? "two:trap,two:pass" : "two:trap,two:trap", second_uart, second_timer);
   for (u32 n = 0; n < guests; n++)
     printf("hypervisor: guest %u is %s, UART %s, timer %s\n", n, vms[n].name, vms[n].pass_uart ? "passed" : "trapped", vms[n].pass_timer ? "passed" : "trapped");

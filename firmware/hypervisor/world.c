@@ -11,7 +11,6 @@
 
 struct vm *loaded;
 u64 slice;
-u64 limit = NEVER;
 u64 hypervisor_instructions;
 bool counting;
 static struct vm *simd_owner;
@@ -153,7 +152,7 @@ static void program_timer(void) {
     /* Somebody else could run when the slice is over. */
     if (vm != loaded && vm->state == VM_READY && slice_end < due) due = slice_end;
   }
-  if (limit != NEVER && loaded_at + (limit - loaded->ran) < due) due = loaded_at + (limit - loaded->ran);
+  if (loaded->limit != NEVER && loaded->state == VM_READY && loaded_at + (loaded->limit - loaded->ran) < due) due = loaded_at + (loaded->limit - loaded->ran);
   write_sysreg(cnthp_cval_el2, due);
   write_sysreg(cnthp_ctl_el2, due == NEVER ? CNT_CTL_STOPPED : CNTHP_ENABLE);
 }
@@ -185,8 +184,11 @@ void schedule(void) {
       if (next != loaded) world_load(next);
       break;
     }
+    /* Nobody's time. */
+    counters_account();
     program_timer();
     wfi();
+    loaded_at = now();
     physical_interrupts();
   }
 }
@@ -194,7 +196,7 @@ void schedule(void) {
 void settle(void) {
   if (timer_stale || loaded->state != VM_READY) {
     counters_account();
-    if (loaded->ran >= limit && loaded->state != VM_OFF) vm_stop(loaded, "ran for as long as it may");
+    if (loaded->ran >= loaded->limit && loaded->state != VM_OFF) vm_stop(loaded, "ran for as long as it may");
     schedule();
     program_timer();
   }

@@ -10,7 +10,12 @@ const char program_name[] = "wild";
 
 #define HOLE 0x0b000000UL
 static u64 state;
-static volatile u32 taken;
+
+/* Each one once, until it is enabled again by chance: or nothing else would ever run. */
+static void on_any(u32 intid, void *argument) {
+  (void)argument;
+  gic_disable(intid);
+}
 
 static u64 random(void) {
   state ^= state << 13;
@@ -94,8 +99,8 @@ static void end(u32 how) {
   irq_disable();
   switch (how) {
     case 1:
-      write_sysreg(vbar_el1, HOLE);
-      break;
+      __asm__ volatile("msr sctlr_el1, %0\n msr vbar_el1, %1\n isb\n svc #0" ::"r"(0x30d00800UL), "r"(HOLE));
+      return;
     case 2:
       write_sysreg(ttbr0_el1, HOLE);
       isb();
@@ -126,7 +131,7 @@ void program(void) {
   u32 steps = parameter("wild.steps", 3000), how = parameter("wild.end", 0);
   state = parameter("wild.seed", 1) * 0x9e3779b97f4a7c15UL | 1;
   say("begins");
-  for (u32 i = 0; i < GIC_LINES; i++) gic_handle(i, count_irq, (void *)&taken);
+  for (u32 i = 0; i < GIC_LINES; i++) gic_handle(i, on_any, NULL);
   for (u32 i = 0; i < steps; i++) {
     switch (random() % 16) {
       case 0: ask(); break;

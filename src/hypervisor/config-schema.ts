@@ -73,9 +73,20 @@ export const VM_CONFIG_SCHEMA = {
                   required: ["mode"],
                   properties: {
                     mode,
-                    physical: { description: "The machine's part behind pass; of the same name unless given", type: "string" },
-                    at: { description: "Where the guest sees it; as on the board unless given", type: "string", pattern: "^0x[0-9a-f]+$" },
-                    registers: { description: "Registers that go another way than the rest", type: "object", additionalProperties: mode },
+                    physical: {
+                      description: "The machine's part behind pass; of the same name unless given",
+                      type: "string",
+                    },
+                    at: {
+                      description: "Where the guest sees it; as on the board unless given",
+                      type: "string",
+                      pattern: "^0x[0-9a-f]+$",
+                    },
+                    registers: {
+                      description: "Registers that go another way than the rest",
+                      type: "object",
+                      additionalProperties: mode,
+                    },
                   },
                 },
               ],

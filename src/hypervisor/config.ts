@@ -2,7 +2,7 @@
 import { type BoardPart, VIRT_PARTS } from "../../platform/virt/board.ts";
 import type { ImageFile } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
-import { Pl011, PL011 } from "../devices/pl011/index.ts";
+import { PL011, Pl011 } from "../devices/pl011/index.ts";
 import { PL031 } from "../devices/pl031/index.ts";
 import { PL061 } from "../devices/pl061/index.ts";
 import { SP804 } from "../devices/sp804/index.ts";
@@ -69,7 +69,12 @@ const MIB = 2 ** 20;
 const DEFAULT_MEMORY = 512 * MIB;
 const SUFFIX: { readonly [letter: string]: number } = { K: 1024, M: MIB, G: 1024 * MIB };
 const PAGE = 4096;
-const DECLARATIONS: { readonly [kind: string]: Declaration } = { pl011: PL011, sp804: SP804, pl031: PL031, pl061: PL061 };
+const DECLARATIONS: { readonly [kind: string]: Declaration } = {
+  pl011: PL011,
+  sp804: SP804,
+  pl031: PL031,
+  pl061: PL061,
+};
 /** Parts that the hypervisor itself needs, or that no guest can have. */
 const RESERVED: readonly string[] = [
   ...["gicv2-distributor", "gicv2-cpu-interface", "gicv2-hypervisor", "gicv2-virtual-cpu"],
@@ -109,11 +114,15 @@ export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
   vms.forEach((vm, n) => {
     const here: Place = ["vms", n];
     const same = names.get(vm.name);
-    if (same !== undefined) problems.push({ message: `two VMs are named "${vm.name}"`, at: [...here, "name"], other: same });
+    if (same !== undefined)
+      problems.push({ message: `two VMs are named "${vm.name}"`, at: [...here, "name"], other: same });
     names.set(vm.name, [...here, "name"]);
     const bytes = bytesOf(vm.memory);
     if (bytes % BLOCK !== 0) {
-      problems.push({ message: `${vm.name}: memory of ${bytes} bytes: expected a multiple of 2M`, at: [...here, "memory"] });
+      problems.push({
+        message: `${vm.name}: memory of ${bytes} bytes: expected a multiple of 2M`,
+        at: [...here, "memory"],
+      });
     }
     left -= bytes;
     if (left < 0) {
@@ -129,7 +138,8 @@ export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
     }
     vm.affinity?.forEach((list, v) => {
       list.forEach((cpu, i) => {
-        if (cpu >= cpus) problems.push({ message: `CPU ${cpu}: the machine has ${cpus}`, at: [...here, "affinity", v, i] });
+        if (cpu >= cpus)
+          problems.push({ message: `CPU ${cpu}: the machine has ${cpus}`, at: [...here, "affinity", v, i] });
       });
     });
     checkDevices(vm, here, given, problems);
@@ -153,7 +163,8 @@ function checkDevices(vm: VmConfiguration, here: Place, given: Map<string, Place
     }
     const base = device.at === undefined ? part.base : Number.parseInt(device.at, 16);
     const size = Math.max(part.size, PAGE);
-    if (base % PAGE !== 0) problems.push({ message: `${vm.name}: ${name} at ${hex(base)}: expected a multiple of 4K`, at });
+    if (base % PAGE !== 0)
+      problems.push({ message: `${vm.name}: ${name} at ${hex(base)}: expected a multiple of 4K`, at });
     for (const other of places) {
       if (base >= other.base + other.size || other.base >= base + size) continue;
       const message = `${vm.name}: ${name} at ${hex(base)} overlaps ${other.name} at ${hex(other.base)}`;
@@ -245,7 +256,9 @@ export function createConfiguredMachine(
     ...(config.costs ? { costs: config.costs } : {}),
     ...(config.trapWfe === undefined ? {} : { trapWfe: config.trapWfe }),
   });
-  const vms = config.vms.map((vm, n) => addVm(machine, hypervisor, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)));
+  const vms = config.vms.map((vm, n) =>
+    addVm(machine, hypervisor, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)),
+  );
   machine.reset();
   for (const vm of vms) hypervisor.request(vm, "start");
   return { machine, hypervisor, vms };
@@ -296,7 +309,9 @@ function addVm(
     entry: plan.entry,
     x0: plan.x0,
     ...(config.scheduling ? { scheduling: config.scheduling } : {}),
-    ...(config.affinity ? { affinity: config.affinity.map((list) => list.reduce((bits, c) => bits | (1 << c), 0)) } : {}),
+    ...(config.affinity
+      ? { affinity: config.affinity.map((list) => list.reduce((bits, c) => bits | (1 << c), 0)) }
+      : {}),
     ...(config.stopOnReset === undefined ? {} : { stopOnReset: config.stopOnReset }),
   });
 }

@@ -4,7 +4,7 @@ import { Pl011 } from "../devices/pl011/index.ts";
 import { Pl031 } from "../devices/pl031/index.ts";
 import { Pl061 } from "../devices/pl061/index.ts";
 import { Sp804 } from "../devices/sp804/index.ts";
-import { Line, Module } from "../sim/index.ts";
+import { Line, type Module } from "../sim/index.ts";
 import type { DeviceModel, RegionMode, RegionOptions, Vm } from "./vm.ts";
 
 /** Classes that have a model for `trap`. */

@@ -42,7 +42,9 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
   const reduce = (node: FdtNode): FdtNode => {
     const [kind] = node.name.split("@");
     const children = node.children
-      .filter((child) => keeps(child) && (kind !== "platform-bus" || has(child.name === "timer@0" ? "timer0" : "timer1")))
+      .filter(
+        (child) => keeps(child) && (kind !== "platform-bus" || has(child.name === "timer@0" ? "timer0" : "timer1")),
+      )
       .map(reduce);
     const { properties } = node;
     if (has("uart0")) return { ...node, children };

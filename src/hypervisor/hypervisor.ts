@@ -100,7 +100,10 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   /** Asks for a change of a VM's life, or of a region ("mode NAME trap"), which happens at EL2. */
-  request(vm: Vm, what: "start" | "pause" | "resume" | "reset" | "stop" | "destroy" | `mode ${string} ${string}`): void {
+  request(
+    vm: Vm,
+    what: "start" | "pause" | "resume" | "reset" | "stop" | "destroy" | `mode ${string} ${string}`,
+  ): void {
     vm.cells.request += `${vm.cells.request === "" ? "" : ";"}${what}`;
     this.#requests++;
     if (this.#cpus[0]?.cells.ready) this.#kick(0);

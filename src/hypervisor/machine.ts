@@ -9,7 +9,6 @@ import { Hypervisor } from "./hypervisor.ts";
 import { BLOCK, MemoryPool } from "./memory.ts";
 import { createScheduler, type Scheduler } from "./scheduler/index.ts";
 
-
 export interface HypervisorMachineOptions {
   readonly scheduler?: Scheduler;
   readonly costs?: Partial<CostTable>;

@@ -74,7 +74,8 @@ export class Stage2 extends Module {
       const at = ipa + done;
       const to = pa + done;
       const block = at % BLOCK === 0 && to % BLOCK === 0 && size - done >= BLOCK;
-      if (!this.#set(access, cpu, at, block, (to | low | (block ? LEAF_BLOCK : LEAF_PAGE)) >>> 0, page(to) | high)) return false;
+      if (!this.#set(access, cpu, at, block, (to | low | (block ? LEAF_BLOCK : LEAF_PAGE)) >>> 0, page(to) | high))
+        return false;
       done += block ? BLOCK : PAGE;
     }
     return true;
@@ -131,7 +132,7 @@ export class Stage2 extends Module {
   /** The table that an entry points to, made where there is none. */
   #next(access: TableAccess, entry: number): number {
     const low = access.read(entry, 4);
-    if ((low & 3) === TABLE) return ((access.read(entry + 4, 4) & 0xffff) * 2 ** 32) + ((low & 0xffff_f000) >>> 0);
+    if ((low & 3) === TABLE) return (access.read(entry + 4, 4) & 0xffff) * 2 ** 32 + ((low & 0xffff_f000) >>> 0);
     const at = this.#table(access);
     if (at >= 0) this.#write(access, entry, (at | TABLE) >>> 0, page(at));
     return at;

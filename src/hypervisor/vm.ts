@@ -2,10 +2,11 @@
  * A virtual machine: memory, stage 2 tables, vCPUs, a bus of its own with the models behind its trapped regions, a virtual distributor. It
  * does nothing by itself: the hypervisor acts for it, at EL2.
  */
+
+import type { Target } from "../bus/index.ts";
 import { type Memory, Router, Transaction } from "../bus/index.ts";
 import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
-import type { Target } from "../bus/index.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { DomainParameters } from "./scheduler/index.ts";
@@ -268,7 +269,8 @@ export class Vm extends Module {
     for (const { options: r, model } of this.regions.values()) {
       const mode = this.modeOf(r.name);
       const forward = r.physical === undefined ? null : new Forward(this.#host.bus, r.physical.base);
-      const behind = (m: RegionMode): Target | null => (m === "trap" ? (model?.target ?? null) : m === "pass" ? forward : null);
+      const behind = (m: RegionMode): Target | null =>
+        m === "trap" ? (model?.target ?? null) : m === "pass" ? forward : null;
       const target =
         r.registers === undefined
           ? mode === "trap"

@@ -1,4 +1,5 @@
 /** The networks of a machine: for each `-netdev` a link from its device to the far end, with its captures and its way outside. */
+import { parseCapture } from "../../formats/index.ts";
 import {
   connectUser,
   type Frame,
@@ -6,10 +7,13 @@ import {
   type Link,
   type NetworkDevice,
   OutsideEnd,
+  ReplayStation,
   Switch,
+  TrafficGenerator,
 } from "../../net/index.ts";
 import { Module, type Simulation } from "../../sim/index.ts";
 import { Captures } from "../captures.ts";
+import { readInput } from "../files.ts";
 import type { NetworkOption, OutsideSpec, SwitchedNetwork } from "../options/run-options.ts";
 import { DatagramPort } from "./datagram.ts";
 import { TapPort, UnixDatagramPort } from "./descriptor.ts";
@@ -33,6 +37,16 @@ export class HostNetworks {
   /** By the numbers of `hubid=`. */
   readonly switches = new Map<number, Switch>();
 
+  readonly #generators: { readonly id: string; readonly generator: TrafficGenerator }[] = [];
+
+  /** What generators have sent and heard, for the end of the run. */
+  report(): string[] {
+    return this.#generators.flatMap(({ id, generator }) => [
+      `network ${id}: sent ${generator.sent.frames} frames, ${generator.sent.bytes} bytes`,
+      ...generator.sink.report().map((line) => `network ${id}: ${line}`),
+    ]);
+  }
+
   /** Joins `device`, which `parent` holds, to its network. Module names begin with `name`. */
   connect(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
     const link = this.#join(parent, name, device, option);
@@ -47,6 +61,16 @@ export class HostNetworks {
         return connectUser(parent, name, device, { ...far, link: option.link }).link;
       case "hubport":
         return joinStations(parent, `${name}link`, device, this.#switch(parent, far.hub).addPort(), option.link);
+      case "generator": {
+        const generator = new TrafficGenerator(parent, `${name}generator`, far.traffic);
+        this.#generators.push({ id: option.id, generator });
+        return joinStations(parent, `${name}link`, device, generator, option.link);
+      }
+      case "pcap": {
+        const packets = parseCapture(readInput(option.where, far.path), `${option.where}: ${far.path}`);
+        const station = new ReplayStation(parent, `${name}replay`, packets, far.replay);
+        return joinStations(parent, `${name}link`, device, station, option.link);
+      }
       default:
         return this.#toOutside(parent, name, device, option, far);
     }

@@ -1,6 +1,15 @@
 /** The far ends of networks, `-netdev KIND,...`, and the keys of the link before them. */
 import { InputError } from "../../formats/index.ts";
-import { type Impairments, type LinkOptions, parseIpv4 } from "../../net/index.ts";
+import {
+  type FrameSizes,
+  type Impairments,
+  type LinkOptions,
+  parseIpv4,
+  parseMac,
+  type ReplayOptions,
+  TRAFFIC_SHORTEST,
+  type TrafficOptions,
+} from "../../net/index.ts";
 import { MS, NS, SEC, type Time, US } from "../../sim/index.ts";
 import { optional, type SocketAddress } from "./chardev-spec.ts";
 import type { FarEnd } from "./run-options.ts";
@@ -12,6 +21,8 @@ const PARSERS: { readonly [type: string]: (list: KeyValues) => FarEnd } = {
   dgram: datagramNetwork,
   tap: tapNetwork,
   hubport: switchPort,
+  generator: trafficGenerator,
+  pcap: captureReplay,
 };
 
 export const FAR_ENDS: readonly string[] = Object.keys(PARSERS).sort();
@@ -96,11 +107,11 @@ function parsePercent(where: string, text: string): number {
 const BITS: { readonly [suffix: string]: number } = { "": 1, k: 1e3, m: 1e6, g: 1e9 };
 
 /** "100M", "1G", "2.5G": bits a second, decimal; 0 for no limit. */
-function parseRate(where: string, text: string): number {
+function parseRate(where: string, text: string, key = "rate"): number {
   const m = /^(\d+(?:\.\d+)?)([kmg]?)$/i.exec(text);
   const bits = m === null ? Number.NaN : Math.round(Number(m[1]) * (BITS[(m[2] as string).toLowerCase()] as number));
   if (!(bits === 0 || (bits >= 1000 && bits <= 1e12))) {
-    throw new InputError(`${where}: rate=${text}: expected bits a second such as 100M, 1G or 10G, or 0 for no limit`);
+    throw new InputError(`${where}: ${key}=${text}: expected bits a second such as 100M, 1G or 10G, or 0 for no limit`);
   }
   return bits;
 }
@@ -205,6 +216,52 @@ function switchPort(list: KeyValues): FarEnd {
   const { where } = list;
   const hub = parseInteger(`${where}: hubid`, list.required("hubid", "the number of a switch"), 0, 0x7fff_ffff);
   return { kind: "hubport", hub, ...optional("via", list.text("netdev")) };
+}
+
+/** "64", "64-1518" or "imix". */
+function sizesOf(where: string, text: string): FrameSizes {
+  if (text === "imix") return text;
+  const [from = "", to] = text.split("-");
+  const size = (value: string) => parseInteger(`${where}: size`, value, TRAFFIC_SHORTEST, 65_535);
+  if (to === undefined) return size(from);
+  const sizes = { from: size(from), to: size(to) };
+  if (sizes.from > sizes.to) throw new InputError(`${where}: size=${text}: expected the smaller size first`);
+  return sizes;
+}
+
+function trafficGenerator(list: KeyValues): FarEnd {
+  const { where } = list;
+  const load = list.text("load");
+  const size = list.text("size");
+  const start = list.text("start");
+  const bits = load === undefined ? undefined : parseRate(where, load, "load");
+  if (bits === 0) throw new InputError(`${where}: load=0: expected more`);
+  const address = (key: string) => {
+    const text = list.text(key);
+    const mac = text === undefined ? undefined : parseMac(text);
+    if (mac === null) throw new InputError(`${where}: ${key}=${text}: expected an address such as 52:54:00:12:34:56`);
+    return mac;
+  };
+  const traffic: TrafficOptions = {
+    ...optional("load", bits),
+    ...optional("size", size === undefined ? undefined : sizesOf(where, size)),
+    ...optional("count", list.integer("count", 0, 2 ** 32 - 1)),
+    ...optional("burst", list.integer("burst", 1, 1000)),
+    ...optional("start", start === undefined ? undefined : parseDuration(`${where}: start`, start)),
+    ...optional("source", address("src")),
+    ...optional("destination", address("dst")),
+  };
+  return { kind: "generator", traffic };
+}
+
+function captureReplay(list: KeyValues): FarEnd {
+  const path = list.required("file", "a capture, pcap or pcapng");
+  const start = list.text("start");
+  const replay: ReplayOptions = {
+    ...optional("start", start === undefined ? undefined : parseDuration(`${list.where}: start`, start)),
+    ...optional("rounds", list.integer("rounds", 0, 1_000_000)),
+  };
+  return { kind: "pcap", path, replay };
 }
 
 // The host that answers

@@ -1,5 +1,5 @@
 /** What a command line asks for: the result of parsing, before any file is read. */
-import type { LinkOptions } from "../../net/index.ts";
+import type { LinkOptions, ReplayOptions, TrafficOptions } from "../../net/index.ts";
 import type { CharacterSpec, SocketAddress } from "./chardev-spec.ts";
 
 export interface FlashImage {
@@ -77,6 +77,10 @@ export type FarEnd =
     }
   /** A port of the switch of that number. */
   | { readonly kind: "hubport"; readonly hub: number; readonly via?: string }
+  /** Sends at a load and counts what comes. */
+  | { readonly kind: "generator"; readonly traffic: TrafficOptions }
+  /** Sends the packets of a capture. */
+  | { readonly kind: "pcap"; readonly path: string; readonly replay: ReplayOptions }
   | OutsideSpec;
 
 /** What stands outside the simulation. */
@@ -128,6 +132,14 @@ export interface PcieOption {
   /** The driver's own numbers. */
   readonly numbers: { readonly [key: string]: number };
   readonly mac?: Uint8Array;
+  readonly network: NetworkOption | null;
+}
+
+/** The TCP/IP offload engine on the platform bus. */
+export interface ToeOption {
+  /** Of interface 0; others count up from it. */
+  readonly mac?: Uint8Array;
+  readonly interfaces?: number;
   readonly network: NetworkOption | null;
 }
 
@@ -190,6 +202,7 @@ export interface RunOptions {
   /** In the order of their slots. */
   readonly virtio: readonly VirtioOption[];
   readonly pcie: readonly PcieOption[];
+  readonly toe?: ToeOption;
   readonly switched: readonly SwitchedNetwork[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */

@@ -268,8 +268,8 @@ export const OPTIONS: readonly Option[] = [
   value(
     "devices",
     "netdev",
-    "user|tap|stream|dgram,id=ID,...",
-    "network: a host that answers, or a way out of the simulation (docs/net.md)",
+    "user|tap|stream|dgram|hubport|generator|pcap,id=ID,...",
+    "network: a host that answers, a way outside, a switch port, traffic (docs/net.md)",
     applyNetdev,
   ),
   value(

@@ -1,6 +1,7 @@
 /** The registers of a vCPU on an AArch64 CPU while it is not loaded: what EL0 and EL1 software can see or change. */
-import * as L from "../../cpu/aarch64/engine/layout.ts";
+
 import type { Context } from "../../cpu/aarch64/context.ts";
+import * as L from "../../cpu/aarch64/engine/layout.ts";
 import { offsetOf, type SysregName } from "../../cpu/aarch64/sysreg/table.ts";
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../../sim/index.ts";
 import type { GuestStart, VcpuContext } from "../physical-cpu.ts";

@@ -72,7 +72,7 @@ const EL1H = 5;
 /** SGI by which CPUs ask each other, and themselves, for an exit. */
 export const KICK_SGI = 0;
 
-const VECTORS: { readonly [vector: number]: ExitReason } = { 0x480: "irq", 0x500: "fiq", 0x580: "serror" };
+const VECTORS: { readonly [vector: number]: ExitReason } = { 1152: "irq", 1280: "fiq", 1408: "serror" };
 const CLASSES: { readonly [ec: number]: ExitReason } = {
   [EC_HVC]: "hvc",
   [EC_SMC]: "smc",

@@ -4,9 +4,10 @@
  *
  * Not modelled: Security Extensions (the guest's GIC has none).
  */
-import { GICD } from "../../devices/gicv2/index.ts";
+
 import { Distributor, distributorState, InputLevels, NOTHING_PENDING } from "../../devices/gicv2/distributor.ts";
 import { distributorHooks } from "../../devices/gicv2/distributor-registers.ts";
+import { GICD } from "../../devices/gicv2/index.ts";
 import { RegisterBank } from "../../registers/index.ts";
 import { type LineSink, Module, type Simulation } from "../../sim/index.ts";
 

@@ -127,7 +127,8 @@ export class VirtualInterface {
       const all = d.present(vcpu);
       const room = (cpu.read(this.#gich + GICH_VTR, 4) & 0x3f) + 1;
       const chosen = choose(all, room);
-      if (chosen.length < all.length) control |= all.some((i) => i.active && !chosen.includes(i)) ? HCR_UIE | HCR_LRENPIE : HCR_UIE;
+      if (chosen.length < all.length)
+        control |= all.some((i) => i.active && !chosen.includes(i)) ? HCR_UIE | HCR_LRENPIE : HCR_UIE;
       for (const i of chosen) {
         const physical = i.id < 16 ? -1 : this.#hardware(i.id);
         const edge = i.id < 16 || d.isEdge(vcpu, i.id);

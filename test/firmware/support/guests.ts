@@ -42,8 +42,8 @@ export function runNative(program: Program, append?: string): string {
 export interface HypervisorRun {
   /** What each guest printed. */
   readonly guests: readonly string[];
-  /** What the hypervisor itself printed. */
-  readonly own: string;
+  /** All of the shared console. */
+  readonly console: string;
   /** Exits of each guest by reason. */
   readonly exits: (guest: number, reason: string) => number;
   readonly guestInstructions: number;
@@ -77,7 +77,7 @@ export function readHypervisor(uart0: string, uart1: string): HypervisorRun {
   const sums = /(\d+) guest instructions, (\d+) hypervisor instructions/.exec(uart0);
   return {
     guests,
-    own: own.join("\n"),
+    console: uart0,
     exits: (guest, reason) => {
       const row = own.find((line) => line.slice(12).startsWith(reason.padEnd(13)));
       if (row === undefined) throw new Error(`no exits for "${reason}"`);
