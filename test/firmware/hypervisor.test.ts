@@ -1,15 +1,30 @@
 /** The guest programs alone and under the firmware hypervisor. */
 import { describe, expect, it } from "vitest";
 import { checkGuestView } from "./support/guest-view.ts";
-import { runHypervisor, runNative } from "./support/guests.ts";
+import { runHypervisor, runModel, runNative } from "./support/guests.ts";
 
 const pair = runHypervisor("guests=two:trap,two:pass");
 const four = runHypervisor("guests=two,two:pass,two,two slice=200");
+const model = runModel([
+  { program: "two", mode: "trap" },
+  { program: "two", mode: "pass" },
+]);
 
 checkGuestView("alone on the board", () => runNative("two"));
 checkGuestView("firmware hypervisor, devices trapped", () => pair.guests[0] as string);
 checkGuestView("firmware hypervisor, devices passed through", () => pair.guests[1] as string);
 checkGuestView("firmware hypervisor, one of four, slices of 200 us", () => four.guests[3] as string);
+
+checkGuestView("hypervisor model, devices trapped", () => model.guests[0] as string);
+checkGuestView("hypervisor model, devices passed through", () => model.guests[1] as string);
+
+describe("firmware hypervisor and model", () => {
+  it("stop the guest for the same accesses to trapped devices", () => {
+    expect(model.deviceExits(0, "uart0")).toBe(pair.exits(0, "UART"));
+    expect(model.deviceExits(0, "timer0")).toBe(pair.exits(0, "timer"));
+    expect(model.deviceExits(1, "uart0") + model.deviceExits(1, "timer0")).toBe(0);
+  });
+});
 
 describe("firmware hypervisor", () => {
   it("traps every access to emulated devices and none to passed ones", () => {
