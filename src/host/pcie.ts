@@ -1,9 +1,13 @@
 /** The PCIe functions that options ask for. A driver of `PCIE_DRIVERS` has its maker here. */
 import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
+import { makeStack } from "../../platform/virt/toe.ts";
 import { I82576Device } from "../devices/i82576/index.ts";
+import { ToeDevice } from "../devices/toe/index.ts";
 import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
 import type { HostNetworks } from "./net/networks.ts";
 import type { PcieOption } from "./options/run-options.ts";
+
+const GIGABIT = 1_000_000_000;
 
 type Maker = (host: PcieHost, name: string, option: PcieOption, networks: HostNetworks) => PcieMade;
 
@@ -15,8 +19,25 @@ const MAKERS: { readonly [driver: string]: Maker } = {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
     const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
     if (o.network !== null) {
-      networks.connect(host.simulation, `${name}_network`, device.core, o.network);
+      const { network } = o;
+      // A gigabit port: what comes to it cannot come faster, unless the network's rate= says otherwise.
+      networks.connect(host.simulation, `${name}_network`, device.core, {
+        ...network,
+        link: { rate: GIGABIT, ...network.link },
+      });
     }
+    return device;
+  },
+  "toe-pci": (host, name, o, networks) => {
+    const { interfaces } = o.numbers;
+    const device = new ToeDevice(host, name, {
+      arena: host.arena,
+      makeStack,
+      mac: o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x54, 0x4f, 0x00),
+      multifunction: o.multifunction,
+      ...(interfaces === undefined ? {} : { interfaces }),
+    });
+    if (o.network !== null) networks.connect(host.simulation, `${name}_network`, device.core, o.network);
     return device;
   },
   "pcie-test": (host, name, o) =>

@@ -112,6 +112,8 @@ export class Runner implements MachineControl {
   /** Host time and simulated time that belong together, for throttling. */
   #anchorHost = 0;
   #anchorTime: Time = 0;
+  /** Simulated time up to which the guest, idle, has been slept through. */
+  #sleptUntil: Time = 0;
   #flush: (() => void) | null = null;
   #panic: string | null = null;
   debugHook: DebugHook | null = null;
@@ -290,8 +292,11 @@ export class Runner implements MachineControl {
       else {
         const pause = this.#slice();
         if (this.#outcome !== null) break;
-        if (pause > 0) await this.#sleep(Math.min(pause, deadline - performance.now()));
-        else await new Promise<void>((resolve) => setImmediate(resolve));
+        if (pause > 0) {
+          const [host, time] = [performance.now(), this.#now];
+          await this.#sleep(Math.min(pause, deadline - host));
+          this.#sleptUntil = time + (performance.now() - host) * TICKS_PER_MS;
+        } else await new Promise<void>((resolve) => setImmediate(resolve));
       }
     }
     this.#flush?.();
@@ -306,12 +311,12 @@ export class Runner implements MachineControl {
     const length = this.#options.paced === true ? PACED_SLICE : SLICE;
     let pause = 0;
     do {
-      // What has come while the guest slept reaches it now, not when it fell asleep.
-      const late = throttle && this.#machine.idle && this.#dueGrid > this.#now;
+      // What has come while the guest slept reaches it now, not when it fell asleep; what came while it worked, as soon as it can.
+      const late = throttle && this.#machine.idle && gridBefore(this.#sleptUntil) > this.#now;
       if (!late) this.#stand();
       if (this.#outcome !== null || this.#state !== "running") break;
       const idle = this.#machine.idle && (late || !this.#inputs.ready);
-      const target = this.#target(idle, throttle);
+      const target = this.#target(idle, throttle, late);
       if (target === null) {
         pause = idle ? this.#idlePause(throttle) : 1;
         break;
@@ -325,7 +330,7 @@ export class Runner implements MachineControl {
   }
 
   /** The point of the grid up to which to run now; null where the guest waits for what is not there yet. */
-  #target(idle: boolean, throttle: boolean): Time | null {
+  #target(idle: boolean, throttle: boolean, late: boolean): Time | null {
     const { simulation } = this.#machine;
     const next = simulation.nextEventTime;
     const limit = this.#limit;
@@ -338,19 +343,19 @@ export class Runner implements MachineControl {
       // Nothing happens before the next event: one step takes us to the grid point behind it.
       if (next > target) target = next === NEVER ? limit : gridAtOrAfter(next);
     }
-    if (throttle && (idle || this.#options.paced === true) && target > this.#due) {
-      target = this.#dueGrid;
-      if (target <= simulation.now) return null;
+    if (throttle && (idle || this.#options.paced === true)) {
+      const due = late ? Math.min(this.#sleptUntil, this.#due) : this.#due;
+      if (target > due) {
+        target = gridBefore(due);
+        if (target <= simulation.now) return null;
+      }
     }
     return Math.min(target, limit);
   }
 
-  /** The simulated time that host time has reached, and the last point of the grid before it. */
+  /** The simulated time that host time has reached. */
   get #due(): Time {
     return this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
-  }
-  get #dueGrid(): Time {
-    return gridAtOrAfter(this.#due) - GRID;
   }
 
   /** The next instant at which somebody wants the machine to stand still. */
@@ -522,6 +527,9 @@ const LONG_SLEEP = 60_000;
 
 function gridAfter(time: Time): Time {
   return (Math.floor(time / GRID) + 1) * GRID;
+}
+function gridBefore(time: Time): Time {
+  return gridAtOrAfter(time) - GRID;
 }
 function gridAtOrAfter(time: Time): Time {
   return Math.ceil(time / GRID) * GRID;

@@ -16,7 +16,7 @@ import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostConsole, HostMachine, PowerRequest, SerialPort } from "./machine.ts";
 import { HostNetworks } from "./net/networks.ts";
-import type { FlashImage, RunOptions } from "./options/run-options.ts";
+import type { FlashImage, RunOptions, ToeOption } from "./options/run-options.ts";
 import { pcieSlots } from "./pcie.ts";
 import { HostVirtio } from "./virtio.ts";
 
@@ -34,6 +34,7 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
     ...virtOptions(run),
     virtio: virtio.slots,
     pcie: pcieSlots(run.pcie, networks),
+    ...toeSlot(run.toe, networks),
     ...(code === undefined ? {} : { code }),
   });
   for (const network of run.switched) networks.connectSwitched(machine.simulation, network);
@@ -43,6 +44,20 @@ export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachi
   }
   networks.captures.open();
   return new VirtHost(machine, run, virtio, networks);
+}
+
+function toeSlot(toe: ToeOption | undefined, networks: HostNetworks): Pick<VirtOptions, "toe"> {
+  if (toe === undefined) return {};
+  const { network, mac, interfaces } = toe;
+  return {
+    toe: {
+      ...(mac === undefined ? {} : { mac }),
+      ...(interfaces === undefined ? {} : { interfaces }),
+      ...(network === null
+        ? {}
+        : { connect: (simulation, name, device) => void networks.connect(simulation, name, device, network) }),
+    },
+  };
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
@@ -210,7 +225,11 @@ class VirtHost implements HostMachine {
       memory: memory ?? 0,
       virtualization: virtualization ?? false,
       "virtio-mmio": virtioLegacy === false ? "modern" : "legacy",
-      devices: [...added.map(([name]) => name), ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`)].join(" "),
+      devices: [
+        ...added.map(([name]) => name),
+        ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`),
+        ...(this.#machine.toe === null ? [] : [`toe:${this.#machine.toe.count}`]),
+      ].join(" "),
       seed: seed ?? 1,
       "rtc base": rtcBase ?? 0,
       // Images are put in place anew at a reset, so they are part of what happens next.

@@ -89,7 +89,7 @@ export class UpstreamPath implements Target {
 
   direct(address: number, write: boolean): DirectRegion | null {
     if (!this.enabled) return null;
-    const whole = this.#system?.direct?.(address, write) ?? null;
+    const whole: DirectRegion | null = this.#system?.direct?.(address, write) ?? null;
     if (whole === null || this.#hops.length === 0) return whole;
     const kind = write ? 1 : 0;
     const known = this.#cut[kind];
@@ -97,8 +97,8 @@ export class UpstreamPath implements Target {
     let region: DirectRegion | null = whole;
     for (const { blocked, turn } of this.#hops) {
       if (region === null) return null;
-      let start = region.start;
-      let end = region.end;
+      let start: number = region.start;
+      let end: number = region.end;
       for (const window of blocked) {
         if (address >= window.base && address < window.end) return null;
         if (window.base > address) end = Math.min(end, window.base);

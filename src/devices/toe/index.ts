@@ -1,3 +1,4 @@
+export { ToeDevice, type ToeDeviceOptions } from "./functions.ts";
 export type { StackMaker, ToeHost } from "./host.ts";
 export type { ControlInterface } from "./interface.ts";
 export { TOE_INTERFACE, TOE_MANAGEMENT } from "./registers/index.ts";

@@ -427,7 +427,6 @@ function frames(list: readonly Target[]): Target {
   const at = (offset: number) => list[Math.floor(offset / FRAME_SIZE)];
   return {
     accessSizes: (list[0] as Target).accessSizes,
-    size: list.length * FRAME_SIZE,
     read: (offset, size, tx) => at(offset)?.read(offset % FRAME_SIZE, size, tx) ?? 0,
     write: (offset, size, value, tx) => at(offset)?.write(offset % FRAME_SIZE, size, value, tx),
     peek: (offset, size) => at(offset)?.peek(offset % FRAME_SIZE, size) ?? 0,

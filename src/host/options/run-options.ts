@@ -135,6 +135,14 @@ export interface PcieOption {
   readonly network: NetworkOption | null;
 }
 
+/** The TCP/IP offload engine on the platform bus. */
+export interface ToeOption {
+  /** Of interface 0; others count up from it. */
+  readonly mac?: Uint8Array;
+  readonly interfaces?: number;
+  readonly network: NetworkOption | null;
+}
+
 /** A virtio device behind a slot of the board. */
 export type VirtioOption = {
   /** The option as the user wrote it. */
@@ -194,6 +202,7 @@ export interface RunOptions {
   /** In the order of their slots. */
   readonly virtio: readonly VirtioOption[];
   readonly pcie: readonly PcieOption[];
+  readonly toe?: ToeOption;
   readonly switched: readonly SwitchedNetwork[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */

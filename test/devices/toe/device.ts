@@ -15,11 +15,14 @@ export interface Bench {
   readonly core: ToeCore;
   readonly memory: Port;
   readonly wire: Frame[];
-  stack(n: number): FakeStack;
   run(time?: number): void;
 }
 
-export function attach(simulation: Simulation, interfaces: number): Omit<Bench, "run"> {
+export interface FakeBench extends Bench {
+  stack(n: number): FakeStack;
+}
+
+export function attach(simulation: Simulation, interfaces: number): Omit<FakeBench, "run"> {
   const arena = new Arena();
   const router = new Router(simulation, "memory");
   const ram = new Memory(simulation, "ram", arena, { size: RAM_SIZE });
@@ -39,7 +42,7 @@ export function attach(simulation: Simulation, interfaces: number): Omit<Bench, 
   return { simulation, core, memory: new Port(router, arena), wire, stack };
 }
 
-export function bench(interfaces = 4): Bench {
+export function bench(interfaces = 4): FakeBench {
   const simulation = new Simulation({ seed: 1 });
   const made = attach(simulation, interfaces);
   simulation.reset();
@@ -242,9 +245,9 @@ export class Driver {
     this.write(0xec, this.poolTail);
   }
   /** One command, run to its completion. */
-  call(c: CommandFields): CompletionFields {
+  call(c: CommandFields, time = 10 * MS): CompletionFields {
     this.submit(c);
-    this.bench.run();
+    this.bench.run(time);
     const [done] = this.reap();
     if (done === undefined) throw new Error(`opcode ${c.opcode}: no completion`);
     return done;
