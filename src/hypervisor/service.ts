@@ -5,6 +5,8 @@ import type { Vm } from "./vm.ts";
 export interface Service {
   /** Interrupts of the machine (INTIDs) that are its own. */
   readonly interrupts?: readonly number[];
+  /** They are edges. */
+  readonly edge?: boolean;
   /** The first CPU has come up. */
   setUp?(cpu: PhysicalCpu): void;
   /** A VM's tables are there and its devices are as configured; also after each change of a region. */

@@ -121,9 +121,11 @@ export class HypervisorSmmu extends Module implements Service {
     for (const stream of this.#o.own) this.#entry(cpu, stream, null);
     cpu.write(base + IRQ_CTRL, 4, 1 << 2);
     cpu.write(base + CR0, 4, CMDQEN | EVENTQEN | SMMUEN);
-    if (cpu.read(base + CR0ACK, 4) !== (CMDQEN | EVENTQEN | SMMUEN)) throw new Error(`${this.fullName}: no SMMU answers`);
+    if (cpu.read(base + CR0ACK, 4) !== (CMDQEN | EVENTQEN | SMMUEN))
+      throw new Error(`${this.fullName}: no SMMU answers`);
   }
 
+  readonly edge = true;
   get interrupts(): readonly number[] {
     return [32 + this.#o.eventSpi];
   }
