@@ -31,7 +31,6 @@ import { gather, readList } from "./transfer.ts";
 
 const BACKLOG_MAX = 1024;
 const EVENT_BITS = 0xff;
-const NOTHING = new Uint8Array(0);
 const DIRECTIONS = [null, "send", "receive", "both"] as const;
 
 export class Operations {
@@ -296,7 +295,7 @@ export class Operations {
     if (state === 2 || state === 3 || state === 4 || state === 7) return STATUS.SUCCESS;
     if (state >= 5) return STATUS.CLOSED;
     // CLOSED or LISTEN: the stack knows whether there ever was a connection, and what ended it.
-    const refused = this.#stack.send(record.id, NOTHING);
+    const refused = this.#stack.send(record.id, new Uint8Array(0));
     return refused.ok ? STATUS.WRONG_STATE : STATUS_OF[refused.error];
   }
 
