@@ -28,6 +28,7 @@ export type PartKind =
   | "sp804"
   | "pcie-ecam"
   | "smmuv3"
+  | "toe"
   | "ram";
 
 export interface BoardPart {
@@ -45,7 +46,7 @@ export interface BoardPart {
   readonly option?: PartOption;
 }
 
-export type PartOption = "secondUart" | "secondTimer";
+export type PartOption = "secondUart" | "secondTimer" | "toe";
 
 /** Frequencies in Hz. */
 export const APB_CLOCK = 24_000_000;
@@ -63,6 +64,17 @@ export const GICV2M_BASE_SPI = 48;
 export const GICV2M_SPI_COUNT = 64;
 /** The window that QEMU calls its platform bus, with its first interrupt. */
 export const PLATFORM_BUS = { base: 0xc00_0000, size: 0x200_0000, firstSpi: 112, spis: 64 };
+/**
+ * TCP/IP offload engine: a management frame and, from `base` + 64 KiB on, one frame an interface. Interface n interrupts by SPI `firstSpi` + 1 + n, which goes
+ * beyond the platform bus's own 64 (nothing else has those), and has SMMU stream `firstStream` + n: PCIe bus 255, where no device sits.
+ */
+export const TOE = {
+  base: PLATFORM_BUS.base + 0x80_0000,
+  frame: 0x1_0000,
+  interfaces: 64,
+  firstSpi: 120,
+  firstStream: 0xff00,
+};
 /** PCIe windows. */
 export const PCIE = {
   ecam: { base: 0x40_1000_0000, size: 0x1000_0000 },
@@ -160,6 +172,12 @@ export const VIRT_PARTS: readonly BoardPart[] = [
       TIMER_CLOCK,
     ),
     option: "secondTimer",
+  },
+  {
+    ...part("toe", "toe", TOE.base, TOE.frame * (1 + TOE.interfaces), "TCP/IP offload engine", [
+      spi("interrupt", TOE.firstSpi),
+    ]),
+    option: "toe",
   },
   part("ram", "ram", RAM_BASE, 0x3f_c000_0000, "RAM"),
   part(

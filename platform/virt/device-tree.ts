@@ -9,6 +9,7 @@ import {
   POWER_KEY_PIN,
   PPI,
   TIMER_CLOCK,
+  TOE,
   VIRT_PARTS,
   virtPart,
 } from "./board.ts";
@@ -31,6 +32,8 @@ export interface DeviceTreeOptions {
   readonly smmu?: boolean;
   readonly secondUart?: boolean;
   readonly secondTimer?: boolean;
+  /** Control interfaces of the TOE; 0, or absent: there is none. */
+  readonly toeInterfaces?: number;
   readonly bootargs?: string;
   readonly initrd?: { readonly start: number; readonly end: number };
   /** Ten random cells for `rng-seed` and `kaslr-seed`, or none to leave those out. */
@@ -188,6 +191,30 @@ function smmuNode(): FdtNode {
   });
 }
 
+/** A node for each frame, so that each can be assigned alone. */
+function toeNodes(o: DeviceTreeOptions): FdtNode[] {
+  const { toeInterfaces = 0 } = o;
+  const frame = (n: number) => TOE.base - PLATFORM_BUS.base + n * TOE.frame;
+  const interrupt = (n: number) => [SPI, TOE.firstSpi + n, LEVEL_HIGH];
+  if (toeInterfaces === 0) return [];
+  return [
+    node(`toe@${frame(0).toString(16)}`, {
+      interrupts: interrupt(0),
+      reg: [frame(0), TOE.frame],
+      compatible: "armature,toe",
+    }),
+    ...Array.from({ length: toeInterfaces }, (_, n) =>
+      node(`toe-interface@${frame(1 + n).toString(16)}`, {
+        ...(o.smmu ? { iommus: [PHANDLE.smmu, TOE.firstStream + n] } : {}),
+        "dma-coherent": true,
+        interrupts: interrupt(1 + n),
+        reg: [frame(1 + n), TOE.frame],
+        compatible: "armature,toe-interface",
+      }),
+    ),
+  ];
+}
+
 function platformBusNode(o: DeviceTreeOptions): FdtNode {
   const timers = [virtPart("timer0"), ...(o.secondTimer === true ? [virtPart("timer1")] : [])];
   return node(
@@ -199,15 +226,18 @@ function platformBusNode(o: DeviceTreeOptions): FdtNode {
       "#size-cells": [1],
       compatible: ["qemu,platform", "simple-bus"],
     },
-    timers.map((timer) =>
-      node(`timer@${(timer.base - PLATFORM_BUS.base).toString(16)}`, {
-        "clock-names": ["timer1", "timer2", "apb_pclk"],
-        clocks: [PHANDLE.timerClock, PHANDLE.timerClock, PHANDLE.apbClock],
-        interrupts: interrupts(timer.interrupts),
-        reg: [timer.base - PLATFORM_BUS.base, timer.size],
-        compatible: ["arm,sp804", "arm,primecell"],
-      }),
-    ),
+    [
+      ...timers.map((timer) =>
+        node(`timer@${(timer.base - PLATFORM_BUS.base).toString(16)}`, {
+          "clock-names": ["timer1", "timer2", "apb_pclk"],
+          clocks: [PHANDLE.timerClock, PHANDLE.timerClock, PHANDLE.apbClock],
+          interrupts: interrupts(timer.interrupts),
+          reg: [timer.base - PLATFORM_BUS.base, timer.size],
+          compatible: ["arm,sp804", "arm,primecell"],
+        }),
+      ),
+      ...toeNodes(o),
+    ],
   );
 }
 

@@ -6,6 +6,7 @@ import {
   GICV2M_BASE_SPI,
   GICV2M_SPI_COUNT,
   PPI,
+  TOE,
   VIRT_PARTS,
   VIRTIO_MMIO_COUNT,
 } from "./board.ts";
@@ -57,6 +58,14 @@ export function boardHeader(): string {
       lines.push(
         `#define ${prefix}_FIRST_INTID ${GICV2M_BASE_SPI + 32}u`,
         `#define ${prefix}_COUNT ${GICV2M_SPI_COUNT}u`,
+      );
+    }
+    if (p.kind === "toe") {
+      lines.push(
+        `#define ${prefix}_FRAME 0x${TOE.frame.toString(16)}UL`,
+        `#define ${prefix}_INTERFACE_BASE ${address(TOE.base + TOE.frame)}UL`,
+        `#define ${prefix}_INTERFACE_FIRST_INTID ${TOE.firstSpi + 1 + 32}u`,
+        `#define ${prefix}_FIRST_STREAM 0x${TOE.firstStream.toString(16)}u`,
       );
     }
     if (p.clock !== undefined) lines.push(`#define ${prefix}_CLOCK_HZ ${p.clock}u`);

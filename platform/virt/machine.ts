@@ -13,6 +13,7 @@ import { Pl031 } from "../../src/devices/pl031/index.ts";
 import { Pl061 } from "../../src/devices/pl061/index.ts";
 import { Smmuv3 } from "../../src/devices/smmuv3/index.ts";
 import { Sp804 } from "../../src/devices/sp804/index.ts";
+import { FRAME_SIZE, type ToeCore } from "../../src/devices/toe/index.ts";
 import type { VirtioDevice } from "../../src/devices/virtio/index.ts";
 import { VirtioMmio } from "../../src/devices/virtio-mmio/index.ts";
 import { InputError } from "../../src/formats/index.ts";
@@ -37,6 +38,7 @@ import {
 } from "./board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "./boot.ts";
 import { type PcieSlot, populatePcie } from "./pcie.ts";
+import { connectToe, makeToe, type ToeSlot } from "./toe.ts";
 
 export interface VirtOptions extends BootOptions {
   /** 1 to 8; 1 unless given. */
@@ -64,6 +66,8 @@ export interface VirtOptions extends BootOptions {
   readonly secondUart?: boolean;
   /** A second SP804, `timer1`; false unless given. */
   readonly secondTimer?: boolean;
+  /** The TCP/IP offload engine on the platform bus; none unless given. */
+  readonly toe?: ToeSlot;
   /** Functions on the PCIe bus, ports before what sits behind them. */
   readonly pcie?: readonly PcieSlot[];
   /** Configuration space above 4 GiB (256 buses) or below (16); true unless given. */
@@ -132,6 +136,7 @@ export class VirtMachine {
   readonly virtio: readonly VirtioMmio[];
   readonly pcie: PcieHost;
   readonly smmu: Smmuv3 | null;
+  readonly toe: ToeCore | null;
   readonly cpus: Cluster;
   /** Parts by their name on the board. */
   readonly devices = new Map<string, Module>();
@@ -202,7 +207,9 @@ export class VirtMachine {
     this.pcie = build("pcie", new PcieHost(simulation, "pcie", { arena, dma, ecamSize: ecam.size }));
     for (const [name, module] of populatePcie(this.pcie, options.pcie ?? [])) build(name, module);
 
-    const { smmu } = this;
+    this.toe = options.toe === undefined ? null : build("toe", makeToe(simulation, options.toe, bus, arena, this.smmu));
+
+    const { smmu, toe } = this;
     const targets: { readonly [kind in PartKind]?: (p: BoardPart) => Target } = {
       ram: () => this.ram,
       "gicv2-distributor": () => this.gic.distributor,
@@ -220,16 +227,18 @@ export class VirtMachine {
       "virtio-mmio": (p) => (this.devices.get(p.name) as VirtioMmio).registers,
       "pcie-ecam": () => this.pcie.ecam,
       ...(smmu ? { smmuv3: () => smmu.registers } : {}),
+      ...(toe ? { toe: () => toe.space } : {}),
     };
     for (const p of VIRT_PARTS) {
-      if (p.option !== undefined && options[p.option] !== true) continue;
+      if (p.option !== undefined && !options[p.option]) continue;
       const target = targets[p.kind]?.(p);
       if (!target) continue;
       const place = p.kind === "pcie-ecam" ? ecam : p;
-      const size = p.kind === "ram" ? memory : place.size;
+      const size = p.kind === "ram" ? memory : toe && p.kind === "toe" ? (1 + toe.count) * FRAME_SIZE : place.size;
       this.bus.map({ name: p.name, base: place.base, size, target });
       this.#connect(p);
     }
+    if (toe) connectToe(toe, (number) => this.gic.spi(number));
     const { memory: pcieMemory, io: pcieIo } = this.pcie.bus;
     const window = (name: string, { base, size }: { base: number; size: number }, target: Target, offset: number) =>
       bus.map({ name, base, size, target, offset });
@@ -294,6 +303,7 @@ export class VirtMachine {
       smmu: this.smmu !== null,
       secondUart: this.uart1 !== null,
       secondTimer: this.timer1 !== null,
+      toeInterfaces: this.toe?.count ?? 0,
       random: options.treeRandomness === false ? [] : Array.from({ length: 10 }, () => random.uint32()),
     });
     this.#offerToFirmware();

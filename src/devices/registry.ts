@@ -9,6 +9,7 @@ import { PL031 } from "./pl031/index.ts";
 import { PL061 } from "./pl061/index.ts";
 import { SMMUV3 } from "./smmuv3/index.ts";
 import { SP804 } from "./sp804/index.ts";
+import { TOE_INTERFACE, TOE_MANAGEMENT } from "./toe/registers/index.ts";
 import { VIRTIO_MMIO } from "./virtio-mmio/index.ts";
 
 export interface RegisteredPart {
@@ -28,6 +29,7 @@ export const PARTS: readonly RegisteredPart[] = [
   { name: "pl061", declarations: [PL061] },
   { name: "smmuv3", declarations: [SMMUV3] },
   { name: "sp804", declarations: [SP804] },
+  { name: "toe", declarations: [TOE_INTERFACE, TOE_MANAGEMENT] },
   { name: "virtio-mmio", declarations: [VIRTIO_MMIO] },
 ];
 

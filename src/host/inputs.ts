@@ -1,10 +1,11 @@
 /**
- * What comes from outside, on its way to the guest: bytes for each port, the buttons of the front panel. It reaches the guest between runs
+ * What comes from outside, on its way to the guest: bytes for each port, frames for each network, the buttons of the front panel. It reaches the guest between runs
  * of the simulation, at points of the grid, and in no other place; there it is recorded, or a recording takes its place.
  */
 import { bytesToText, type Input, type Point, type RecordedInput, textToBytes } from "../observe/index.ts";
 import { NEVER, type Time } from "../sim/index.ts";
 import type { SerialPort } from "./machine.ts";
+import type { OutsideNetwork } from "./net/networks.ts";
 
 /** Label of the board's serial port; virtio consoles have labels of their own. */
 export const SERIAL = "serial0";
@@ -24,6 +25,7 @@ export interface Replay extends InputSource {
 
 export interface InputOptions {
   readonly ports: readonly { readonly label: string; readonly port: SerialPort }[];
+  readonly networks?: readonly OutsideNetwork[];
   /** What a button does. */
   readonly press: (button: PanelButton) => void;
   /** Called for each thing that reaches the guest. */
@@ -38,9 +40,11 @@ export class Inputs {
   readonly #options: InputOptions;
   /** Breaks and buttons that wait for their instant. */
   #signals: Input[] = [];
+  readonly #networks: readonly OutsideNetwork[];
 
   constructor(options: InputOptions) {
     this.#options = options;
+    this.#networks = options.networks ?? [];
     for (const { label, port } of options.ports) this.#ports.set(label, new PortInput(port));
   }
 
@@ -63,6 +67,11 @@ export class Inputs {
   get ready(): boolean {
     if (this.#signals.length > 0) return true;
     for (const port of this.#ports.values()) if (port.ready) return true;
+    return this.#framesReady;
+  }
+  get #framesReady(): boolean {
+    if (this.#options.replay !== null) return false;
+    for (const { port, room } of this.#networks) if (port.ready && room > 0) return true;
     return false;
   }
   /** When a recording has something next. */
@@ -87,11 +96,30 @@ export class Inputs {
       const bytes = port.deliver();
       if (bytes.length > 0) journal?.({ device, bytes: bytesToText(bytes) });
     }
+    for (const network of this.#networks) this.#deliverFrames(network);
+  }
+
+  /** As many as the link takes, so that what waits does so outside. */
+  #deliverFrames(network: OutsideNetwork): void {
+    const { journal } = this.#options;
+    const frames: string[] = [];
+    for (let room = network.room; room > 0; room--) {
+      const frame = network.port.take();
+      if (frame === null) break;
+      if (journal !== null) frames.push(bytesToText(frame));
+      network.enter(frame);
+    }
+    if (frames.length > 0) journal?.({ network: network.label, frames });
   }
 
   #apply(input: Input): void {
     if ("panel" in input) {
       this.#options.press(input.panel);
+      return;
+    }
+    if ("network" in input) {
+      const network = this.#networks.find(({ label }) => label === input.network);
+      for (const frame of input.frames) network?.enter(textToBytes(frame));
       return;
     }
     const port = this.#ports.get(input.device);

@@ -10,6 +10,7 @@ import type {
   WatchKind,
 } from "../observe/index.ts";
 import type { Simulation } from "../sim/index.ts";
+import type { OutsideNetwork } from "./net/networks.ts";
 import type { CharacterSpec } from "./options/chardev-spec.ts";
 
 /** A serial port's far end. */
@@ -59,6 +60,8 @@ export interface HostMachine {
   readonly serial: SerialPort | null;
   /** Ports of virtio consoles. */
   readonly consoles?: readonly HostConsole[];
+  /** Networks whose far end is outside the simulation. */
+  readonly outside?: readonly OutsideNetwork[];
   readonly debug: DebugPort | null;
   readonly declarations: Declarations;
   readonly deviceTree: Uint8Array;

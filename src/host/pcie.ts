@@ -1,24 +1,43 @@
 /** The PCIe functions that options ask for. A driver of `PCIE_DRIVERS` has its maker here. */
 import type { PcieMade, PcieSlot } from "../../platform/virt/pcie.ts";
+import { makeStack } from "../../platform/virt/toe.ts";
 import { I82576Device } from "../devices/i82576/index.ts";
-import { connectUser } from "../net/index.ts";
+import { ToeDevice } from "../devices/toe/index.ts";
 import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, PcieTestFunction } from "../pcie/index.ts";
-import type { Captures } from "./captures.ts";
+import type { HostNetworks } from "./net/networks.ts";
 import type { PcieOption } from "./options/run-options.ts";
 
-type Maker = (host: PcieHost, name: string, option: PcieOption, captures: Captures) => PcieMade;
+const GIGABIT = 1_000_000_000;
+
+type Maker = (host: PcieHost, name: string, option: PcieOption, networks: HostNetworks) => PcieMade;
 
 const MAKERS: { readonly [driver: string]: Maker } = {
   "pcie-root-port": (host, name, o) => makeRootPort(host, name, portOptions(host, o)),
   "x3130-upstream": (host, name, o) => makeUpstreamPort(host, name, portOptions(host, o)),
   "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
-  igb: (host, name, o, captures) => {
+  igb: (host, name, o, networks) => {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
     const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
     if (o.network !== null) {
-      const { link } = connectUser(host.simulation, `${name}_network`, device.core, o.network);
-      captures.tap(link, o.network);
+      const { network } = o;
+      // A gigabit port: what comes to it cannot come faster, unless the network's rate= says otherwise.
+      networks.connect(host.simulation, `${name}_network`, device.core, {
+        ...network,
+        link: { rate: GIGABIT, ...network.link },
+      });
     }
+    return device;
+  },
+  "toe-pci": (host, name, o, networks) => {
+    const { interfaces } = o.numbers;
+    const device = new ToeDevice(host, name, {
+      arena: host.arena,
+      makeStack,
+      mac: o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x54, 0x4f, 0x00),
+      multifunction: o.multifunction,
+      ...(interfaces === undefined ? {} : { interfaces }),
+    });
+    if (o.network !== null) networks.connect(host.simulation, `${name}_network`, device.core, o.network);
     return device;
   },
   "pcie-test": (host, name, o) =>
@@ -41,7 +60,7 @@ function portOptions(host: PcieHost, o: PcieOption) {
 }
 
 /** Functions for the board, in the order of the options. */
-export function pcieSlots(options: readonly PcieOption[], captures: Captures): PcieSlot[] {
+export function pcieSlots(options: readonly PcieOption[], networks: HostNetworks): PcieSlot[] {
   return options.map((o) => {
     const make = MAKERS[o.driver];
     if (make === undefined) throw new Error(`no maker for PCIe device ${o.driver}`);
@@ -50,7 +69,7 @@ export function pcieSlots(options: readonly PcieOption[], captures: Captures): P
       ...(o.bus === undefined ? {} : { bus: o.bus }),
       ...(o.device === undefined ? {} : { device: o.device }),
       ...(o.functionNumber === undefined ? {} : { functionNumber: o.functionNumber }),
-      make: (host, name) => make(host, name, o, captures),
+      make: (host, name) => make(host, name, o, networks),
     };
   });
 }

@@ -27,6 +27,8 @@ import type { Script } from "./script.ts";
 const GRID: Time = 250 * US;
 /** Host milliseconds of simulation between looks at the event loop. */
 const SLICE = 8;
+/** The same where frames come from outside: each look costs some microseconds, and a frame waits for it. */
+const PACED_SLICE = 1;
 /** A guest this far behind host time (ms) is not made to catch up. */
 const MAX_LAG = 50;
 const TICKS_PER_MS = TICKS_PER_SECOND / 1000;
@@ -64,6 +66,8 @@ export interface RunnerOptions {
   readonly timeout: number;
   /** While idle, wait for host time. */
   readonly throttle: () => boolean;
+  /** Never be ahead of host time, and look at the outside often: others who keep host time are at the far end of a network. */
+  readonly paced?: boolean;
   /** Something may still come from outside. */
   readonly attended: () => boolean;
   readonly script: Script | null;
@@ -99,6 +103,8 @@ export class Runner implements MachineControl {
   #outcome: Outcome | null = null;
   #power: PowerRequest | null = null;
   readonly #inputs: Inputs;
+  /** Frames may come. */
+  readonly #reachable: boolean;
   /** All that happens up to now has happened: false inside a slice that a debugger has cut short, and after a power request. */
   #settled: boolean;
   #poweredOff = false;
@@ -106,6 +112,8 @@ export class Runner implements MachineControl {
   /** Host time and simulated time that belong together, for throttling. */
   #anchorHost = 0;
   #anchorTime: Time = 0;
+  /** Simulated time up to which the guest, idle, has been slept through. */
+  #sleptUntil: Time = 0;
   #flush: (() => void) | null = null;
   #panic: string | null = null;
   debugHook: DebugHook | null = null;
@@ -114,10 +122,11 @@ export class Runner implements MachineControl {
   constructor(machine: HostMachine, options: RunnerOptions) {
     this.#machine = machine;
     this.#options = options;
-    const { serial, consoles = [] } = machine;
+    const { serial, consoles = [], outside = [] } = machine;
     const { journal, replay } = options;
     this.#inputs = new Inputs({
       ports: [...(serial === null ? [] : [{ label: SERIAL, port: serial }]), ...consoles],
+      networks: outside,
       press: (button) => {
         if (button === "reset") this.#doReset(false, "host-qmp-system-reset");
         else this.#pressPower();
@@ -125,6 +134,8 @@ export class Runner implements MachineControl {
       journal: journal === null ? null : (input) => journal(this.point, input),
       replay,
     });
+    for (const { port } of outside) port.onReady = () => this.wake();
+    this.#reachable = outside.length > 0 && replay === null;
     this.#settled = options.midway !== true;
     this.description = options.description;
     this.#state = options.startPaused ? "prelaunch" : "running";
@@ -281,8 +292,11 @@ export class Runner implements MachineControl {
       else {
         const pause = this.#slice();
         if (this.#outcome !== null) break;
-        if (pause > 0) await this.#sleep(Math.min(pause, deadline - performance.now()));
-        else await new Promise<void>((resolve) => setImmediate(resolve));
+        if (pause > 0) {
+          const [host, time] = [performance.now(), this.#now];
+          await this.#sleep(Math.min(pause, deadline - host));
+          this.#sleptUntil = time + (performance.now() - host) * TICKS_PER_MS;
+        } else await new Promise<void>((resolve) => setImmediate(resolve));
       }
     }
     this.#flush?.();
@@ -294,46 +308,54 @@ export class Runner implements MachineControl {
     const { simulation } = this.#machine;
     const begin = performance.now();
     const throttle = this.#options.throttle();
+    const length = this.#options.paced === true ? PACED_SLICE : SLICE;
     let pause = 0;
     do {
-      this.#stand();
+      // What has come while the guest slept reaches it now, not when it fell asleep; what came while it worked, as soon as it can.
+      const late = throttle && this.#machine.idle && gridBefore(this.#sleptUntil) > this.#now;
+      if (!late) this.#stand();
       if (this.#outcome !== null || this.#state !== "running") break;
-      const idle = this.#machine.idle && !this.#inputs.ready;
-      const target = this.#target(idle, throttle);
+      const idle = this.#machine.idle && (late || !this.#inputs.ready);
+      const target = this.#target(idle, throttle, late);
       if (target === null) {
-        pause = this.#idlePause(throttle);
+        pause = idle ? this.#idlePause(throttle) : 1;
         break;
       }
       this.#settled = simulation.run(target) === "time";
       this.#settle();
-    } while (this.#outcome === null && this.#state === "running" && performance.now() - begin < SLICE);
+    } while (this.#outcome === null && this.#state === "running" && performance.now() - begin < length);
     if (throttle && this.#ahead() < -MAX_LAG) this.#anchor();
     this.#flush?.();
     return pause;
   }
 
   /** The point of the grid up to which to run now; null where the guest waits for what is not there yet. */
-  #target(idle: boolean, throttle: boolean): Time | null {
+  #target(idle: boolean, throttle: boolean, late: boolean): Time | null {
     const { simulation } = this.#machine;
     const next = simulation.nextEventTime;
     const limit = this.#limit;
     let target = gridAfter(simulation.now);
     if (idle) {
       if (next === NEVER && limit === NEVER && !throttle) {
-        if (!this.#options.attended()) this.#starved();
+        if (!this.#options.attended() && !this.#reachable) this.#starved();
         return null;
       }
       // Nothing happens before the next event: one step takes us to the grid point behind it.
       if (next > target) target = next === NEVER ? limit : gridAtOrAfter(next);
-      if (throttle) {
-        const due = this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
-        if (target > due) {
-          target = gridAtOrAfter(due) - GRID;
-          if (target <= simulation.now) return null;
-        }
+    }
+    if (throttle && (idle || this.#options.paced === true)) {
+      const due = late ? Math.min(this.#sleptUntil, this.#due) : this.#due;
+      if (target > due) {
+        target = gridBefore(due);
+        if (target <= simulation.now) return null;
       }
     }
     return Math.min(target, limit);
+  }
+
+  /** The simulated time that host time has reached. */
+  get #due(): Time {
+    return this.#anchorTime + (performance.now() - this.#anchorHost) * TICKS_PER_MS;
   }
 
   /** The next instant at which somebody wants the machine to stand still. */
@@ -343,10 +365,10 @@ export class Runner implements MachineControl {
     return limit;
   }
 
-  /** Milliseconds until host time has reached the next event. */
+  /** Milliseconds until host time has reached what comes next. */
   #idlePause(throttle: boolean): number {
     if (!throttle) return LONG_SLEEP;
-    const next = this.#machine.simulation.nextEventTime;
+    const next = Math.min(this.#machine.simulation.nextEventTime, this.#limit);
     if (next === NEVER) return LONG_SLEEP;
     const due = this.#anchorHost + (next - this.#anchorTime) / TICKS_PER_MS;
     return Math.max(1, Math.min(due - performance.now(), LONG_SLEEP));
@@ -505,6 +527,9 @@ const LONG_SLEEP = 60_000;
 
 function gridAfter(time: Time): Time {
   return (Math.floor(time / GRID) + 1) * GRID;
+}
+function gridBefore(time: Time): Time {
+  return gridAtOrAfter(time) - GRID;
 }
 function gridAtOrAfter(time: Time): Time {
   return Math.ceil(time / GRID) * GRID;

@@ -12,6 +12,7 @@ import { MachineDebugger } from "./debugger.ts";
 import { type Beginning, Keeper } from "./keeper.ts";
 import { attachLog, type Log } from "./log.ts";
 import type { HostMachine } from "./machine.ts";
+import type { OutsideNetwork } from "./net/networks.ts";
 import { parseCharacterDevice } from "./options/chardev-spec.ts";
 import type { RunOptions } from "./options/run-options.ts";
 import { openQtestLog } from "./qtest-log.ts";
@@ -53,6 +54,7 @@ class Session {
   readonly #debugger: MachineDebugger | null;
   readonly #monitor: Monitor;
   readonly #keeper: Keeper;
+  readonly #outside: readonly OutsideNetwork[];
   #serialLine: CharacterLine | null = null;
   #serialOutput: number[] = [];
   readonly #consoleLines: ConsoleLine[] = [];
@@ -65,6 +67,9 @@ class Session {
     this.#run = run;
     this.#keeper = new Keeper(machine, run, options.beginning ?? { snapshot: null, recording: null });
     const { journal, replay, midway } = this.#keeper;
+    // A replay needs nobody outside.
+    this.#outside = replay === null ? (machine.outside ?? []) : [];
+    const paced = this.#outside.length > 0 && run.throttle !== false;
     this.#script =
       run.script.length === 0
         ? null
@@ -89,7 +94,8 @@ class Session {
       onShutdown: run.onShutdown,
       maxTime: run.maxTime === undefined ? NEVER : Math.round(run.maxTime * SEC),
       timeout: run.timeout === undefined ? Number.POSITIVE_INFINITY : run.timeout * 1000,
-      throttle: () => run.throttle ?? (this.#script === null && replay === null && this.#attended()),
+      throttle: () => run.throttle ?? (replay === null && (paced || (this.#script === null && this.#attended()))),
+      paced,
       attended: () => this.#attended(),
       script: this.#script,
       // QEMU's own code on its command line
@@ -121,6 +127,7 @@ class Session {
     if (run.pidFile !== undefined) writePidFile(run.pidFile);
     try {
       await this.#devices.start();
+      for (const { port } of this.#outside) await port.start();
       this.#keeper.begin(this.#runner);
       this.#runner.onFlush = () => {
         this.#keeper.flush();
@@ -131,12 +138,14 @@ class Session {
       const outcome = await this.#runner.run();
       this.#flushSerial();
       this.#machine.finish();
+      await this.#closeOutside();
       // The terminal is the user's again before anything is said.
       await this.#devices.close();
       return this.#report(outcome);
     } finally {
       for (const s of signals) process.off(s, onSignal);
       this.#keeper.abandon();
+      await this.#closeOutside();
       await this.#devices.close();
       await this.#gdbServer?.close();
       this.#log.close();
@@ -163,6 +172,10 @@ class Session {
     }
     if (run.stateHash) process.stdout.write(`state hash ${this.#machine.simulation.stateHash()}\n`);
     return run.strict && reporter.guestErrors > 0 ? EXIT_FAILED : code;
+  }
+
+  async #closeOutside(): Promise<void> {
+    await Promise.all(this.#outside.map(({ port }) => port.close()));
   }
 
   /** Somebody may still type, connect or send a command. */

@@ -9,6 +9,7 @@ import { version } from "./product.ts";
 import { describeDevice, deviceNames, type RegisterFormat } from "./registers.ts";
 import { EXIT_OK } from "./runner.ts";
 import { buildMachine } from "./virt.ts";
+import { runVms } from "./vm.ts";
 
 /** Runs one verb; `run` takes the words after `armature run`. Throws InputError for what the user got wrong. */
 export async function runVerb(
@@ -74,6 +75,24 @@ export async function runVerb(
     .action(({ header, output }: { header?: boolean; output?: string }) => {
       print(header === true ? boardHeader() : boardMarkdown(), output);
     });
+  const vm = program.command("vm").description("virtual machines under the hypervisor");
+  vm.command("run")
+    .description("run the VMs of a file (docs/hypervisor.md), and print their exits and what they cost")
+    .argument("<config>", "JSON with comments, schema docs/vm-config.schema.json")
+    .option("--layout <layout>", "prefix: each line with its VM's name; columns: side by side", "prefix")
+    .option("--json <file>", "write exits and accounts to a file")
+    .option("--quiet", "no table at the end")
+    .action((config: string, options: { layout: string; json?: string; quiet?: boolean }) => {
+      const { layout, json, quiet } = options;
+      if (layout !== "prefix" && layout !== "columns") {
+        throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
+      }
+      code = runVms(config, {
+        layout,
+        ...(json === undefined ? {} : { json }),
+        ...(quiet === undefined ? {} : { quiet }),
+      });
+    });
   program
     .command("machines")
     .description("list the machines")
@@ -93,7 +112,7 @@ export async function runVerb(
     if (error.code === "commander.help") {
       // No verb at all.
       process.stderr.write(program.helpInformation());
-      throw new InputError("expected a command: run, regs, dtb, map, machines or experiment");
+      throw new InputError("expected a command: run, vm, experiment, regs, dtb, map or machines");
     }
     throw new InputError(`${error.message.replace(/^error: /, "")} (armature --help lists the commands)`);
   }

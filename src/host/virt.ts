@@ -12,11 +12,11 @@ import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
 import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
 import { Line, type Module, StateHash } from "../sim/index.ts";
-import { Captures } from "./captures.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
 import type { HostConsole, HostMachine, PowerRequest, SerialPort } from "./machine.ts";
-import type { FlashImage, RunOptions } from "./options/run-options.ts";
+import { HostNetworks } from "./net/networks.ts";
+import type { FlashImage, RunOptions, ToeOption } from "./options/run-options.ts";
 import { pcieSlots } from "./pcie.ts";
 import { HostVirtio } from "./virtio.ts";
 
@@ -28,20 +28,36 @@ const DEFAULT_DATE = 1_735_689_600;
  * interpreter, where there is one already.
  */
 export function buildMachine(run: RunOptions, code?: InterpreterCode): HostMachine | null {
-  const captures = new Captures();
-  const virtio = new HostVirtio(run.virtio, captures);
+  const networks = new HostNetworks();
+  const virtio = new HostVirtio(run.virtio, networks);
   const machine = createVirtMachine({
     ...virtOptions(run),
     virtio: virtio.slots,
-    pcie: pcieSlots(run.pcie, captures),
+    pcie: pcieSlots(run.pcie, networks),
+    ...toeSlot(run.toe, networks),
     ...(code === undefined ? {} : { code }),
   });
+  for (const network of run.switched) networks.connectSwitched(machine.simulation, network);
   if (run.machine.dumpTree !== undefined) {
     writeOutput("-M dumpdtb", run.machine.dumpTree, machine.deviceTree);
     return null;
   }
-  captures.open();
-  return new VirtHost(machine, run, virtio, captures);
+  networks.captures.open();
+  return new VirtHost(machine, run, virtio, networks);
+}
+
+function toeSlot(toe: ToeOption | undefined, networks: HostNetworks): Pick<VirtOptions, "toe"> {
+  if (toe === undefined) return {};
+  const { network, mac, interfaces } = toe;
+  return {
+    toe: {
+      ...(mac === undefined ? {} : { mac }),
+      ...(interfaces === undefined ? {} : { interfaces }),
+      ...(network === null
+        ? {}
+        : { connect: (simulation, name, device) => void networks.connect(simulation, name, device, network) }),
+    },
+  };
 }
 
 function virtOptions(run: RunOptions): VirtOptions {
@@ -152,13 +168,13 @@ class VirtHost implements HostMachine {
   readonly #gicWatchers: ((pin: number, level: boolean) => void)[] = [];
 
   readonly #virtio: HostVirtio;
-  readonly #captures: Captures;
+  readonly #networks: HostNetworks;
 
-  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio, captures: Captures) {
+  constructor(machine: VirtMachine, run: RunOptions, virtio: HostVirtio, networks: HostNetworks) {
     this.#machine = machine;
     this.#run = run;
     this.#virtio = virtio;
-    this.#captures = captures;
+    this.#networks = networks;
     this.debug = debugPort(machine.cpus);
     this.serial = serialPort(machine.uart);
     const { secondSerial } = run;
@@ -209,7 +225,11 @@ class VirtHost implements HostMachine {
       memory: memory ?? 0,
       virtualization: virtualization ?? false,
       "virtio-mmio": virtioLegacy === false ? "modern" : "legacy",
-      devices: [...added.map(([name]) => name), ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`)].join(" "),
+      devices: [
+        ...added.map(([name]) => name),
+        ...this.#run.pcie.map((p) => `${p.driver}:${p.name}`),
+        ...(this.#machine.toe === null ? [] : [`toe:${this.#machine.toe.count}`]),
+      ].join(" "),
       seed: seed ?? 1,
       "rtc base": rtcBase ?? 0,
       // Images are put in place anew at a reset, so they are part of what happens next.
@@ -241,8 +261,13 @@ class VirtHost implements HostMachine {
     return this.bus.segments.map((s) => `${hex(s.start)}-${hex(s.end - 1)}: ${s.window.name}`);
   }
 
+  get outside() {
+    return this.#networks.outside;
+  }
+
   flush(): void {
-    this.#captures.flush();
+    this.#networks.captures.flush();
+    for (const { port } of this.#networks.outside) port.flush();
   }
 
   report(): readonly string[] {
@@ -267,7 +292,8 @@ class VirtHost implements HostMachine {
   finish(): void {
     for (const write of this.#writeBack) write();
     this.#virtio.close();
-    this.#captures.close();
+    for (const line of this.#networks.report()) process.stderr.write(`${line}\n`);
+    this.#networks.captures.close();
   }
 
   /** Under qtest the protocol is the only one that moves the machine. */

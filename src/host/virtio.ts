@@ -12,12 +12,11 @@ import {
   VirtioP9,
 } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
-import { connectUser } from "../net/index.ts";
-import type { Captures } from "./captures.ts";
 import { FileStore } from "./files/block-store.ts";
 import { Folder } from "./files/folder.ts";
 import type { HostConsole, SerialPort } from "./machine.ts";
-import type { DiskImage, NetworkOption, VirtioOption } from "./options/run-options.ts";
+import type { HostNetworks } from "./net/networks.ts";
+import type { DiskImage, VirtioOption } from "./options/run-options.ts";
 
 type Options<K extends VirtioOption["kind"]> = Extract<VirtioOption, { kind: K }>;
 
@@ -26,10 +25,10 @@ export class HostVirtio {
   readonly slots: readonly VirtioSlot[];
   readonly consoles: HostConsole[] = [];
   readonly #stores: { readonly store: FileStore; readonly shared: boolean }[] = [];
-  readonly #captures: Captures;
+  readonly #networks: HostNetworks;
 
-  constructor(options: readonly VirtioOption[], captures: Captures) {
-    this.#captures = captures;
+  constructor(options: readonly VirtioOption[], networks: HostNetworks) {
+    this.#networks = networks;
     const counts = new Map<string, number>();
     const slots: VirtioSlot[] = [];
     try {
@@ -90,7 +89,7 @@ export class HostVirtio {
     const { network, mac, mergeable, linkStatus } = option;
     return (simulation, name, port) => {
       const device = new VirtioNetwork(simulation, name, { port, mac, mergeable, linkStatus, ...ring(option) });
-      if (network !== null) this.#captures.tap(connectUser(simulation, name, device, hostOf(network)).link, network);
+      if (network !== null) this.#networks.connect(simulation, name, device, network);
       return device;
     };
   }
@@ -124,10 +123,6 @@ const NAMES: { readonly [K in VirtioOption["kind"]]: string } = {
 
 function ring(option: VirtioOption): { eventIndex: boolean; indirect: boolean } {
   return { eventIndex: option.eventIndex, indirect: option.indirect };
-}
-
-function hostOf({ network, mask, host, dns, guest }: NetworkOption) {
-  return { network, mask, host, dns, guest };
 }
 
 function serialPort(port: ConsolePort): SerialPort {

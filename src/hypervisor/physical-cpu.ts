@@ -41,12 +41,37 @@ export interface GuestStart {
   /** AArch64: entry and X0. An abstract guest's program is its own. */
   readonly entry: number;
   readonly x0: number;
+  /** The instant at which its virtual counter is 0. */
+  readonly epoch?: Time;
 }
 
-/** Registers of a vCPU while it is not loaded. Made by the CPU kind that runs it. */
+/** Registers of a vCPU while it is not loaded: a module of the CPU kind that runs it, so that they are saved with the machine. */
 export interface VcpuContext {
-  save(): unknown;
-  load(value: unknown): void;
+  readonly kind: PhysicalCpu["kind"];
+  /** As after reset of the vCPU, about to begin at `start`. */
+  reset(start: GuestStart): void;
+  /** The instant at which the virtual timer of a context that is not loaded would raise its interrupt; NEVER: not as it is set. */
+  readonly timerDeadline: Time;
+}
+
+/** What emulating an instruction without a syndrome (ISV = 0) takes beyond `PhysicalCpu`: AArch64 alone. */
+export interface InstructionAccess {
+  /** The trapped instruction, read through the guest's own translation; -1 where that fails. */
+  word(): number;
+  /** SP of the trapped instruction, for number 31 as a base. */
+  readonly stackPointerLow: number;
+  readonly stackPointerHigh: number;
+  setStackPointer(low: number, high: number): void;
+  readonly pcHigh: number;
+  readonly pcLow: number;
+  /** SIMD and floating-point register n, as four words. */
+  vector(register: number): Int32Array;
+  setVector(register: number, words: Int32Array): void;
+  /**
+   * The guest's translation of a virtual address, both stages, without side effects: intermediate physical address, or -1. An access
+   * of more than one page, or of a page that lies elsewhere, needs it.
+   */
+  translate(high: number, low: number, write: boolean): number;
 }
 
 /** VTTBR_EL2 and VTCR_EL2: the VM's tables. */
@@ -71,9 +96,9 @@ export interface PhysicalCpu {
   /** Cycles a second, for the cost table. */
   readonly frequency: number;
   handler: El2Handler | null;
-  /** Lets time pass at EL2. */
+  /** Lets time pass at EL2: `time` is later by that much at once, the rest of the machine sees it when `exit` returns. */
   spend(cycles: number): void;
-  /** Makes `context`, saved before, this CPU's guest; EL1 registers, timers and list registers with it. */
+  /** Makes `context`, saved before, this CPU's guest; EL1 registers and virtual timer with it (GICH is the hypervisor's own to switch). */
   load(context: VcpuContext, stage2: Stage2Root): void;
   /** Saves the loaded guest into its context; nothing is loaded then. */
   unload(): void;
@@ -94,10 +119,28 @@ export interface PhysicalCpu {
   skip(): void;
   /** Makes the guest take an external abort at its access. */
   injectAbort(): void;
+  /** Makes the guest take an Undefined Instruction exception. */
+  injectUndefined(): void;
 
   /** Physical memory and registers, as this CPU at EL2 (GICH and GICC are banked by it). Faults read as 0. */
   read(address: number, size: 1 | 2 | 4 | 8): number;
   write(address: number, size: 1 | 2 | 4 | 8, value: number): void;
+
+  /** The virtual timer of the loaded guest asserts its output now. */
+  readonly virtualTimerAsserted: boolean;
+  /** The guest was left at the first instruction of a vector that has just faulted itself: unless its tables change, it does so for ever. */
+  readonly faultsAtVector: boolean;
+  /** What decoding needs; null where every access has a syndrome. */
+  readonly instructions: InstructionAccess | null;
+  /** Exit "floating point": the guest gets the SIMD and floating-point registers. */
+  giveFloatingPoint(): void;
+  /** PSCI CPU_ON of another physical CPU, which then calls its handler with reason "start". */
+  powerOn(index: number): void;
+  /**
+   * TLB maintenance after a change of stage 2 tables, on all CPUs (TLBI IPAS2E1IS, VMALLE1IS): `length` bytes from `ipa` on, or with `ipa` -1 all of
+   * the VMID.
+   */
+  invalidate(vmid: number, ipa: number, length: number): void;
 
   /** The EL2 physical timer: its PPI is raised at that instant; NEVER disarms. */
   setTimer(at: Time): void;

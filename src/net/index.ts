@@ -1,5 +1,10 @@
 export { checksum, parseIpv4, parseMac } from "./bytes.ts";
+export type { Impairments, LineCounts } from "./impairments.ts";
 export { type Frame, Link, type LinkOptions, type LinkTap, type Station } from "./link.ts";
+export { OutsideEnd } from "./outside.ts";
 export { pcapngHeader, pcapngPacket } from "./pcapng.ts";
+export { type ReplayOptions, type ReplayPacket, ReplayStation } from "./replay-station.ts";
+export { type PortCounts, Switch, type SwitchOptions, SwitchPort, type SwitchPortOptions } from "./switch.ts";
+export { type FrameSizes, TRAFFIC_SHORTEST, TrafficGenerator, type TrafficOptions, TrafficSink } from "./traffic.ts";
 export { UserHost, type UserHostOptions } from "./user-host.ts";
-export { connectUser, type NetworkDevice, type UserLink } from "./user-link.ts";
+export { connectUser, joinStations, type NetworkDevice, type UserLink } from "./user-link.ts";

@@ -1,17 +1,21 @@
 /**
- * A point-to-point link between two ends: each frame takes its length at the link's rate, then the propagation delay. Frames are
- * never copied and never changed once sent. Frames under way are state and are saved.
+ * A point-to-point link between two ends: each frame takes its length at the link's rate, then the propagation delay, and may meet what a bad line does
+ * (`impairments.ts`). Frames are never copied and never changed once sent; one that is corrupted is another frame. Frames under way
+ * are state and are saved.
  */
 import {
+  Cells,
   type Event,
   Module,
   SEC,
   type Simulation,
   SnapshotError,
   type StatePart,
+  type StateRecord,
   type StateValue,
   type Time,
 } from "../sim/index.ts";
+import { type Impairments, Line, type LineCounts } from "./impairments.ts";
 
 /** An Ethernet frame from destination address to payload, without preamble and frame check sequence. */
 export type Frame = Uint8Array;
@@ -29,6 +33,8 @@ export interface LinkOptions {
   readonly delay?: Time;
   /** Frames that wait for the transmitter before more are dropped; 1000 unless given. */
   readonly queue?: number;
+  /** What the line does to frames, of either end or of each; nothing unless given. */
+  readonly impairments?: Impairments | readonly [fromEnd0: Impairments, fromEnd1: Impairments];
 }
 
 /** Bytes on the wire beside the frame: preamble and start delimiter 8, frame check sequence 4, gap 12 (IEEE 802.3). */
@@ -41,46 +47,121 @@ interface UnderWay {
   readonly arrival: Time;
 }
 
+const NO_COUNTS: LineCounts = {
+  sent: 0,
+  dropped: 0,
+  lost: 0,
+  duplicated: 0,
+  corrupted: 0,
+  reordered: 0,
+  received: 0,
+};
+
 /** One direction of a link. */
 class Direction implements StatePart {
-  readonly under: UnderWay[] = [];
+  /** By arrival, then as sent; those before `#first` have arrived. */
+  #under: UnderWay[] = [];
+  #first = 0;
   /** When the transmitter is free again. */
   free: Time = 0;
-  readonly arrival: Event;
+  /** Latest arrival of a frame that was not held back: jitter does not let frames overtake. */
+  #latest: Time = 0;
+  readonly counts: LineCounts;
+  readonly #link: Link;
+  readonly #arrival: Event;
+  readonly #line: Line | null;
   to: Station | null = null;
 
-  constructor(link: Link, name: string) {
+  constructor(link: Link, name: string, impairments: Impairments | undefined) {
+    this.#link = link;
     link.part(name, this);
-    this.arrival = link.event(`${name}Arrival`, () => this.#arrive(link));
+    this.counts = link.part(`${name}Counts`, new Cells({ ...NO_COUNTS })).cells;
+    this.#arrival = link.event(`${name}Arrival`, () => this.#arrive());
+    this.#line =
+      impairments === undefined
+        ? null
+        : new Line(
+            link,
+            name,
+            impairments,
+            this.counts,
+            (initial) => link.part(`${name}Burst`, new Cells(initial)).cells,
+          );
   }
-  #arrive(link: Link): void {
-    const now = link.simulation.now;
-    while (this.under.length > 0 && (this.under[0] as UnderWay).arrival <= now) {
-      const { frame } = this.under.shift() as UnderWay;
-      this.to?.receive(frame);
+
+  get waiting(): number {
+    return this.#under.length - this.#first;
+  }
+
+  /** The frame leaves the transmitter at `free` and needs `delay` on the way. */
+  travel(frame: Frame, delay: Time): void {
+    const line = this.#line;
+    if (line === null) {
+      this.#insert(frame, this.free + delay);
+      return;
     }
-    const next = this.under[0];
-    if (next) this.arrival.scheduleAt(next.arrival);
+    if (line.lost) return;
+    this.#latest = Math.max(this.#latest, this.free + delay + line.jitter);
+    const held = line.heldBack;
+    const arrival = held > 0 ? this.free + delay + held : this.#latest;
+    const arriving = line.corrupted(frame);
+    this.#insert(arriving, arrival);
+    if (line.duplicated) this.#insert(arriving, arrival);
   }
+
+  #insert(frame: Frame, arrival: Time): void {
+    const under = this.#under;
+    let at = under.length;
+    while (at > this.#first && (under[at - 1] as UnderWay).arrival > arrival) at--;
+    if (at === under.length) under.push({ frame, arrival });
+    else under.splice(at, 0, { frame, arrival });
+    if (at === this.#first) this.#arrival.scheduleAt(arrival);
+  }
+
+  #arrive(): void {
+    const { now } = this.#link.simulation;
+    for (;;) {
+      const next = this.#under[this.#first];
+      if (next === undefined || next.arrival > now) break;
+      this.#first++;
+      if (this.#first >= 64 && 2 * this.#first >= this.#under.length) this.#compact();
+      this.counts.received++;
+      this.to?.receive(next.frame);
+    }
+    const next = this.#under[this.#first];
+    if (next === undefined) this.#compact();
+    else this.#arrival.scheduleAt(next.arrival);
+  }
+
+  #compact(): void {
+    this.#under.splice(0, this.#first);
+    this.#first = 0;
+  }
+
   save(): StateValue {
-    return { free: this.free, frames: this.under.map((u) => ({ frame: u.frame, arrival: u.arrival })) };
+    const frames = this.#under.slice(this.#first).map((u) => ({ frame: u.frame, arrival: u.arrival }));
+    return { free: this.free, latest: this.#latest, frames };
   }
   load(value: StateValue, path: string): void {
-    const { free, frames } = value as { free?: StateValue; frames?: StateValue };
-    if (typeof free !== "number" || !Array.isArray(frames))
-      throw new SnapshotError(`${path}: expected free and frames`);
+    const { free, latest, frames } = value as { free?: StateValue; latest?: StateValue; frames?: StateValue };
+    if (typeof free !== "number" || typeof latest !== "number" || !Array.isArray(frames))
+      throw new SnapshotError(`${path}: expected free, latest and frames`);
     this.free = free;
-    this.under.length = 0;
+    this.#latest = latest;
+    this.#under = [];
+    this.#first = 0;
     for (const item of frames as { frame?: StateValue; arrival?: StateValue }[]) {
       if (!(item.frame instanceof Uint8Array) || typeof item.arrival !== "number") {
         throw new SnapshotError(`${path}.frames: expected a frame and its arrival`);
       }
-      this.under.push({ frame: item.frame.slice(), arrival: item.arrival });
+      this.#under.push({ frame: item.frame.slice(), arrival: item.arrival });
     }
   }
   reset(): void {
-    this.under.length = 0;
+    this.#under = [];
+    this.#first = 0;
     this.free = 0;
+    this.#latest = 0;
   }
 }
 
@@ -88,20 +169,22 @@ class Direction implements StatePart {
 export type LinkTap = (frame: Frame, end: 0 | 1, time: Time) => void;
 
 export class Link extends Module {
+  override readonly stateVersion = 2;
   readonly #rate: number;
   readonly #delay: Time;
   readonly #limit: number;
   readonly #directions: readonly [Direction, Direction];
   readonly #taps: LinkTap[] = [];
-  readonly counts: { sent: number; dropped: number };
 
+  /** Throws RangeError for impairments out of range. */
   constructor(parent: Module | Simulation, name: string, options: LinkOptions = {}) {
     super(parent, name);
     this.#rate = options.rate ?? 0;
     this.#delay = options.delay ?? 0;
     this.#limit = options.queue ?? 1000;
-    this.counts = this.state({ sent: 0, dropped: 0 });
-    this.#directions = [new Direction(this, "forward"), new Direction(this, "backward")];
+    const { impairments } = options;
+    const [one, other] = isPair(impairments) ? impairments : [impairments, impairments];
+    this.#directions = [new Direction(this, "forward", one), new Direction(this, "backward", other)];
   }
 
   /** Sets the station at an end; it receives what the other end sends. */
@@ -113,22 +196,49 @@ export class Link extends Module {
     this.#taps.push(tap);
   }
 
+  /** What became of the frames that `end` has sent: sent + duplicated = received + lost + under way. */
+  counts(end: 0 | 1): Readonly<LineCounts> {
+    return this.#directions[end].counts;
+  }
+  /** Frames from `end` that have not arrived yet. */
+  underWay(end: 0 | 1): number {
+    return this.#directions[end].waiting;
+  }
+  /** How many frames `end` can send now before one is dropped. */
+  room(end: 0 | 1): number {
+    return this.#limit - this.#directions[end].waiting;
+  }
+
   /** Sends a frame from `end`. False, and the frame is dropped, where too many wait already. */
   send(end: 0 | 1, frame: Frame): boolean {
     const d = this.#directions[end];
     const now = this.simulation.now;
-    if (d.under.length >= this.#limit) {
-      this.counts.dropped++;
+    if (d.waiting >= this.#limit) {
+      d.counts.dropped++;
       return false;
     }
-    this.counts.sent++;
+    d.counts.sent++;
     for (const tap of this.#taps) tap(frame, end, now);
     const bits = 8 * (Math.max(frame.length, SHORTEST) + OVERHEAD);
     const start = Math.max(now, d.free);
     d.free = this.#rate === 0 ? start : start + Math.ceil((bits * SEC) / this.#rate);
-    const arrival = d.free + this.#delay;
-    d.under.push({ frame, arrival });
-    if (!d.arrival.pending) d.arrival.scheduleAt(arrival);
+    d.travel(frame, this.#delay);
     return true;
   }
+
+  /** Version 1 counted both directions together and had no jitter. */
+  protected override upgradeState(record: StateRecord, version: number): StateRecord {
+    if (version !== 1) return super.upgradeState(record, version);
+    const { state: _, ...rest } = record;
+    const upgraded: Record<string, StateValue> = { ...rest };
+    for (const name of ["forward", "backward"]) {
+      upgraded[name] = { ...(rest[name] as { [key: string]: StateValue }), latest: 0 };
+      upgraded[`${name}Counts`] = { ...NO_COUNTS };
+    }
+    return upgraded;
+  }
+}
+
+function isPair(value: LinkOptions["impairments"]): value is readonly [Impairments, Impairments] {
+  return Array.isArray(value);
 }

@@ -59,10 +59,10 @@ export class UserHost extends Module implements Station {
     else this.counts.dropped++;
   }
 
-  /** ARP (RFC 826): answers for every address of the network but the guest's own. */
+  /** ARP (RFC 826): answers for host and name server, as QEMU's does; others may be on the same switch. */
   #arp(frame: Frame): void {
     const target = get32(frame, 38);
-    const ours = ((target ^ this.#network) & this.#mask) === 0 && target !== this.#guest && target !== get32(frame, 28);
+    const ours = target === this.#host || target === this.#dns;
     if (get16(frame, 20) !== 1 || get16(frame, 14) !== 1 || get16(frame, 16) !== ETH_IPV4 || !ours) {
       this.counts.dropped++;
       return;

@@ -1,4 +1,4 @@
-/** A network device joined by a link to a host of its own that answers: what `-netdev user` makes. */
+/** Two stations joined by a link; and a network device joined to a host of its own that answers: what `-netdev user` makes. */
 import type { Module, Simulation } from "../sim/index.ts";
 import { type Frame, Link, type LinkOptions, type Station } from "./link.ts";
 import { UserHost, type UserHostOptions } from "./user-host.ts";
@@ -12,6 +12,22 @@ export interface UserLink {
   /** End 0 is the device, end 1 the host. */
   readonly link: Link;
   readonly host: UserHost;
+}
+
+/** A link `name` under `parent` with `near` at end 0 and `far` at end 1. */
+export function joinStations(
+  parent: Module | Simulation,
+  name: string,
+  near: NetworkDevice,
+  far: NetworkDevice,
+  options: LinkOptions = {},
+): Link {
+  const link = new Link(parent, name, options);
+  link.attach(0, near);
+  link.attach(1, far);
+  near.onTransmit = (frame) => void link.send(0, frame);
+  far.onTransmit = (frame) => void link.send(1, frame);
+  return link;
 }
 
 /** Modules `${name}link` and `${name}host` under `parent`. */

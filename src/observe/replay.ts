@@ -1,6 +1,6 @@
 /**
- * Recordings of what came into a machine from outside: bytes for its character devices, and the buttons of its front panel; each with the
- * instant at which it reached the guest. Text, one JSON value a line:
+ * Recordings of what came into a machine from outside: bytes for its character devices, frames for its networks, and the buttons of its front
+ * panel; each with the instant at which it reached the guest. Text, one JSON value a line:
  *
  *     {"armature recording": 1, "machine": {...}, "options": [...], "start": {"time": 0, "hash": "..."}}
  *     {"time": 2500000, "instructions": [81], "input": {"device": "serial0", "bytes": "ls\r"}}
@@ -21,6 +21,8 @@ const MARK = "armature recording";
 export type Input =
   | { readonly device: string; readonly bytes: string }
   | { readonly device: string; readonly signal: "break" }
+  /** Frames that entered a network, in their order. */
+  | { readonly network: string; readonly frames: readonly string[] }
   | { readonly panel: "reset" | "powerdown" };
 
 export interface Point {
@@ -160,8 +162,12 @@ function isPoint(value: unknown): value is Fields {
 }
 function isInput(value: unknown): boolean {
   if (!isRecord(value)) return false;
-  const { device, bytes, signal, panel } = value;
+  const { device, bytes, signal, panel, network, frames } = value;
+  if (network !== undefined) return typeof network === "string" && Array.isArray(frames) && frames.every(isBytes);
   if (device === undefined) return panel === "reset" || panel === "powerdown";
   if (bytes === undefined) return typeof device === "string" && signal === "break";
-  return typeof device === "string" && typeof bytes === "string" && bytesToText(textToBytes(bytes)) === bytes;
+  return typeof device === "string" && isBytes(bytes);
+}
+function isBytes(value: unknown): boolean {
+  return typeof value === "string" && bytesToText(textToBytes(value)) === value;
 }

@@ -26,6 +26,10 @@ export class UpstreamPath implements Target {
   #refusedTo = 0;
   /** Bridges on the way up, the nearest first. */
   #hops: readonly Hop[] = [];
+  /** Where no bridge turns requests round: the last regions given for reads and writes, and what they were cut from. */
+  readonly #cutFrom: [DirectRegion | null, DirectRegion | null] = [null, null];
+  readonly #cut: [DirectRegion | null, DirectRegion | null] = [null, null];
+  #turns = false;
   readonly #watched = new Set<Target>();
   readonly #listeners: ((address: number, length: number) => void)[] = [];
 
@@ -42,6 +46,8 @@ export class UpstreamPath implements Target {
   update(system: Target | null, hops: readonly Hop[]): void {
     this.#system = system;
     this.#hops = hops;
+    this.#turns = hops.some(({ turn }) => turn !== null);
+    this.#cut.fill(null);
     for (const { turn } of hops)
       if (turn !== null) this.#watch(turn.memory, () => this.#hops.some((h) => h.turn === turn));
     if (system !== null) this.#watch(system, () => this.#system === system);
@@ -83,11 +89,16 @@ export class UpstreamPath implements Target {
 
   direct(address: number, write: boolean): DirectRegion | null {
     if (!this.enabled) return null;
-    let region = this.#system?.direct?.(address, write) ?? null;
+    const whole: DirectRegion | null = this.#system?.direct?.(address, write) ?? null;
+    if (whole === null || this.#hops.length === 0) return whole;
+    const kind = write ? 1 : 0;
+    const known = this.#cut[kind];
+    if (known !== null && this.#cutFrom[kind] === whole && address >= known.start && address < known.end) return known;
+    let region: DirectRegion | null = whole;
     for (const { blocked, turn } of this.#hops) {
       if (region === null) return null;
-      let start = region.start;
-      let end = region.end;
+      let start: number = region.start;
+      let end: number = region.end;
       for (const window of blocked) {
         if (address >= window.base && address < window.end) return null;
         if (window.base > address) end = Math.min(end, window.base);
@@ -100,6 +111,10 @@ export class UpstreamPath implements Target {
         end = Math.min(end, gap.end);
       }
       region = { ...region, start, end, arenaAt: region.arenaAt + (start - region.start) };
+    }
+    if (!this.#turns) {
+      this.#cutFrom[kind] = whole;
+      this.#cut[kind] = region;
     }
     return region;
   }

@@ -53,11 +53,18 @@ describe("disks", () => {
 });
 
 describe("networks", () => {
-  const user = { network: 0x0a000200, mask: 0xffffff00, host: 0x0a000202, dns: 0x0a000203, guest: 0x0a00020f };
+  const user = {
+    kind: "user",
+    network: 0x0a000200,
+    mask: 0xffffff00,
+    host: 0x0a000202,
+    dns: 0x0a000203,
+    guest: 0x0a00020f,
+  };
   it("-netdev user with -device virtio-net-device: QEMU's addresses", () => {
     expect(first("-netdev user,id=n -device virtio-net-device,netdev=n,mac=52:54:00:aa:bb:cc")).toMatchObject({
       kind: "network",
-      network: user,
+      network: { far: user, link: {} },
       mac: Uint8Array.of(0x52, 0x54, 0, 0xaa, 0xbb, 0xcc),
       mergeable: true,
       linkStatus: true,
@@ -67,13 +74,105 @@ describe("networks", () => {
     const line =
       "-netdev user,id=n,net=192.168.76.0/24,host=192.168.76.1,dhcpstart=192.168.76.9 -device virtio-net-device,netdev=n";
     expect(first(line)).toMatchObject({
-      network: { network: 0xc0a84c00, mask: 0xffffff00, host: 0xc0a84c01, dns: 0xc0a84c03, guest: 0xc0a84c09 },
+      network: {
+        far: { network: 0xc0a84c00, mask: 0xffffff00, host: 0xc0a84c01, dns: 0xc0a84c03, guest: 0xc0a84c09 },
+      },
     });
-    expect(first(line.replace("/24", "/255.255.255.0"))).toMatchObject({ network: { mask: 0xffffff00 } });
+    expect(first(line.replace("/24", "/255.255.255.0"))).toMatchObject({ network: { far: { mask: 0xffffff00 } } });
   });
   it("-nic user makes both; -nic none makes nothing", () => {
-    expect(first("-nic user,model=virtio-net-device,mac=02:00:00:00:00:01")).toMatchObject({ network: user });
+    expect(first("-nic user,model=virtio-net-device,mac=02:00:00:00:00:01")).toMatchObject({ network: { far: user } });
     expect(parse("-nic none -net none").virtio).toEqual([]);
+  });
+  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 5 Gb/s unless rate= says otherwise", () => {
+    const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
+    expect(first("-nic tap,ifname=tap3,script=no,downscript=no,model=virtio")).toMatchObject({
+      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 5_000_000_000 } },
+    });
+    expect(far("-nic stream,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port=4000")).toEqual({
+      kind: "stream",
+      server: true,
+      address: { host: "127.0.0.1", port: 4000 },
+      reconnect: 0,
+    });
+    expect(far("-nic stream,addr.type=unix,addr.path=/tmp/s,reconnect-ms=250")).toEqual({
+      kind: "stream",
+      server: false,
+      address: { path: "/tmp/s" },
+      reconnect: 250,
+    });
+    const inet = (side: string, port: number) => `${side}.type=inet,${side}.host=127.0.0.1,${side}.port=${port}`;
+    expect(far(`-nic dgram,${inet("local", 1)},${inet("remote", 2)}`)).toEqual({
+      kind: "dgram",
+      local: { host: "127.0.0.1", port: 1 },
+      remote: { host: "127.0.0.1", port: 2 },
+    });
+    expect(far("-nic dgram,remote.type=inet,remote.host=230.0.0.1,remote.port=1234")).toEqual({
+      kind: "dgram",
+      remote: { host: "230.0.0.1", port: 1234 },
+    });
+    expect(first("-nic tap,rate=2.5G,delay=1.5ms,queue=64")).toMatchObject({
+      network: { link: { rate: 2_500_000_000, delay: 15_000_000, queue: 64 } },
+    });
+  });
+  it("any network's line may be bad: loss=, burst=, duplicate=, corrupt=, reorder=, reorder-delay=, jitter=", () => {
+    const bad = "loss=1%,burst=3,duplicate=0.5%,corrupt=0.1%,reorder=2%,reorder-delay=1ms,jitter=20us";
+    expect(first(`-nic user,${bad}`)).toMatchObject({
+      network: {
+        link: {
+          impairments: {
+            loss: 0.01,
+            burst: 3,
+            duplicate: 0.005,
+            corrupt: 0.001,
+            reorder: 0.02,
+            reorderDelay: 10_000_000,
+            jitter: 200_000,
+          },
+        },
+      },
+    });
+  });
+  it("hubport is a port of a switch; with netdev= it stands that network on it", () => {
+    const line =
+      "-netdev user,id=u,delay=1ms -netdev hubport,id=a,hubid=3,netdev=u -netdev hubport,id=b,hubid=3 " +
+      "-device virtio-net-device,netdev=b";
+    expect(first(line)).toMatchObject({ network: { id: "b", far: { kind: "hubport", hub: 3 } } });
+    expect(parse(line).switched).toMatchObject([
+      { hub: 3, network: { id: "u", far: user, link: { delay: 10_000_000 } } },
+    ]);
+  });
+  it("generator and pcap are traffic", () => {
+    const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
+    expect(
+      far(
+        "-nic generator,load=100M,size=64-1514,count=10,burst=4,start=2ms,src=02:00:00:00:00:01,dst=02:00:00:00:00:02",
+      ),
+    ).toEqual({
+      kind: "generator",
+      traffic: {
+        load: 100_000_000,
+        size: { from: 64, to: 1514 },
+        count: 10,
+        burst: 4,
+        start: 20_000_000,
+        source: Uint8Array.of(2, 0, 0, 0, 0, 1),
+        destination: Uint8Array.of(2, 0, 0, 0, 0, 2),
+      },
+    });
+    expect(far("-nic generator,size=imix")).toEqual({ kind: "generator", traffic: { size: "imix" } });
+    expect(far("-nic pcap,file=a.pcap,rounds=0,start=1s")).toEqual({
+      kind: "pcap",
+      path: "a.pcap",
+      replay: { rounds: 0, start: 10_000_000_000 },
+    });
+  });
+  it("-nic model=igb is a PCIe function with the network", () => {
+    const { pcie, virtio } = parse("-nic user,id=u,model=igb,mac=02:00:00:00:00:07");
+    expect(virtio).toEqual([]);
+    expect(pcie).toMatchObject([
+      { driver: "igb", mac: Uint8Array.of(2, 0, 0, 0, 0, 7), network: { id: "u", far: user } },
+    ]);
   });
   it("-object filter-dump names a network's capture, before or after it", () => {
     const line =
@@ -166,7 +265,37 @@ describe("user errors", () => {
     ],
     ["-netdev user", "id= is missing"],
     ["-netdev user,id=n -netdev user,id=n", "there are two networks with id=n"],
-    ["-netdev tap,id=n", "TAP needs native code; expected user"],
+    ["-netdev tap,id=n,script=/etc/qemu-ifup", "no script is run; expected no"],
+    ["-netdev tap,id=n,ifname=name-of-17-chars", "expected the name of an interface, at most 15 characters"],
+    ["-netdev tap,id=n,fd=3", "fd=: not supported by Armature: expected ifname=NAME"],
+    ["-netdev vde,id=n", "there is no VDE; expected dgram"],
+    ["-netdev stream,id=n", "addr.type= is missing: expected inet or unix"],
+    ["-netdev stream,id=n,addr.type=inet", "addr.port= is missing"],
+    ["-netdev stream,id=n,server=on,reconnect-ms=5,addr.type=unix,addr.path=p", "reconnect-ms= is for clients"],
+    ["-netdev dgram,id=n", "local.type= and remote.type= are missing"],
+    ["-netdev dgram,id=n,remote.type=unix,remote.path=p", "local.type= is missing"],
+    ["-netdev user,id=n,rate=fast", "rate=fast: expected bits a second"],
+    ["-netdev hubport,id=n", "hubid= is missing"],
+    ["-netdev hubport,id=n,hubid=0,netdev=u", "there is no -netdev with id=u"],
+    [
+      "-netdev user,id=u -netdev hubport,id=n,hubid=0,netdev=u -device virtio-net-device,netdev=u",
+      'network "u" is already used by',
+    ],
+    [
+      "-netdev user,id=u -netdev hubport,id=n,hubid=0,netdev=u -device virtio-net-device,netdev=n",
+      'network "n" joins "u" to a switch: expected one without netdev=',
+    ],
+    [
+      "-netdev hubport,id=m,hubid=1 -netdev hubport,id=n,hubid=0,netdev=m",
+      "netdev=m: a switch cannot stand on a switch",
+    ],
+    ["-netdev generator,id=n,size=20", "expected a whole number from 34 to 65535"],
+    ["-netdev generator,id=n,size=90-80", "size=90-80: expected the smaller size first"],
+    ["-netdev generator,id=n,dst=x", "dst=x: expected an address"],
+    ["-netdev pcap,id=n", "file= is missing"],
+    ["-netdev user,id=n,loss=0.5", "loss=0.5: expected a share from 0% to 100%"],
+    ["-netdev user,id=n,loss=100%,burst=2", "burst=: expected a loss below 100%"],
+    ["-netdev user,id=n,delay=3", "delay=3: expected a time such as 20us"],
     ["-netdev user,id=n,hostfwd=tcp::5555-:22", "hostfwd=: not supported by Armature"],
     ["-netdev user,id=n,net=10.0.2.0/33", "net=10.0.2.0/33: expected an IPv4 network of 8 to 27 bits"],
     ["-netdev user,id=n,host=10.0.3.2", "host=10.0.3.2: expected an IPv4 address of the network"],
@@ -176,8 +305,8 @@ describe("user errors", () => {
       "-netdev user,id=n -device virtio-net-device,netdev=n,csum=on",
       "csum=on: not supported by Armature: expected off",
     ],
-    ["-nic user,model=e1000", "model=e1000: expected virtio-net-device"],
-    ["-nic tap", "TAP needs native code; expected user"],
+    ["-nic user,model=e1000", "model=e1000: expected virtio-net-device or igb"],
+    ["-nic bridge", "join a TAP device to the bridge with the host's tools"],
     ["-object filter-dump,id=f,netdev=n,file=x", "there is no -netdev with id=n"],
     ["-object filter-mirror,id=f,netdev=n", 'object "filter-mirror": expected filter-dump, rng-builtin or rng-random'],
     ["-device virtio-rng-device,rng=r", "there is no -object with id=r"],

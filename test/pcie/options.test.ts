@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createVirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
 import { findNode, parseFdt } from "../../src/formats/index.ts";
-import { Captures } from "../../src/host/captures.ts";
+import { HostNetworks } from "../../src/host/net/networks.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
 import type { RunOptions } from "../../src/host/options/run-options.ts";
 import { pcieSlots } from "../../src/host/pcie.ts";
@@ -17,7 +17,7 @@ function parse(line: string): RunOptions {
   if (parsed.kind !== "run") throw new Error(`text: ${parsed.text}`);
   return parsed.options;
 }
-const build = (line: string) => machine({ pcie: pcieSlots(parse(line).pcie, new Captures()) });
+const build = (line: string) => machine({ pcie: pcieSlots(parse(line).pcie, new HostNetworks()) });
 
 describe("-device on the PCIe bus", () => {
   it("takes bus, hexadecimal addr, multifunction and the driver's own numbers", () => {
@@ -57,6 +57,30 @@ describe("-device on the PCIe bus", () => {
     ],
   ])("the board refuses %s", (line, message) => {
     expect(() => build(line)).toThrow(message);
+  });
+
+  it("igb cards without mac= get QEMU's addresses in turn", () => {
+    const list = parse("-device igb -device igb,mac=02:00:00:00:00:09 -device igb").pcie;
+    expect(list.map((o) => [...(o.mac ?? [])])).toEqual([
+      [0x52, 0x54, 0, 0x12, 0x34, 0x56],
+      [2, 0, 0, 0, 0, 9],
+      [0x52, 0x54, 0, 0x12, 0x34, 0x57],
+    ]);
+  });
+
+  it("an igb card's link has 1 Gb/s unless the network says rate=", () => {
+    const rates: unknown[] = [];
+    class Recorder extends HostNetworks {
+      override connect(...words: Parameters<HostNetworks["connect"]>): ReturnType<HostNetworks["connect"]> {
+        rates.push(words[3].link?.rate);
+        return super.connect(...words);
+      }
+    }
+    const networks = new Recorder();
+    const line =
+      "-netdev user,id=a -netdev user,id=b,rate=100M -netdev user,id=c,rate=0 -device igb,netdev=a -device igb,netdev=b -device igb,netdev=c";
+    machine({ pcie: pcieSlots(parse(line).pcie, networks) });
+    expect(rates).toEqual([1_000_000_000, 100_000_000, 0]);
   });
 });
 

@@ -11,7 +11,7 @@
  */
 import type { Arena, DirectRegion, Target } from "../../bus/index.ts";
 import { type Event, Module, type Simulation, US } from "../../sim/index.ts";
-import { Cpu, LEAVE_SLEEP, LEAVE_STOP } from "./cpu.ts";
+import { Cpu, LEAVE_EL2, LEAVE_SLEEP, LEAVE_STOP } from "./cpu.ts";
 import { Debugger } from "./debug.ts";
 import { Interpreter, InterpreterCode } from "./engine/interpreter.ts";
 import * as L from "./engine/layout.ts";
@@ -50,6 +50,14 @@ export interface ClusterOptions {
   readonly decodedPages?: number;
 }
 
+/**
+ * Stands in for software at EL2: where a CPU would run code there, from its reset or exception vectors, `run` is called instead, at the CPU's
+ * local time. On return the CPU has left EL2 by `exceptions.return`, sleeps, or is at EL2 still and comes back at once.
+ */
+export interface El2Software {
+  run(cpu: Cpu): void;
+}
+
 export type Conduit = "hvc" | "smc" | "none";
 export type PowerRequest = "off" | "reset";
 
@@ -78,6 +86,9 @@ export class Cluster extends Module {
    * Called, at an event of its own after the call, when the guest asks PSCI to switch off or reset. Unless set, the simulation pauses.
    */
   onPowerRequest: ((request: PowerRequest) => void) | null = null;
+  /** What an import returns after an exception to EL2. */
+  el2Status: number = L.REFETCH;
+  #el2Software: El2Software | null = null;
   readonly #cells: ClusterCells;
   readonly #run: Event;
   readonly #power: Event;
@@ -173,6 +184,15 @@ export class Cluster extends Module {
   /** The Virtualization Host Extensions are there. */
   get hasVhe(): boolean {
     return this.el2 && this.model.features.includes("VHE");
+  }
+
+  /** Puts `software` at EL2 of all CPUs; null gives EL2 back to the guest's code. */
+  set el2Software(software: El2Software | null) {
+    this.#el2Software = software;
+    this.el2Status = software === null ? L.REFETCH : LEAVE_EL2;
+  }
+  get el2Software(): El2Software | null {
+    return this.#el2Software;
   }
 
   /** The system registers of a CPU of this cluster. */
@@ -327,12 +347,17 @@ export class Cluster extends Module {
     const { simulation, engine } = this;
     const cells = this.#cells;
     const { context } = cpu;
+    const el2Software = this.#el2Software;
     this.#current = cpu;
     simulation.initiator = cpu.initiator;
     if (cpu.debug.held) cpu.skipTo(cells.end);
     while (cpu.isRunning && !simulation.pausing) {
       if (cpu.time >= cells.end && (cpu.atBlockEnd || cpu.isStalled || cpu.debug.held)) break;
       if (cpu.atBlockEnd) cpu.sampleInterrupts();
+      if (el2Software !== null && cpu.context.el === 2) {
+        if (!cpu.runEl2(el2Software)) break;
+        continue;
+      }
       const looked = cpu.selfHosted.everyInstruction;
       if (looked && cpu.debugException()) {
         cpu.debug.stepped();

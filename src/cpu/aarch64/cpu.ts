@@ -7,7 +7,7 @@
 import { Transaction } from "../../bus/index.ts";
 import { FETCH, NO_FAULT } from "../../mmu/index.ts";
 import { type Initiator, Module, NEVER } from "../../sim/index.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster, El2Software } from "./cluster.ts";
 import { Context } from "./context.ts";
 import { CpuDebug } from "./debug.ts";
 import { BusReader, PeekReader } from "./descriptors.ts";
@@ -36,6 +36,7 @@ export const OFF = 3;
 export const LEAVE_RETRY = 3; // the access waits for events that are due before it
 export const LEAVE_SLEEP = 4;
 export const LEAVE_STOP = 5; // a debugger's watchpoint
+export const LEAVE_EL2 = 6; // an exception to EL2, where a model stands for software
 
 type CpuCells = {
   time: number;
@@ -324,6 +325,25 @@ export class Cpu extends Module {
   }
   leaveWith(status: number): void {
     this.#status = status;
+  }
+
+  /**
+   * At EL2: lets `software` act as an access does, at this CPU's own time; what it leaves in `transaction.delay` is the time it takes. False,
+   * with the CPU stalled, where an event comes first.
+   */
+  runEl2(software: El2Software): boolean {
+    this.context.setLow(L.COUNT, 0);
+    if (!this.beginAccess()) {
+      this.left(this.takeStatus());
+      return false;
+    }
+    const cells = this.#cells;
+    cells.stalled = false;
+    cells.blockEnd = true;
+    software.run(this);
+    this.endAccess();
+    this.fold();
+    return true;
   }
 
   // --- instructions

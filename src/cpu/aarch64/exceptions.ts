@@ -118,7 +118,7 @@ export class Exceptions {
     // SVC, HVC and SMC have been executed, so a step is used up; an instruction that faults is to be stepped still
     if (advance !== 0) context.setLow(L.SS, 0);
     this.#enter(target, VECTOR_SYNCHRONOUS, advance);
-    return L.REFETCH;
+    return target === 2 ? this.#cpu.cluster.el2Status : L.REFETCH;
   }
 
   undefined(): number {

@@ -175,12 +175,21 @@ export class Transmitter {
   /** The next queue in turn that has something and may send; -1 for none. */
   #choose(now: number): number {
     const { next } = this.#c;
+    const { values, slot } = this.#core.bank;
+    const first = slot.TXDCTL;
+    let high = 0;
+    let low = 0;
+    for (let q = 0; q < QUEUES; q++) {
+      const control = values[first + q] as number;
+      if ((control & ENABLE) === 0) continue;
+      if ((control & PRIORITY) !== 0) high |= 1 << q;
+      else low |= 1 << q;
+    }
     let wake = NEVER;
-    for (const priority of [PRIORITY, 0]) {
+    for (const set of high === 0 ? [low] : [high, low]) {
       for (let i = 0; i < QUEUES; i++) {
         const q = (next + i) % QUEUES;
-        const control = this.#core.reg("TXDCTL", q);
-        if ((control & ENABLE) === 0 || (control & PRIORITY) !== priority || !this.#pending(q)) continue;
+        if ((set & (1 << q)) === 0 || !this.#pending(q)) continue;
         const ready = this.#ready[q] as number;
         if (ready > now) {
           wake = Math.min(wake, ready);
@@ -196,7 +205,8 @@ export class Transmitter {
 
   #pending(q: number): boolean {
     const core = this.#core;
-    if (core.reg("TDH", q) === core.reg("TDT", q) || core.reg("TDT", q) === this.#searched[q]) return false;
+    const tail = core.reg("TDT", q);
+    if (core.reg("TDH", q) === tail || tail === this.#searched[q]) return false;
     if ((core.reg("MDFB") & (1 << q)) !== 0) return false;
     if (core.filter.virtualized && (core.reg("VFTE") & (1 << (q & 7))) === 0) return false;
     return this.#wholePacket(q);
@@ -265,7 +275,6 @@ export class Transmitter {
   #gather(q: number, port: Port, head: number, count: number): Gathered {
     const base = this.#base(q);
     const tail = this.#core.reg("TDT", q);
-    const pieces: { address: number; length: number }[] = [];
     let total = 0;
     let used = 0;
     let command = 0;
@@ -281,20 +290,19 @@ export class Transmitter {
       else if ((word & CMD.DEXT) !== (command & CMD.DEXT)) bad = "legacy and advanced descriptors in one packet";
       if ((word & CMD.DEXT) !== 0 && ((word >>> 20) & 0xf) !== 3) bad = "reserved descriptor type";
       used++;
-      const low = port.read(at, 4);
-      const address = (port.read(at + 4, 4) >>> 0) * TWO32 + (low >>> 0);
-      pieces.push({ address, length: word & 0xffff });
       total += word & 0xffff;
       if ((word & CMD.EOP) !== 0) break;
     }
     if (total > LONGEST_SEND) bad = "packet longer than the longest send";
     const data = new Uint8Array(bad === null ? total : 0);
-    let done = 0;
-    if (bad === null) {
-      for (const { address, length } of pieces) {
-        if (!port.readBlock(address, data.subarray(done, done + length))) bad = "data buffer that cannot be read";
-        done += length;
-      }
+    for (let n = 0, done = 0; n < used && done < data.length; n++) {
+      const at = base + ((head + n) % count) * DESCRIPTOR;
+      const low = port.read(at, 4);
+      const address = (port.read(at + 4, 4) >>> 0) * TWO32 + (low >>> 0);
+      const length = Math.min(port.read(at + 8, 4) & 0xffff, total - done);
+      const piece = length === total ? data : data.subarray(done, done + length);
+      if (!port.readBlock(address, piece)) bad = "data buffer that cannot be read";
+      done += length;
     }
     return { head, used, data, command, options, legacy: (command & CMD.DEXT) === 0, bad };
   }

@@ -31,8 +31,12 @@ export class StreamTarget implements Target {
   readonly #sideband: boolean;
   readonly #mode: number;
   readonly #request: Request;
-  /** Page of a block transfer's beat that was refused, and whether it was a write: its further beats are the same request. */
+  /**
+   * Page and end of a block transfer's beat that was refused, and whether it was a write: what follows it in its page is the same request. Beats
+   * that a port carries out itself are not seen here, hence the end.
+   */
   #refusedPage = Number.NaN;
+  #refusedTo = 0;
   #refusedWrite = false;
 
   constructor(smmu: Smmuv3, bus: Target, streamId: number, options: StreamOptions) {
@@ -52,7 +56,7 @@ export class StreamTarget implements Target {
   }
 
   read(address: number, size: number, tx: Transaction): number {
-    const status = this.#translate(address, false, tx);
+    const status = this.#translate(address, size, false, tx);
     if (status === OK) return this.#bus.read(this.#smmu.output, size, tx);
     tx.high = 0;
     if (status === ABORT) tx.response = RESPONSE_TARGET_ERROR;
@@ -60,7 +64,7 @@ export class StreamTarget implements Target {
   }
 
   write(address: number, size: number, value: number, tx: Transaction): void {
-    const status = this.#translate(address, true, tx);
+    const status = this.#translate(address, size, true, tx);
     if (status === OK) this.#bus.write(this.#smmu.output, size, value, tx);
     else if (status === ABORT) tx.response = RESPONSE_TARGET_ERROR;
   }
@@ -89,9 +93,12 @@ export class StreamTarget implements Target {
     return request;
   }
 
-  #translate(address: number, write: boolean, tx: Transaction): number {
+  #translate(address: number, size: number, write: boolean, tx: Transaction): number {
     const page = Math.floor(address / PAGE);
-    if (tx.continued && page === this.#refusedPage && write === this.#refusedWrite) return ABORT;
+    if (tx.continued && page === this.#refusedPage && write === this.#refusedWrite && address === this.#refusedTo) {
+      this.#refusedTo = address + size;
+      return ABORT;
+    }
     const request = this.#asked(address, write);
     if (this.#sideband) {
       request.substreamId = tx.substreamId;
@@ -101,6 +108,7 @@ export class StreamTarget implements Target {
     const status = this.#smmu.access(request, this.#mode);
     this.#refusedPage = status === ABORT ? page : Number.NaN;
     this.#refusedWrite = write;
+    this.#refusedTo = address + size;
     return status;
   }
 }

@@ -150,7 +150,7 @@ export function addressText(address: SocketAddress): string {
 }
 
 /** A socket file that an earlier run left behind would make listening fail. */
-function removeStale(path: string): void {
+export function removeStale(path: string): void {
   try {
     if (statSync(path).isSocket()) unlinkSync(path);
   } catch {

@@ -1,6 +1,7 @@
 /** The state that option handlers fill, and how it becomes `RunOptions`: defaults, and checks across options. */
 import { InputError } from "../../formats/index.ts";
 import { type CharacterSpec, optional } from "./chardev-spec.ts";
+import { switchedNetworks } from "./network-options.ts";
 import type { PcieRequest } from "./pcie-options.ts";
 import type {
   FirmwareFile,
@@ -12,6 +13,7 @@ import type {
   SavePoint,
   ScriptStep,
   ShutdownAction,
+  ToeOption,
 } from "./run-options.ts";
 import { VirtioRequests } from "./virtio-requests.ts";
 
@@ -31,6 +33,8 @@ export class Builder {
   highMmio = true;
   iommu: "smmuv3" | undefined;
   readonly pcie: PcieRequest[] = [];
+  /** The TOE on the platform bus, complete when all options are known. */
+  toe: (() => ToeOption) | undefined;
   dumpTree: string | undefined;
   machineAccelerators: string[] = [];
   accelerators: string[] = [];
@@ -123,6 +127,8 @@ export class Builder {
       legacyVirtio: this.legacyVirtio,
       virtio: [...this.virtio.devices, ...this.virtio.implied].map((d) => d.make()),
       pcie: this.pcie.map((d) => d.make()),
+      ...optional("toe", this.toe?.()),
+      switched: switchedNetworks(this),
       searchPaths: this.searchPaths,
       ...optional("rtcBase", this.rtcBase),
       ...optional("seed", this.seed),

@@ -4,6 +4,7 @@ import { type Builder, TextRequest } from "./builder.ts";
 import { optional } from "./chardev-spec.ts";
 import { applyDisk } from "./disk-options.ts";
 import { applyPcieDevice, PCIE_DEVICES } from "./pcie-options.ts";
+import { applyToe, TOE_DEVICES } from "./toe-options.ts";
 import { KeyValues, parseInteger, parseWide } from "./values.ts";
 import { applyVirtioDevice, VIRTIO_DEVICES } from "./virtio-options.ts";
 
@@ -12,14 +13,14 @@ loader    load a file or a few bytes, or set a CPU's start address:
           -device loader,file=FILE[,addr=A][,cpu-num=N][,force-raw=on|off]
           -device loader,addr=A,data=VALUE,data-len=1..8
           -device loader,addr=A,cpu-num=N
-${VIRTIO_DEVICES}${PCIE_DEVICES}`;
+${VIRTIO_DEVICES}${TOE_DEVICES}${PCIE_DEVICES}`;
 
 export function applyDevice(b: Builder, text: string, where: string): void {
   if (text === "help" || text === "?" || text === "loader,help") throw new TextRequest(DEVICES);
   const list = new KeyValues(where, text, "driver");
   const driver = list.required("driver", "a device");
   if (driver !== "loader") {
-    if (applyPcieDevice(b, driver, list) || applyVirtioDevice(b, driver, list)) return;
+    if (applyToe(b, driver, list) || applyPcieDevice(b, driver, list) || applyVirtioDevice(b, driver, list)) return;
     throw new InputError(
       `${where}: not supported by Armature: device "${driver}": expected one of those that -device help lists`,
     );

@@ -1,96 +1,53 @@
 /** Networks and their captures: `-netdev`, `-nic`, `-object filter-dump`; entropy sources are objects too. */
 import { InputError } from "../../formats/index.ts";
-import { parseIpv4, parseMac } from "../../net/index.ts";
-import type { Builder } from "./builder.ts";
-import type { NetworkOption } from "./run-options.ts";
+import { parseMac } from "../../net/index.ts";
+import { type Builder, TextRequest } from "./builder.ts";
+import { FAR_ENDS, farEndOf, linkOf } from "./far-end-options.ts";
+import { applyPcieDevice } from "./pcie-options.ts";
+import type { NetworkOption, SwitchedNetwork } from "./run-options.ts";
 import { KeyValues } from "./values.ts";
 import { checkId, NO_COMMON, NO_NETWORK_FLAGS } from "./virtio-requests.ts";
 
 export function applyNetdev(b: Builder, text: string, where: string): void {
+  if (text === "help") throw new TextRequest(`Available netdev backend types:\n${FAR_ENDS.join("\n")}\n`);
   const list = new KeyValues(where, text, "type");
-  const id = list.required("id", "a name for -device virtio-net-device,netdev=ID");
+  addNetwork(b, list.required("id", "a name for -device virtio-net-device,netdev=ID"), list);
+}
+
+function addNetwork(b: Builder, id: string, list: KeyValues): void {
+  const { where } = list;
   checkId(where, id);
   if (b.virtio.networks.has(id)) throw new InputError(`${where}: there are two networks with id=${id}`);
-  b.virtio.networks.set(id, userNetwork(list));
+  const far = farEndOf(list);
+  b.virtio.networks.set(id, { where, id, far, link: linkOf(list, far) });
   list.finish();
 }
 
-const NETWORKS: { readonly [type: string]: string } = {
-  tap: "TAP needs native code",
-  bridge: "bridges need native code",
-  socket: "links between machines are not built",
-  stream: "links between machines are not built",
-  dgram: "links between machines are not built",
-  hubport: "hubs are not built",
-  l2tpv3: "tunnels are not built",
-  vde: "there is no VDE",
-  "vhost-user": "there is no vhost",
-  "vhost-vdpa": "there is no vhost",
-  passt: "there is no passt",
+/** Models of `-nic`, and the device that each is. */
+const MODELS: { readonly [model: string]: string } = {
+  virtio: "virtio-net-device",
+  "virtio-net-device": "virtio-net-device",
+  igb: "igb",
 };
 
-function userNetwork(list: KeyValues): NetworkOption {
-  const { where } = list;
-  const type = list.required("type", "user");
-  if (type !== "user") {
-    throw new InputError(
-      `${where}: not supported by Armature: ${NETWORKS[type] ?? `network "${type}"`}; expected user`,
-    );
-  }
-  for (const key of ["hostfwd", "guestfwd", "smb", "tftp", "bootfile", "tftp-server-name"]) {
-    if (list.text(key) !== undefined) {
-      throw new InputError(
-        `${where}: ${key}=: not supported by Armature: the user network reaches no farther than its own host`,
-      );
-    }
-  }
-  if (list.flag("ipv6") === true) throw new InputError(`${where}: ipv6=on: not supported by Armature: expected off`);
-  if (list.flag("ipv4") === false) throw new InputError(`${where}: ipv4=off: not supported by Armature: expected on`);
-  list.flag("restrict");
-  const [network, mask] = subnet(where, list.text("net") ?? "10.0.2.0/24");
-  const address = (key: string, host: number): number => {
-    const given = list.text(key);
-    const value = given === undefined ? network + host : parseIpv4(given);
-    if (value === null || ((value ^ network) & mask) !== 0 || value === network || value === (network | ~mask) >>> 0) {
-      throw new InputError(`${where}: ${key}=${given ?? ""}: expected an IPv4 address of the network`);
-    }
-    return value;
-  };
-  const option = { network, mask, host: address("host", 2), dns: address("dns", 3), guest: address("dhcpstart", 15) };
-  if (new Set([option.host, option.dns, option.guest]).size < 3) {
-    throw new InputError(`${where}: host, dns and dhcpstart: expected three addresses`);
-  }
-  return option;
-}
-
-/** "10.0.2.0/24", "10.0.2.0/255.255.255.0" or "10.0.2.0". */
-function subnet(where: string, text: string): [network: number, mask: number] {
-  const [base = "", width = "24"] = text.split("/");
-  const address = parseIpv4(base);
-  const bits = /^\d+$/.test(width) ? Number(width) : null;
-  const mask = bits === null ? parseIpv4(width) : bits >= 8 && bits <= 27 ? (-1 << (32 - bits)) >>> 0 : null;
-  const contiguous =
-    mask !== null && ((~mask + 1) & ~mask) === 0 && mask >>> 0 <= 0xffff_ffe0 && mask >>> 0 >= 0xff00_0000;
-  if (address === null || mask === null || !contiguous) {
-    throw new InputError(`${where}: net=${text}: expected an IPv4 network of 8 to 27 bits, such as 10.0.2.0/24`);
-  }
-  return [(address & mask) >>> 0, mask >>> 0];
-}
-
-/** `-nic user[,model=virtio-net-device][,mac=...]` or `-nic none`. */
+/** `-nic KIND[,model=...][,mac=...][,KEYS OF THE NETWORK]` or `-nic none`. */
 export function applyNic(b: Builder, text: string, where: string): void {
   if (text === "none") return;
   const list = new KeyValues(where, text, "type");
-  const model = list.text("model") ?? "virtio-net-device";
-  if (!["virtio", "virtio-net-device"].includes(model)) {
-    throw new InputError(`${where}: not supported by Armature: model=${model}: expected virtio-net-device`);
+  const asked = list.text("model") ?? "virtio-net-device";
+  const model = Object.hasOwn(MODELS, asked) ? MODELS[asked] : undefined;
+  if (model === undefined) {
+    throw new InputError(`${where}: not supported by Armature: model=${asked}: expected virtio-net-device or igb`);
   }
   const mac = macOf(list);
   const id = list.text("id") ?? `nic${b.virtio.automatic++}`;
-  checkId(where, id);
-  if (b.virtio.networks.has(id)) throw new InputError(`${where}: there are two networks with id=${id}`);
-  b.virtio.networks.set(id, userNetwork(list));
-  list.finish();
+  addNetwork(b, id, list);
+  if (model === "igb") {
+    // As -device igb,netdev=ID,mac=ADDRESS.
+    const address = mac === undefined ? "" : `,mac=${[...mac].map((n) => n.toString(16).padStart(2, "0")).join(":")}`;
+    applyPcieDevice(b, model, new KeyValues(where, `netdev=${id}${address}`));
+    return;
+  }
   b.virtio.implied.push({
     where,
     make: () => ({
@@ -117,6 +74,11 @@ export function macOf(list: KeyValues): Uint8Array | undefined {
 export function claimNetwork(b: Builder, where: string, id: string): NetworkOption {
   const network = b.virtio.networks.get(id);
   if (network === undefined) throw new InputError(`${where}: there is no -netdev with id=${id}`);
+  if (network.far.kind === "hubport" && network.far.via !== undefined) {
+    throw new InputError(
+      `${where}: network "${id}" joins "${network.far.via}" to a switch: expected one without netdev=`,
+    );
+  }
   const user = b.virtio.usedNetworks.get(id);
   if (user !== undefined)
     throw new InputError(`${where}: network "${id}" is already used by ${user}: expected one device a network`);
@@ -126,6 +88,20 @@ export function claimNetwork(b: Builder, where: string, id: string): NetworkOpti
     ...network,
     captures: captures.map(({ where: from, path, longest, id: name }) => ({ where: from, path, longest, name })),
   };
+}
+
+/** `-netdev hubport,...,netdev=ID`: the networks that stand on switches, in the order of the options. */
+export function switchedNetworks(b: Builder): SwitchedNetwork[] {
+  const found: SwitchedNetwork[] = [];
+  for (const { where, far } of b.virtio.networks.values()) {
+    if (far.kind !== "hubport" || far.via === undefined) continue;
+    const network = claimNetwork(b, where, far.via);
+    if (network.far.kind === "hubport") {
+      throw new InputError(`${where}: netdev=${far.via}: a switch cannot stand on a switch`);
+    }
+    found.push({ hub: far.hub, network });
+  }
+  return found;
 }
 
 /** `-object filter-dump,...` and the entropy sources. */

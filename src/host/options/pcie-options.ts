@@ -44,6 +44,11 @@ export const PCIE_DRIVERS: { readonly [name: string]: Driver } = {
     port: true,
   },
   igb: { title: "Intel 82576 with SR-IOV: [netdev=ID][,mac=MAC]", network: true },
+  "toe-pci": {
+    title: "TCP/IP offload engine: [netdev=ID][,mac=MAC][,interfaces=1..64]",
+    numbers: { interfaces: [1, 64] },
+    network: true,
+  },
   "pcie-test": { title: "function to try PCIe with (docs/pcie.md): [vfs=N]", numbers: { vfs: [0, 64] } },
 };
 

@@ -1,5 +1,6 @@
 /** What a command line asks for: the result of parsing, before any file is read. */
-import type { CharacterSpec } from "./chardev-spec.ts";
+import type { LinkOptions, ReplayOptions, TrafficOptions } from "../../net/index.ts";
+import type { CharacterSpec, SocketAddress } from "./chardev-spec.ts";
 
 export interface FlashImage {
   /** Bank 0 or 1. */
@@ -49,15 +50,52 @@ export interface DiskImage {
   readonly probe: boolean;
 }
 
-/** A `user` network; IPv4 addresses as numbers. */
+/** A network of `-netdev`: one link, the device that uses it at one end, this at the other. */
 export interface NetworkOption {
-  readonly network: number;
-  readonly mask: number;
-  readonly host: number;
-  readonly dns: number;
-  readonly guest: number;
+  readonly where: string;
+  readonly id: string;
+  readonly far: FarEnd;
+  readonly link: LinkOptions;
   readonly captures?: readonly CaptureOption[];
 }
+
+/** A network that stands on a switch instead of at a device. */
+export interface SwitchedNetwork {
+  readonly hub: number;
+  readonly network: NetworkOption;
+}
+
+export type FarEnd =
+  /** The host that answers; IPv4 addresses as numbers. */
+  | {
+      readonly kind: "user";
+      readonly network: number;
+      readonly mask: number;
+      readonly host: number;
+      readonly dns: number;
+      readonly guest: number;
+    }
+  /** A port of the switch of that number. */
+  | { readonly kind: "hubport"; readonly hub: number; readonly via?: string }
+  /** Sends at a load and counts what comes. */
+  | { readonly kind: "generator"; readonly traffic: TrafficOptions }
+  /** Sends the packets of a capture. */
+  | { readonly kind: "pcap"; readonly path: string; readonly replay: ReplayOptions }
+  | OutsideSpec;
+
+/** What stands outside the simulation. */
+export type OutsideSpec =
+  /** Each frame behind its length, 32 bits, most significant byte first. */
+  | {
+      readonly kind: "stream";
+      readonly server: boolean;
+      readonly address: SocketAddress;
+      /** Milliseconds after which a client tries again; 0: never. */
+      readonly reconnect: number;
+    }
+  /** One frame a datagram. */
+  | { readonly kind: "dgram"; readonly local?: SocketAddress; readonly remote?: SocketAddress }
+  | { readonly kind: "tap"; readonly ifname: string };
 
 /** `-object filter-dump`: of each frame at most `longest` bytes go into the file. */
 export interface CaptureOption {
@@ -94,6 +132,14 @@ export interface PcieOption {
   /** The driver's own numbers. */
   readonly numbers: { readonly [key: string]: number };
   readonly mac?: Uint8Array;
+  readonly network: NetworkOption | null;
+}
+
+/** The TCP/IP offload engine on the platform bus. */
+export interface ToeOption {
+  /** Of interface 0; others count up from it. */
+  readonly mac?: Uint8Array;
+  readonly interfaces?: number;
   readonly network: NetworkOption | null;
 }
 
@@ -156,6 +202,8 @@ export interface RunOptions {
   /** In the order of their slots. */
   readonly virtio: readonly VirtioOption[];
   readonly pcie: readonly PcieOption[];
+  readonly toe?: ToeOption;
+  readonly switched: readonly SwitchedNetwork[];
   readonly searchPaths: readonly string[];
   /** Seconds since 1970 at power-on; undefined: the fixed default. */
   readonly rtcBase?: number | "now" | "local";

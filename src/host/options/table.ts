@@ -268,11 +268,17 @@ export const OPTIONS: readonly Option[] = [
   value(
     "devices",
     "netdev",
-    "user,id=ID[,net=,host=,dns=,dhcpstart=]",
-    "network with a host that answers",
+    "user|tap|stream|dgram|hubport|generator|pcap,id=ID,...",
+    "network: a host that answers, a way outside, a switch port, traffic (docs/net.md)",
     applyNetdev,
   ),
-  value("devices", "nic", "user|none[,mac=ADDRESS]", "-netdev and its device in one", applyNic),
+  value(
+    "devices",
+    "nic",
+    "user|tap|stream|dgram|none[,model=virtio|igb][,mac=ADDRESS],...",
+    "-netdev and its device in one",
+    applyNic,
+  ),
   value(
     "devices",
     "object",

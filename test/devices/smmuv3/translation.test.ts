@@ -646,3 +646,19 @@ describe("EL2 contexts", () => {
     expect(b.events().map((e) => e.type)).toEqual([0x13]);
   });
 });
+
+it("7.3: each block transfer that runs from a mapped page into another leaves a record of its own, the same transfer again too", () => {
+  const b = new Board().enable();
+  const tables = new Tables(b, 12, 1);
+  tables.map(0x1000n, DATA, RW);
+  b.stageOne(1, cd({ t0: tables.base }));
+  const port = b.port(1);
+  for (let n = 0; n < 3; n++) expect(port.writeBlock(0x1ff0, new Uint8Array(64))).toBe(false);
+  expect(port.readBlock(0x1ffc, new Uint8Array(8))).toBe(false);
+  expect(b.events().map((e) => [e.type, e.address, e.rnw])).toEqual([
+    [0x10, 0x2000n, false],
+    [0x10, 0x2000n, false],
+    [0x10, 0x2000n, false],
+    [0x10, 0x2000n, true],
+  ]);
+});

@@ -162,6 +162,11 @@ export class Mmu {
     return this.#walk(this.#debugWalker, high, low, this.#context.el, access);
   }
 
+  /** The same with the rights of `el`: for a model of software at EL2 that looks at its guest's memory. */
+  translateAs(high: number, low: number, el: number, access: number): Translation {
+    return this.#walk(this.#debugWalker, high, low, el, access);
+  }
+
   #walk(walker: Walker, high: number, low: number, el: number, access: number): Translation {
     const one = this.one[el] as StageOne;
     const two = one.el === 2 || !this.#cpu.el2 ? null : this.two;

@@ -1,0 +1,31 @@
+/** IP addresses in the device's 16 bytes (IPv4 as ::ffff:a.b.c.d) and in the engine's 4 or 16. */
+import type { IpAddress } from "./engine/api.ts";
+
+const MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
+
+export function isMapped(address: Uint8Array): boolean {
+  for (let i = 0; i < 12; i++) if (address[i] !== MAPPED[i]) return false;
+  return true;
+}
+
+export function isZero(address: Uint8Array): boolean {
+  for (let i = 0; i < address.length; i++) if (address[i] !== 0) return false;
+  return true;
+}
+
+/** The engine's form; all zero is any address of `family`. Null where the address is of the other family. */
+export function toEngine(address: Uint8Array, family: 4 | 6): IpAddress | null {
+  const mapped = isMapped(address);
+  if (family === 4) return mapped ? address.slice(12) : isZero(address) ? new Uint8Array(4) : null;
+  return mapped ? null : address.slice();
+}
+
+/** The device's form, into 16 bytes. */
+export function fromEngine(address: IpAddress): Uint8Array {
+  const out = new Uint8Array(16);
+  if (address.length === 4) {
+    out.set(MAPPED);
+    out.set(address, 12);
+  } else out.set(address.subarray(0, 16));
+  return out;
+}

@@ -1,0 +1,1 @@
+export { Dispatcher, POLICY } from "./dispatcher.ts";

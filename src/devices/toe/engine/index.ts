@@ -1,0 +1,3 @@
+export * from "./api.ts";
+export type { StackOptions } from "./engine.ts";
+export { Stack } from "./stack.ts";

@@ -1,0 +1,2 @@
+export { TOE_INTERFACE } from "./interface.ts";
+export { TOE_MANAGEMENT } from "./management.ts";

@@ -1,0 +1,134 @@
+/** The networks of a machine: for each `-netdev` a link from its device to the far end, with its captures and its way outside. */
+import { parseCapture } from "../../formats/index.ts";
+import {
+  connectUser,
+  type Frame,
+  joinStations,
+  type Link,
+  type NetworkDevice,
+  OutsideEnd,
+  ReplayStation,
+  Switch,
+  TrafficGenerator,
+} from "../../net/index.ts";
+import { Module, type Simulation } from "../../sim/index.ts";
+import { Captures } from "../captures.ts";
+import { readInput } from "../files.ts";
+import type { NetworkOption, OutsideSpec, SwitchedNetwork } from "../options/run-options.ts";
+import { DatagramPort } from "./datagram.ts";
+import { TapPort, UnixDatagramPort } from "./descriptor.ts";
+import type { OutsidePort } from "./port.ts";
+import { StreamPort } from "./stream.ts";
+import { Waiter } from "./waiter.ts";
+
+/** A network whose far end is outside the simulation. */
+export interface OutsideNetwork {
+  /** The network's id. */
+  readonly label: string;
+  readonly port: OutsidePort;
+  /** How many frames can enter now. */
+  readonly room: number;
+  /** A frame reaches the simulation; between runs only. */
+  enter(frame: Frame): void;
+}
+
+export class HostNetworks {
+  readonly captures = new Captures();
+  readonly outside: OutsideNetwork[] = [];
+  readonly #waiter = new Waiter();
+  /** By the numbers of `hubid=`. */
+  readonly switches = new Map<number, Switch>();
+
+  readonly #generators: { readonly id: string; readonly generator: TrafficGenerator }[] = [];
+
+  /** What generators have sent and heard, for the end of the run. */
+  report(): string[] {
+    return this.#generators.flatMap(({ id, generator }) => [
+      `network ${id}: sent ${generator.sent.frames} frames, ${generator.sent.bytes} bytes`,
+      ...generator.sink.report().map((line) => `network ${id}: ${line}`),
+    ]);
+  }
+
+  /** Joins `device`, which `parent` holds, to its network. Module names begin with `name`. */
+  connect(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
+    const link = this.#join(parent, name, device, option);
+    this.captures.tap(link, option);
+    return link;
+  }
+
+  #join(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
+    const { far } = option;
+    switch (far.kind) {
+      case "user":
+        return connectUser(parent, name, device, { ...far, link: option.link }).link;
+      case "hubport":
+        return joinStations(parent, `${name}link`, device, this.#switch(parent, far.hub).addPort(), option.link);
+      case "generator": {
+        const generator = new TrafficGenerator(parent, `${name}generator`, far.traffic);
+        this.#generators.push({ id: option.id, generator });
+        return joinStations(parent, `${name}link`, device, generator, option.link);
+      }
+      case "pcap": {
+        const packets = parseCapture(readInput(option.where, far.path), `${option.where}: ${far.path}`);
+        const station = new ReplayStation(parent, `${name}replay`, packets, far.replay);
+        return joinStations(parent, `${name}link`, device, station, option.link);
+      }
+      default:
+        return this.#toOutside(parent, name, device, option, far);
+    }
+  }
+
+  /** Stands a network on a switch. */
+  connectSwitched(parent: Module | Simulation, { hub, network }: SwitchedNetwork): void {
+    const port = this.#switch(parent, hub).addPort();
+    this.connect(parent, `hub${hub}_${port.number}`, port, network);
+  }
+
+  #switch(parent: Module | Simulation, number: number): Switch {
+    const found = this.switches.get(number);
+    if (found !== undefined) return found;
+    const made = new Switch(parent instanceof Module ? parent.simulation : parent, `hub${number}`);
+    this.switches.set(number, made);
+    return made;
+  }
+
+  #toOutside(
+    parent: Module | Simulation,
+    name: string,
+    device: NetworkDevice,
+    option: NetworkOption,
+    far: OutsideSpec,
+  ): Link {
+    const end = new OutsideEnd(parent, `${name}outside`);
+    const link = joinStations(parent, `${name}link`, device, end, option.link);
+    const port = outsidePort(option.where, far, this.#waiter);
+    end.onLeave = (frame) => port.send(frame);
+    this.outside.push({
+      label: option.id,
+      port,
+      get room() {
+        return link.room(1);
+      },
+      enter: (frame) => end.enter(frame),
+    });
+    return link;
+  }
+}
+
+/** Not open yet. */
+export function outsidePort(where: string, spec: OutsideSpec, waiter = new Waiter()): OutsidePort {
+  switch (spec.kind) {
+    case "stream":
+      return new StreamPort(where, spec);
+    case "tap":
+      return new TapPort(where, spec, waiter);
+    case "dgram": {
+      const { local, remote } = spec;
+      if ((local !== undefined && "path" in local) || (remote !== undefined && "path" in remote)) {
+        const path = (a: typeof local) => (a !== undefined && "path" in a ? a.path : undefined);
+        return new UnixDatagramPort(where, path(local), path(remote), waiter);
+      }
+      return new DatagramPort(where, local, remote);
+    }
+  }
+}

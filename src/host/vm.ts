@@ -1,0 +1,175 @@
+/** `armature vm run FILE`: VMs under the hypervisor, from a file of JSON with comments. Consoles go to standard output, each line with its VM's name. */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { performance } from "node:perf_hooks";
+import { gunzipSync } from "node:zlib";
+import { Ajv } from "ajv";
+import {
+  findNodeAtLocation,
+  getNodeValue,
+  type Node,
+  type ParseError,
+  parseTree,
+  printParseErrorCode,
+} from "jsonc-parser";
+import { InputError } from "../formats/index.ts";
+import {
+  checkConfiguration,
+  createConfiguredMachine,
+  type HypervisorConfiguration,
+  type Place,
+  type VmImages,
+} from "../hypervisor/config.ts";
+import { VM_CONFIG_SCHEMA } from "../hypervisor/config-schema.ts";
+import { hypervisorReport } from "../hypervisor/report.ts";
+import { formatTime, SEC } from "../sim/index.ts";
+import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
+import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
+import { VmConsoles } from "./vm-consoles.ts";
+import { reportText } from "./vm-report.ts";
+
+export interface VmRunOptions {
+  /** "columns": one beside the other. */
+  readonly layout?: "prefix" | "columns";
+  /** File for the report as JSON. */
+  readonly json?: string;
+  /** No table at the end. */
+  readonly quiet?: boolean;
+}
+
+/** Simulated seconds unless the file says otherwise. */
+const DEFAULT_LIMIT = 600;
+
+/** Reads and checks a file. Throws InputError that names file, line and both parties. */
+export function readVmConfiguration(path: string): HypervisorConfiguration {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new InputError(`${path}: cannot be read: ${systemReason(error)}`);
+  }
+  return parseVmConfiguration(path, text);
+}
+
+/** The same of a text; `path` is for messages. */
+export function parseVmConfiguration(path: string, text: string): HypervisorConfiguration {
+  const errors: ParseError[] = [];
+  const root = parseTree(text, errors, { allowTrailingComma: true });
+  const [first] = errors;
+  if (first !== undefined || root === undefined) {
+    const what = first === undefined ? "it is empty" : words(printParseErrorCode(first.error));
+    throw new InputError(`${path}:${lineOf(text, first?.offset ?? 0)}: ${what}`);
+  }
+  const line = (place: Place): number => lineOf(text, nearest(root, place).offset);
+  const value: unknown = getNodeValue(root);
+  const validate = new Ajv({ allErrors: true, strict: false }).compile(VM_CONFIG_SCHEMA);
+  const problems: string[] = [];
+  if (!validate(value)) {
+    for (const error of validate.errors ?? []) {
+      const place = error.instancePath.split("/").slice(1).map(unescapePointer);
+      // of alternatives their sum says enough
+      if (error.schemaPath.includes("/anyOf/")) continue;
+      const extra = (error.params as { additionalProperty?: string }).additionalProperty;
+      const at = extra === undefined ? place : [...place, extra];
+      const name = at.length === 0 ? "the file" : at.join(".");
+      problems.push(
+        `${path}:${line(at)}: ${name}: ${extra === undefined ? error.message : "no such property is known"}`,
+      );
+    }
+    throw new InputError(problems.join("\n"));
+  }
+  const config = value as HypervisorConfiguration;
+  for (const { message, at, other } of checkConfiguration(config)) {
+    const second = other === undefined ? "" : ` (the other: ${path}:${line(other)})`;
+    problems.push(`${path}:${line(at)}: ${message}${second}`);
+  }
+  if (problems.length > 0) throw new InputError(problems.join("\n"));
+  return config;
+}
+
+/** Runs the VMs of a file. 0: all have switched themselves off. */
+export function runVms(path: string, options: VmRunOptions = {}): number {
+  const config = readVmConfiguration(path);
+  const consoles = new VmConsoles(
+    config.vms.map((vm) => vm.name),
+    options.layout ?? "prefix",
+    (text) => process.stdout.write(text),
+  );
+  const folder = dirname(path);
+  const images = config.vms.map((vm): VmImages => {
+    const image = (name: string) => ({ name, data: unzip(name, readInput(`${vm.name}:`, resolve(folder, name))) });
+    const plain = (name: string) => ({ name, data: readInput(`${vm.name}:`, resolve(folder, name)) });
+    return {
+      kernel: image(vm.kernel),
+      ...(vm.initrd === undefined ? {} : { initrd: plain(vm.initrd) }),
+      ...(vm.dtb === undefined ? {} : { dtb: plain(vm.dtb) }),
+    };
+  });
+  const begun = performance.now();
+  const { machine, hypervisor, vms } = createConfiguredMachine(config, images, (vm, byte) => consoles.put(vm, byte));
+  const { simulation } = machine;
+  const done = () => vms.every((vm) => vm.status === "off" || vm.status === "stopped");
+  for (const vm of vms) {
+    vm.onState = () => {
+      if (vm.status !== "defined")
+        consoles.remark(vm.id, `[${vm.status}${vm.cells.reason === "" ? "" : `: ${vm.cells.reason}`}]`);
+      if (done()) simulation.pause();
+    };
+  }
+  const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
+  simulation.run(limit);
+  consoles.end();
+  const report = hypervisorReport(hypervisor);
+  if (options.quiet !== true) {
+    const wall = performance.now() - begun;
+    process.stdout.write(
+      `\n${reportText(report)}\n${formatTime(simulation.now)} simulated in ${(wall / 1000).toFixed(1)} s\n`,
+    );
+  }
+  if (options.json !== undefined) writeOutput("--json", options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (!done()) {
+    const idle = simulation.now < limit;
+    process.stderr.write(`armature: ${idle ? "the VMs sleep and nothing would wake them" : "the time is up"}\n`);
+    return idle ? EXIT_HANG : EXIT_FAILED;
+  }
+  return vms.every((vm) => vm.status === "off") ? EXIT_OK : EXIT_FAILED;
+}
+
+function unzip(name: string, data: Uint8Array): Uint8Array {
+  if (data[0] !== 0x1f || data[1] !== 0x8b) return data;
+  try {
+    return new Uint8Array(gunzipSync(data, { maxOutputLength: 2 ** 30 }));
+  } catch (error) {
+    throw new InputError(
+      `${name}: the gzip file is damaged: ${isSystemError(error) ? systemReason(error) : String(error)}`,
+    );
+  }
+}
+
+/** The node at a place, or the innermost one on the way that exists. */
+function nearest(root: Node, place: Place): Node {
+  for (let length = place.length; length > 0; length--) {
+    const path = place.slice(0, length).map((step, i) => listPosition(root, place.slice(0, i), step));
+    const found = findNodeAtLocation(root, path);
+    if (found !== undefined) return found.parent?.type === "property" ? found.parent : found;
+  }
+  return root;
+}
+
+/** Pointers hold list positions as text. */
+function listPosition(root: Node, before: Place, step: string | number): string | number {
+  const numbers = before.map((s) => (typeof s === "string" && /^\d+$/.test(s) ? Number(s) : s));
+  const parent = findNodeAtLocation(root, numbers);
+  return parent?.type === "array" ? Number(step) : step;
+}
+
+function unescapePointer(step: string): string {
+  return step.replaceAll("~1", "/").replaceAll("~0", "~");
+}
+function lineOf(text: string, offset: number): number {
+  return text.slice(0, offset).split("\n").length;
+}
+/** "PropertyNameExpected" in words. */
+function words(code: string): string {
+  return code.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+}

@@ -1,0 +1,110 @@
+/** The schema of a file of VMs, as published in docs/vm-config.schema.json (JSON Schema draft 7). */
+const size = {
+  description: "Bytes, or a number with K, M or G",
+  anyOf: [
+    { type: "integer", minimum: 1 },
+    { type: "string", pattern: "^[0-9]+[KMG]?$" },
+  ],
+};
+const mode = {
+  description: "trap: a model of the same class stands behind it; pass: the machine's own; none: an external abort",
+  enum: ["trap", "pass", "none"],
+};
+
+export const VM_CONFIG_SCHEMA = {
+  $schema: "http://json-schema.org/draft-07/schema#",
+  title: "Armature: virtual machines under the hypervisor",
+  type: "object",
+  additionalProperties: false,
+  required: ["vms"],
+  properties: {
+    $schema: { type: "string" },
+    machine: {
+      description: "The machine below: the virt board with EL2",
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        cpus: { type: "integer", minimum: 1, maximum: 8 },
+        cpu: { enum: ["cortex-a53", "cortex-a57", "max"] },
+        memory: size,
+        seed: { type: "integer", minimum: 0 },
+      },
+    },
+    scheduler: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        policy: { description: "Name of a policy, docs/schedulers.md", type: "string" },
+        options: { type: "object", additionalProperties: { type: ["number", "boolean"] } },
+      },
+    },
+    costs: {
+      description: "Numbers of the cost table (src/hypervisor/costs.ts) to replace",
+      type: "object",
+      additionalProperties: { type: "number", minimum: 0 },
+    },
+    trapWfe: { description: "WFE of guests yields the CPU", type: "boolean" },
+    limit: { description: "Simulated seconds after which the run ends", type: "number", exclusiveMinimum: 0 },
+    vms: {
+      type: "array",
+      minItems: 1,
+      items: {
+        type: "object",
+        additionalProperties: false,
+        required: ["name", "memory", "kernel"],
+        properties: {
+          name: { type: "string", pattern: "^[A-Za-z_][A-Za-z0-9_-]*$" },
+          memory: size,
+          vcpus: { type: "integer", minimum: 1, maximum: 8 },
+          psci: { enum: ["hvc", "smc"] },
+          kernel: { description: "Linux image, ELF or flat binary", type: "string" },
+          initrd: { type: "string" },
+          dtb: { description: "In place of the tree that is made", type: "string" },
+          append: { type: "string" },
+          devices: {
+            description: "By the parts of the virt board that the guest sees",
+            type: "object",
+            additionalProperties: {
+              anyOf: [
+                mode,
+                {
+                  type: "object",
+                  additionalProperties: false,
+                  required: ["mode"],
+                  properties: {
+                    mode,
+                    physical: {
+                      description: "The machine's part behind pass; of the same name unless given",
+                      type: "string",
+                    },
+                    at: {
+                      description: "Where the guest sees it; as on the board unless given",
+                      type: "string",
+                      pattern: "^0x[0-9a-f]+$",
+                    },
+                    registers: {
+                      description: "Registers that go another way than the rest",
+                      type: "object",
+                      additionalProperties: mode,
+                    },
+                  },
+                },
+              ],
+            },
+          },
+          scheduling: {
+            description: "The policy's parameters of this VM",
+            type: "object",
+            additionalProperties: { type: ["number", "boolean", "string"] },
+          },
+          affinity: {
+            description: "For each vCPU the CPUs that it may run on",
+            type: "array",
+            items: { type: "array", minItems: 1, items: { type: "integer", minimum: 0, maximum: 7 } },
+          },
+          stopOnReset: { type: "boolean" },
+        },
+      },
+    },
+  },
+} as const;

@@ -1,0 +1,326 @@
+/** A machine with its VMs as data: what a file of VMs holds, what is wrong with it, and the machine that it describes. */
+import { type BoardPart, VIRT_PARTS } from "../../platform/virt/board.ts";
+import type { ImageFile } from "../../platform/virt/boot.ts";
+import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
+import { PL011, Pl011 } from "../devices/pl011/index.ts";
+import { PL031 } from "../devices/pl031/index.ts";
+import { PL061 } from "../devices/pl061/index.ts";
+import { SP804 } from "../devices/sp804/index.ts";
+import type { Declaration } from "../registers/index.ts";
+import { COSTS, type CostTable } from "./costs.ts";
+import { region, TRAPPABLE } from "./devices.ts";
+import { guestBoot } from "./guest.ts";
+import type { Hypervisor } from "./hypervisor.ts";
+import { addHypervisor } from "./machine.ts";
+import { BLOCK } from "./memory.ts";
+import { createScheduler, type DomainParameters, SCHEDULER_NAMES } from "./scheduler/index.ts";
+import type { RegionMode, Vm } from "./vm.ts";
+
+export interface DeviceConfiguration {
+  readonly mode: RegionMode;
+  readonly physical?: string;
+  readonly at?: string;
+  readonly registers?: { readonly [name: string]: RegionMode };
+}
+
+export interface VmConfiguration {
+  readonly name: string;
+  readonly memory: number | string;
+  readonly vcpus?: number;
+  readonly psci?: "hvc" | "smc";
+  readonly kernel: string;
+  readonly initrd?: string;
+  readonly dtb?: string;
+  readonly append?: string;
+  readonly devices?: { readonly [part: string]: RegionMode | DeviceConfiguration };
+  readonly scheduling?: DomainParameters;
+  readonly affinity?: readonly (readonly number[])[];
+  readonly stopOnReset?: boolean;
+}
+
+export interface HypervisorConfiguration {
+  readonly machine?: {
+    readonly cpus?: number;
+    readonly cpu?: "cortex-a53" | "cortex-a57" | "max";
+    readonly memory?: number | string;
+    readonly seed?: number;
+  };
+  readonly scheduler?: {
+    readonly policy?: string;
+    readonly options?: { readonly [name: string]: number | boolean };
+  };
+  readonly costs?: Partial<CostTable>;
+  readonly trapWfe?: boolean;
+  readonly limit?: number;
+  readonly vms: readonly VmConfiguration[];
+}
+
+/** A place in the configuration: property names and list positions from the top. */
+export type Place = readonly (string | number)[];
+
+/** What does not fit, where, and with what. */
+export interface Problem {
+  readonly message: string;
+  readonly at: Place;
+  readonly other?: Place;
+}
+
+const MIB = 2 ** 20;
+const DEFAULT_MEMORY = 512 * MIB;
+const SUFFIX: { readonly [letter: string]: number } = { K: 1024, M: MIB, G: 1024 * MIB };
+const PAGE = 4096;
+const DECLARATIONS: { readonly [kind: string]: Declaration } = {
+  pl011: PL011,
+  sp804: SP804,
+  pl031: PL031,
+  pl061: PL061,
+};
+/** Parts that the hypervisor itself needs, or that no guest can have. */
+const RESERVED: readonly string[] = [
+  ...["gicv2-distributor", "gicv2-cpu-interface", "gicv2-hypervisor", "gicv2-virtual-cpu"],
+  ...["ram", "smmuv3", "pcie-ecam", "gicv2m", "cfi-flash", "fw-cfg", "virtio-mmio"],
+];
+
+export function bytesOf(size: number | string): number {
+  if (typeof size === "number") return size;
+  const last = size.at(-1) ?? "";
+  return Number.parseInt(size, 10) * (SUFFIX[last] ?? 1);
+}
+
+function deviceOf(device: RegionMode | DeviceConfiguration): DeviceConfiguration {
+  return typeof device === "string" ? { mode: device } : device;
+}
+const findPart = (name: string): BoardPart | undefined => VIRT_PARTS.find((p) => p.name === name);
+const hex = (n: number): string => `0x${n.toString(16)}`;
+
+/** Everything that does not fit in a configuration of the right shape. */
+export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
+  const problems: Problem[] = [];
+  const { machine = {}, scheduler = {}, costs = {}, vms } = config;
+  const { policy } = scheduler;
+  if (policy !== undefined && !SCHEDULER_NAMES.includes(policy)) {
+    const names = SCHEDULER_NAMES.join(", ");
+    problems.push({ message: `there is no policy "${policy}": expected one of ${names}`, at: ["scheduler", "policy"] });
+  }
+  for (const name of Object.keys(costs)) {
+    if (!(name in COSTS)) problems.push({ message: `there is no cost "${name}"`, at: ["costs", name] });
+  }
+  const cpus = machine.cpus ?? 1;
+  const names = new Map<string, Place>();
+  const given = new Map<string, Place>();
+  const memory = bytesOf(machine.memory ?? DEFAULT_MEMORY);
+  // a little is left for translation tables
+  let left = memory - 2 * MIB;
+  vms.forEach((vm, n) => {
+    const here: Place = ["vms", n];
+    const same = names.get(vm.name);
+    if (same !== undefined)
+      problems.push({ message: `two VMs are named "${vm.name}"`, at: [...here, "name"], other: same });
+    names.set(vm.name, [...here, "name"]);
+    const bytes = bytesOf(vm.memory);
+    if (bytes % BLOCK !== 0) {
+      problems.push({
+        message: `${vm.name}: memory of ${bytes} bytes: expected a multiple of 2M`,
+        at: [...here, "memory"],
+      });
+    }
+    left -= bytes;
+    if (left < 0) {
+      problems.push({
+        message: `${vm.name}: ${bytes / MIB} MiB are more than is left of the machine's ${memory / MIB} MiB`,
+        at: [...here, "memory"],
+        ...(machine.memory === undefined ? {} : { other: ["machine", "memory"] }),
+      });
+      left += bytes;
+    }
+    if ((vm.affinity?.length ?? 0) > (vm.vcpus ?? 1)) {
+      problems.push({ message: `${vm.name} has ${vm.vcpus ?? 1} vCPUs`, at: [...here, "affinity"] });
+    }
+    vm.affinity?.forEach((list, v) => {
+      list.forEach((cpu, i) => {
+        if (cpu >= cpus)
+          problems.push({ message: `CPU ${cpu}: the machine has ${cpus}`, at: [...here, "affinity", v, i] });
+      });
+    });
+    checkDevices(vm, here, given, problems);
+  });
+  return problems;
+}
+
+function checkDevices(vm: VmConfiguration, here: Place, given: Map<string, Place>, problems: Problem[]): void {
+  const places: { readonly name: string; readonly base: number; readonly size: number; readonly at: Place }[] = [
+    { name: "memory", base: partBase("ram"), size: bytesOf(vm.memory), at: [...here, "memory"] },
+    { name: "the interrupt controller", base: partBase("gicd"), size: 0x2_0000, at: here },
+  ];
+  for (const [name, entry] of Object.entries(vm.devices ?? {})) {
+    const at: Place = [...here, "devices", name];
+    const device = deviceOf(entry);
+    const part = findPart(name);
+    if (part === undefined || RESERVED.includes(part.kind)) {
+      const known = VIRT_PARTS.filter((p) => !RESERVED.includes(p.kind)).map((p) => p.name);
+      problems.push({ message: `${vm.name}: there is no device "${name}": expected one of ${known.join(", ")}`, at });
+      continue;
+    }
+    const base = device.at === undefined ? part.base : Number.parseInt(device.at, 16);
+    const size = Math.max(part.size, PAGE);
+    if (base % PAGE !== 0)
+      problems.push({ message: `${vm.name}: ${name} at ${hex(base)}: expected a multiple of 4K`, at });
+    for (const other of places) {
+      if (base >= other.base + other.size || other.base >= base + size) continue;
+      const message = `${vm.name}: ${name} at ${hex(base)} overlaps ${other.name} at ${hex(other.base)}`;
+      problems.push({ message, at, other: other.at });
+    }
+    places.push({ name, base, size, at });
+    checkDevice(vm, name, part, device, at, given, problems);
+  }
+}
+
+function checkDevice(
+  vm: VmConfiguration,
+  name: string,
+  part: BoardPart,
+  device: DeviceConfiguration,
+  at: Place,
+  given: Map<string, Place>,
+  problems: Problem[],
+): void {
+  const modes = [device.mode, ...Object.values(device.registers ?? {})];
+  if (modes.includes("trap") && !TRAPPABLE.includes(part.kind)) {
+    problems.push({ message: `${vm.name}: ${name}: there is no model of ${part.kind} to trap into`, at });
+  }
+  const declared = DECLARATIONS[part.kind]?.registers ?? {};
+  for (const register of Object.keys(device.registers ?? {})) {
+    if (register in declared) continue;
+    problems.push({ message: `${vm.name}: ${name} has no register "${register}"`, at: [...at, "registers", register] });
+  }
+  if (!modes.includes("pass")) return;
+  const physical = findPart(device.physical ?? name);
+  if (physical === undefined || physical.kind !== part.kind) {
+    const message = `${vm.name}: "${device.physical ?? name}" is no ${part.kind} of the machine`;
+    problems.push({ message, at: device.physical === undefined ? at : [...at, "physical"] });
+    return;
+  }
+  const before = given.get(physical.name);
+  if (before !== undefined) {
+    problems.push({ message: `${vm.name}: ${physical.name} is given twice`, at, other: before });
+  }
+  given.set(physical.name, at);
+}
+
+function partBase(name: string): number {
+  return findPart(name)?.base ?? 0;
+}
+
+// --- the machine
+
+/** The images of one VM, read. */
+export interface VmImages {
+  readonly kernel: ImageFile;
+  readonly initrd?: ImageFile;
+  readonly dtb?: ImageFile;
+}
+
+export interface ConfiguredMachine {
+  readonly machine: VirtMachine;
+  readonly hypervisor: Hypervisor;
+  readonly vms: readonly Vm[];
+}
+
+/**
+ * Builds and resets the machine; all VMs start with it. `onOutput` has each character of a VM's console, `uart0`. Throws InputError where an image does
+ * not fit; the configuration has been checked.
+ */
+export function createConfiguredMachine(
+  config: HypervisorConfiguration,
+  images: readonly VmImages[],
+  onOutput: (vm: number, byte: number) => void,
+  options: Pick<VirtOptions, "code"> = {},
+): ConfiguredMachine {
+  const { machine: board = {}, scheduler = {} } = config;
+  const { cpus = 1, cpu = "cortex-a57" } = board;
+  const passed = config.vms.flatMap((vm) =>
+    Object.entries(vm.devices ?? {}).map(([name, device]) => deviceOf(device).physical ?? name),
+  );
+  const machine = createVirtMachine({
+    cpus,
+    cpu,
+    memory: bytesOf(board.memory ?? DEFAULT_MEMORY),
+    virtualization: true,
+    secondUart: passed.includes("uart1"),
+    secondTimer: passed.includes("timer1"),
+    ...(board.seed === undefined ? {} : { seed: board.seed }),
+    ...(options.code ? { code: options.code } : {}),
+  });
+  const hypervisor = addHypervisor(machine, {
+    scheduler: createScheduler(scheduler.policy ?? "round-robin", cpus, scheduler.options ?? {}),
+    ...(config.costs ? { costs: config.costs } : {}),
+    ...(config.trapWfe === undefined ? {} : { trapWfe: config.trapWfe }),
+  });
+  const vms = config.vms.map((vm, n) =>
+    addVm(machine, hypervisor, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)),
+  );
+  machine.reset();
+  for (const vm of vms) hypervisor.request(vm, "start");
+  return { machine, hypervisor, vms };
+}
+
+function addVm(
+  machine: VirtMachine,
+  hypervisor: Hypervisor,
+  config: VmConfiguration,
+  cpu: string,
+  images: VmImages,
+  onTransmit: (byte: number) => void,
+): Vm {
+  const { vcpus = 1, psci = "hvc", append } = config;
+  const memory = bytesOf(config.memory);
+  const devices = Object.entries(config.devices ?? { uart0: "trap" as const });
+  const parts = devices.filter(([, d]) => deviceOf(d).mode !== "none").map(([name]) => name);
+  const plan = guestBoot(
+    { cpus: vcpus, cpu, memory, psci, parts },
+    {
+      kernel: images.kernel,
+      ...(images.initrd ? { initrd: images.initrd } : {}),
+      ...(images.dtb ? { deviceTree: images.dtb } : {}),
+      ...(append === undefined ? {} : { append }),
+    },
+  );
+  const regions = devices.map(([name, entry]) => {
+    const device = deviceOf(entry);
+    const physical = machine.devices.get(device.physical ?? name);
+    const passes = [device.mode, ...Object.values(device.registers ?? {})].includes("pass");
+    if (name === "uart0" && passes && physical instanceof Pl011) physical.onTransmit = onTransmit;
+    const registers = Object.entries(device.registers ?? {}).map(([register, mode]) => range(name, register, mode));
+    return region({
+      part: name,
+      mode: device.mode,
+      ...(device.physical === undefined ? {} : { physical: device.physical }),
+      ...(device.at === undefined ? {} : { at: Number.parseInt(device.at, 16) }),
+      ...(registers.length === 0 ? {} : { registers }),
+      ...(name === "uart0" ? { onTransmit } : {}),
+    });
+  });
+  return hypervisor.createVm({
+    name: config.name,
+    memory,
+    vcpus,
+    psci,
+    regions,
+    images: plan.blobs,
+    entry: plan.entry,
+    x0: plan.x0,
+    ...(config.scheduling ? { scheduling: config.scheduling } : {}),
+    ...(config.affinity
+      ? { affinity: config.affinity.map((list) => list.reduce((bits, c) => bits | (1 << c), 0)) }
+      : {}),
+    ...(config.stopOnReset === undefined ? {} : { stopOnReset: config.stopOnReset }),
+  });
+}
+
+function range(part: string, register: string, mode: RegionMode): { from: number; to: number; mode: RegionMode } {
+  const kind = findPart(part)?.kind ?? "";
+  const r = DECLARATIONS[kind]?.registers[register];
+  if (r === undefined) throw new RangeError(`${part} has no register "${register}"`);
+  const bytes = (r.width ?? 32) > 32 ? 8 : 4;
+  return { from: r.at, to: r.at + (r.count ?? 1) * (r.stride ?? bytes), mode };
+}

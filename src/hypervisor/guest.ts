@@ -1,0 +1,72 @@
+/** What a guest of the `virt` board is given: its images where a boot loader puts them, and a device tree that lists what it has. */
+import { virtPart } from "../../platform/virt/board.ts";
+import { type BootOptions, type BootPlan, planBoot } from "../../platform/virt/boot.ts";
+import { virtDeviceTree } from "../../platform/virt/device-tree.ts";
+import { encodeFdt, type FdtNode } from "../formats/index.ts";
+
+export interface GuestBoard {
+  readonly cpus: number;
+  /** "cortex-a57". */
+  readonly cpu: string;
+  /** Bytes. */
+  readonly memory: number;
+  readonly psci: "hvc" | "smc";
+  /** Names of the board's parts that the guest has beside GIC, timers and RAM. */
+  readonly parts: readonly string[];
+}
+
+/** The board's tree without what the guest does not have. */
+export function guestDeviceTree(board: GuestBoard): FdtNode {
+  const has = (part: string): boolean => board.parts.includes(part);
+  const whole = virtDeviceTree({
+    cpus: board.cpus,
+    cpuCompatible: `arm,${board.cpu === "max" ? "cortex-a57" : board.cpu}`,
+    memory: board.memory,
+    virtualization: board.psci === "smc",
+    gicVirtualization: false,
+    secondUart: has("uart1"),
+    secondTimer: has("timer1"),
+    random: [],
+  });
+  const units = new Map(
+    [...["uart0", "uart1", "rtc", "gpio", "timer0", "timer1"]].map((name) => [virtPart(name).base.toString(16), name]),
+  );
+  const keeps = (node: FdtNode): boolean => {
+    const [kind = "", unit = ""] = node.name.split("@");
+    if (["fw-cfg", "virtio_mmio", "pcie", "flash", "pmu", "v2m"].includes(kind)) return false;
+    if (kind === "gpio-keys") return has("gpio");
+    if (kind === "platform-bus") return has("timer0") || has("timer1");
+    const part = units.get(unit);
+    return part === undefined || kind === "memory" || kind === "intc" || has(part);
+  };
+  const reduce = (node: FdtNode): FdtNode => {
+    const [kind] = node.name.split("@");
+    const children = node.children
+      .filter(
+        (child) => keeps(child) && (kind !== "platform-bus" || has(child.name === "timer@0" ? "timer0" : "timer1")),
+      )
+      .map(reduce);
+    const { properties } = node;
+    if (has("uart0")) return { ...node, children };
+    // without a UART there is nothing that these could name
+    const rest = Object.entries(properties).filter(([name]) => name !== "stdout-path" && name !== "serial0");
+    return { ...node, properties: Object.fromEntries(rest), children };
+  };
+  return reduce(whole);
+}
+
+/** Images, entry and X0 as the board's own boot has them. Throws InputError where an image does not fit. */
+export function guestBoot(board: GuestBoard, boot: Omit<BootOptions, "firmware" | "loaders">): BootPlan {
+  const deviceTree = boot.deviceTree ?? { name: "device tree", data: encodeFdt(guestDeviceTree(board)) };
+  return planBoot(
+    { ...boot, deviceTree },
+    {
+      cpus: board.cpus,
+      cpuCompatible: `arm,${board.cpu}`,
+      memory: board.memory,
+      virtualization: false,
+      gicVirtualization: false,
+      random: [],
+    },
+  );
+}
