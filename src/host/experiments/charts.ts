@@ -15,15 +15,23 @@ const MARK = "#8b1a1a";
 /** @param name is in the ids of the SVG, which must differ within one page */
 export function drawPlot(plot: Plot, name: string, width = 760, height = 340): string {
   use([BarChart, LineChart, GridComponent, LegendComponent, MarkLineComponent, SVGRenderer]);
-  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
-  const legendLines = Math.ceil(plot.series.reduce((sum, s) => sum + s.name.length * 7 + 70, 0) / (width - 40));
-  const legend = plot.series.length > 1 ? 24 * legendLines : 0;
+  const legendLines = Math.ceil(plot.series.reduce((sum, s) => sum + s.name.length * 7 + 80, 0) / (width - 40));
+  const legend = plot.series.length > 1 ? 30 * legendLines - 4 : 0;
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height: height + legend });
   chart.setOption({
     animation: false,
     textStyle: { fontFamily: FONT, color: INK },
     color: COLOURS,
     grid: { left: 64, right: plot.marks ? 96 : 24, top: 28 + legend, bottom: plot.x === "" ? 36 : 52 },
-    legend: { show: plot.series.length > 1, top: 0, left: 0, textStyle: { color: INK }, itemWidth: 18, itemGap: 32 },
+    legend: {
+      show: plot.series.length > 1,
+      top: 0,
+      left: 0,
+      textStyle: { color: INK },
+      itemWidth: 18,
+      itemGap: 32,
+      width: width - 40,
+    },
     xAxis: {
       ...axis(plot.x, "middle", 30),
       type: plot.categories ? "category" : "value",
