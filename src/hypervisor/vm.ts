@@ -196,10 +196,10 @@ export class Vm extends Module {
   /** Devices as firmware hands them over. */
   setUpDevices(cpu: PhysicalCpu): void {
     for (const { options: r, model } of this.regions.values()) {
-      const passed = this.modeOf(r.name) === "pass" && r.physical !== undefined;
+      const passed = this.modeOf(r.name) === "pass" && r.physical !== undefined && r.registers === undefined;
       for (const [offset, value] of r.setUp ?? []) {
         if (passed) cpu.write((r.physical as { base: number }).base + offset, 4, value);
-        else model?.target.write(offset, 4, value, this.transaction);
+        else if (model !== null) this.bus.write(r.base + offset, 4, value, this.transaction);
       }
     }
   }
@@ -306,8 +306,8 @@ export class Vm extends Module {
     const key = `${found.window.name}+${offset}`;
     const known = this.#names.get(key);
     if (known !== undefined) return known;
-    let target: Target | null = found.target;
-    if (target instanceof Divided) target = target.at(offset);
+    // a register that is passed has the name that the model's has
+    const target = this.regions.get(found.window.name)?.model?.target ?? found.target;
     const name = target instanceof RegisterBank ? registerName(target, offset) : `0x${offset.toString(16)}`;
     const full = `${found.window.name}.${name}`;
     this.#names.set(key, full);

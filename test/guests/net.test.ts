@@ -106,7 +106,7 @@ describe.runIf(mayTap)("the host's Linux through TAP (needs root and /dev/net/tu
     // What the host's side tells: by the host's clock.
     const figures = [rate(out), rate(lineWith(inward.output, "sender")), rate(lineWith(back.output, "receiver"))];
     console.log(`${name} over TAP: ${figures.map((f) => f.toFixed(0)).join(", ")} Mb/s of TCP (out; in; out again)`);
-    for (const figure of figures) expect(figure).toBeGreaterThan(10);
+    for (const figure of figures) expect(figure).toBeGreaterThan(5);
     await wellFormed(capture, 1000);
     rmSync(join(capture, ".."), { recursive: true });
   });
