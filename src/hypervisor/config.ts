@@ -288,7 +288,8 @@ function addVm(
   const regions = devices.map(([name, entry]) => {
     const device = deviceOf(entry);
     const physical = machine.devices.get(device.physical ?? name);
-    if (name === "uart0" && device.mode === "pass" && physical instanceof Pl011) physical.onTransmit = onTransmit;
+    const passes = [device.mode, ...Object.values(device.registers ?? {})].includes("pass");
+    if (name === "uart0" && passes && physical instanceof Pl011) physical.onTransmit = onTransmit;
     const registers = Object.entries(device.registers ?? {}).map(([register, mode]) => range(name, register, mode));
     return region({
       part: name,

@@ -5,6 +5,8 @@
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/index.ts";
 import { type CostTable, costTable } from "./costs.ts";
 import { emulateInstruction } from "./instruction.ts";
+import { InterruptRouting } from "./interrupt-routing.ts";
+import { LifeCycle, type VmRequest } from "./life-cycle.ts";
 import type { MemoryPool } from "./memory.ts";
 import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
@@ -46,6 +48,8 @@ export class Hypervisor extends Module implements El2Handler {
   readonly dispatcher: Dispatcher;
   readonly interrupts: PhysicalInterrupts;
   readonly vms: Vm[] = [];
+  readonly routing: InterruptRouting;
+  readonly life: LifeCycle;
   /** Calls that are none of PSCI. */
   onHypercall: Hypercall | null = null;
   readonly #vcpus: Vcpu[] = [];
@@ -57,7 +61,6 @@ export class Hypervisor extends Module implements El2Handler {
   #collecting = false;
   #region = "";
   #register = "";
-  #requests = 0;
 
   constructor(parent: Module | Simulation, name: string, options: HypervisorOptions) {
     super(parent, name);
@@ -65,6 +68,7 @@ export class Hypervisor extends Module implements El2Handler {
     this.costs = costTable(options.costs);
     this.#frequency = new Frequency(options.counterFrequency);
     this.interrupts = new PhysicalInterrupts(options.gic.distributor, options.gic.cpuInterface);
+    this.routing = new InterruptRouting(this.interrupts, this.vms);
     this.part("memory", options.pool);
     const { physicalCpus } = options;
     this.dispatcher = this.part(
@@ -75,6 +79,11 @@ export class Hypervisor extends Module implements El2Handler {
       cpu,
       cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
     }));
+    this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
+      now: () => this.#now(),
+      unload: (cpu, vcpu) => this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, vcpu),
+      kick: (cpu) => this.#kick(cpu),
+    });
     for (const cpu of physicalCpus) cpu.handler = this;
   }
 
@@ -99,13 +108,9 @@ export class Hypervisor extends Module implements El2Handler {
     return vm;
   }
 
-  /** Asks for a change of a VM's life, or of a region ("mode NAME trap"), which happens at EL2. */
-  request(
-    vm: Vm,
-    what: "start" | "pause" | "resume" | "reset" | "stop" | "destroy" | `mode ${string} ${string}`,
-  ): void {
-    vm.cells.request += `${vm.cells.request === "" ? "" : ";"}${what}`;
-    this.#requests++;
+  /** Asks for a change of a VM's life, or of a region, which happens at EL2. Throws RangeError where a region has no such mode. */
+  request(vm: Vm, what: VmRequest): void {
+    this.life.request(vm, what);
     if (this.#cpus[0]?.cells.ready) this.#kick(0);
   }
 
@@ -115,6 +120,11 @@ export class Hypervisor extends Module implements El2Handler {
     this.dispatcher.affinityChanged(vcpu, this.#now());
   }
 
+  /** Makes interrupt `id` of a vCPU pending, as an edge on its input would: for hypercalls and models. */
+  inject(vcpu: Vcpu, id: number): void {
+    vcpu.vm.distributor.latch(vcpu.index, id);
+  }
+
   #now(): Time {
     return this.#inside?.time ?? this.simulation.now;
   }
@@ -122,105 +132,6 @@ export class Hypervisor extends Module implements El2Handler {
   #kick(cpu: number): void {
     const physical = this.#cpus[cpu]?.cpu;
     if (physical !== undefined && physical !== this.#inside) physical.kick();
-  }
-
-  #carryOut(cpu: PhysicalCpu): void {
-    this.#requests = 0;
-    for (const vm of this.vms) {
-      if (vm.cells.request === "") continue;
-      const all = vm.cells.request.split(";");
-      vm.cells.request = "";
-      for (const what of all) this.#one(cpu, vm, what.split(" "));
-    }
-  }
-
-  #one(cpu: PhysicalCpu, vm: Vm, [what = "", name = "", mode = ""]: readonly string[]): void {
-    const { status } = vm;
-    if (what === "start" && (status === "defined" || status === "destroyed" || status === "off")) this.#start(cpu, vm);
-    else if (what === "pause" && status === "running") this.#pause(vm);
-    else if (what === "resume" && status === "paused") {
-      vm.setStatus("running");
-      for (const v of vm.vcpus) if (v.activity === "runnable") this.dispatcher.wake(v, cpu.time, "event");
-    } else if (what === "reset" && status !== "defined" && status !== "destroyed") {
-      this.#halt(vm, "off", "");
-      this.#start(cpu, vm);
-    } else if (what === "stop" && status !== "defined") this.#halt(vm, "stopped", "asked to");
-    else if (what === "destroy") {
-      this.#halt(vm, "destroyed", "");
-      this.#route(cpu, vm, false);
-      vm.release();
-    } else if (what === "mode") {
-      this.#route(cpu, vm, false);
-      vm.setMode(cpu, name, mode as "trap");
-      this.#route(cpu, vm, true);
-    }
-  }
-
-  #start(cpu: PhysicalCpu, vm: Vm): void {
-    vm.cells.epoch = cpu.time;
-    const missing = vm.build(cpu);
-    if (missing !== null) {
-      vm.setStatus("stopped", missing);
-      return;
-    }
-    vm.loadImages();
-    for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
-    vm.setUpDevices(cpu);
-    this.#route(cpu, vm, true);
-    vm.setStatus("running");
-    this.startVcpu(vm.vcpus[0] as Vcpu, vm.options.entry, vm.options.x0);
-  }
-
-  startVcpu(vcpu: Vcpu, entry: number, x0: number): void {
-    vcpu.restart();
-    vcpu.context.reset({ entry, x0, epoch: vcpu.vm.cells.epoch });
-    vcpu.activity = "runnable";
-    this.dispatcher.wake(vcpu, this.#now(), "event");
-  }
-
-  #pause(vm: Vm): void {
-    vm.setStatus("paused");
-    for (const v of vm.vcpus) this.dispatcher.block(v, this.#now());
-  }
-
-  /** No vCPU runs from here on. */
-  #halt(vm: Vm, state: "off" | "stopped" | "destroyed", reason: string): void {
-    for (const v of vm.vcpus) {
-      v.activity = "off";
-      this.dispatcher.block(v, this.#now());
-    }
-    vm.setStatus(state, reason);
-    if (state === "stopped") {
-      this.guestError({ kind: "sequence", detail: `${vm.name} stopped: ${reason}` });
-    }
-  }
-
-  /** Interrupts of devices that are passed through: to this CPU, while the guest has them enabled. */
-  #route(cpu: PhysicalCpu, vm: Vm, on: boolean): void {
-    for (const r of vm.options.regions) {
-      if (vm.modeOf(r.name) !== "pass") continue;
-      for (const i of r.physical?.interrupts ?? []) {
-        if (on) this.interrupts.route(cpu, 32 + i.machine, i.edge);
-        else this.interrupts.enable(cpu, 32 + i.machine, false);
-      }
-    }
-    if (on) this.#enableRouted(cpu, vm);
-  }
-
-  /**
-   * The machine's enables follow the guest's, so that a level that comes and goes while the guest has it disabled is not kept for it. One that waits
-   * already is taken back, as a level would be looked at again.
-   */
-  #enableRouted(cpu: PhysicalCpu, vm: Vm): void {
-    const { distributor } = vm;
-    for (const machine of vm.machineInterrupts) {
-      const guest = vm.guestInterrupt(machine);
-      const on = distributor.isEnabled(0, guest);
-      this.interrupts.enable(cpu, machine, on);
-      if (on || !distributor.isLatched(0, guest) || distributor.isActive(0, guest)) continue;
-      distributor.unlatch(0, guest);
-      this.interrupts.setActive(cpu, machine, false);
-    }
   }
 
   // --- exits
@@ -241,9 +152,9 @@ export class Hypervisor extends Module implements El2Handler {
       this.#handle(cpu, vcpu, exit);
     }
     if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
-    if (this.#requests > 0) this.#carryOut(cpu);
+    if (this.life.asked) this.life.carryOut(cpu);
     this.#expire(cpu);
-    this.#goOn(cpu, per, vcpu);
+    this.#goOn(cpu, per);
     if (vcpu !== null) {
       const { statistics } = vcpu.vm;
       const took = cpu.time - begun;
@@ -290,11 +201,13 @@ export class Hypervisor extends Module implements El2Handler {
         this.#abort(cpu, vcpu, exit);
         break;
       case "irq":
+        this.#lookAtVector(cpu, vcpu, exit);
+        break;
       case "fiq":
       case "start":
         break;
       default:
-        this.#halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
+        this.life.halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
     }
   }
 
@@ -312,16 +225,16 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
     }
-    const request: PsciRequest = psciCall(this, cpu, vcpu);
+    const request: PsciRequest = psciCall(this.life, cpu, vcpu);
     if (request === "suspend") this.#wait(cpu, vcpu);
     else if (request === "cpu off") {
       vcpu.activity = "off";
       this.dispatcher.block(vcpu, cpu.time);
-      if (vm.vcpus.every((v) => v.activity === "off")) this.#halt(vm, "off", "all CPUs are off");
-    } else if (request === "system off") this.#halt(vm, "off", "");
+      if (vm.vcpus.every((v) => v.activity === "off")) this.life.halt(vm, "off", "all CPUs are off");
+    } else if (request === "system off") this.life.halt(vm, "off", "");
     else if (request === "system reset") {
-      this.#halt(vm, "off", "reset");
-      if (vm.options.stopOnReset !== true) this.request(vm, "reset");
+      if (vm.options.stopOnReset === true) this.life.halt(vm, "off", "reset");
+      else this.request(vm, "reset");
     }
   }
 
@@ -371,7 +284,7 @@ export class Hypervisor extends Module implements El2Handler {
 
   #distributorWritten(cpu: PhysicalCpu, vm: Vm, ipa: number): void {
     const offset = ipa - this.options.guest.distributor;
-    if (offset >= 0x100 && offset < 0x200) this.#enableRouted(cpu, vm);
+    if (offset >= 0x100 && offset < 0x200) this.routing.enable(cpu, vm);
   }
 
   /** An external abort for the guest. One whose vector aborts in turn, for ever, is stopped. */
@@ -380,10 +293,19 @@ export class Hypervisor extends Module implements El2Handler {
     cells.faults = cells.faultAt === exit.pc ? cells.faults + 1 : 0;
     cells.faultAt = exit.pc;
     if (cells.faults >= ENDLESS) {
-      this.#halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
+      this.life.halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
       return;
     }
     cpu.injectAbort();
+  }
+
+  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
+    if (!cpu.faultsAtVector) return;
+    const { cells } = vcpu.vm;
+    if (cells.faultAt === exit.pc)
+      this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
+    cells.faultAt = exit.pc;
   }
 
   // --- interrupts
@@ -403,22 +325,11 @@ export class Hypervisor extends Module implements El2Handler {
         // stays active until the guest ends it
         if (vcpu === null) this.interrupts.deactivate(cpu, acknowledged);
         else vcpu.vm.distributor.latch(vcpu.index, id);
-      } else if (!this.#passOn(id)) {
+      } else if (!this.routing.passOn(id)) {
         this.interrupts.deactivate(cpu, acknowledged);
         this.interrupts.enable(cpu, id, false);
       }
     }
-  }
-
-  /** A shared interrupt for the VM that has its device. */
-  #passOn(id: number): boolean {
-    for (const vm of this.vms) {
-      const guest = vm.status === "running" || vm.status === "paused" ? vm.guestInterrupt(id) : -1;
-      if (guest < 0) continue;
-      vm.distributor.latch(0, guest);
-      return true;
-    }
-    return false;
   }
 
   /** Something became pending for a vCPU, or no longer is. */
@@ -458,7 +369,8 @@ export class Hypervisor extends Module implements El2Handler {
 
   // --- which vCPU next
 
-  #goOn(cpu: PhysicalCpu, per: PerCpu, from: Vcpu | null): void {
+  #goOn(cpu: PhysicalCpu, per: PerCpu): void {
+    const from = this.#vcpus[per.cells.vcpu] ?? null;
     const { dispatcher, costs } = this;
     if (dispatcher.due(cpu.index, cpu.time)) cpu.spend(costs.schedule);
     let next = dispatcher.dispatch(cpu.index, cpu.time) as Vcpu | null;
@@ -476,7 +388,7 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.sleep();
       return;
     }
-    this.#retractTimer(cpu, next);
+    this.routing.retractTimer(cpu, next);
     const { cells } = next;
     const before = next.interfaceState.used;
     if (next.interface.present(cpu) > before) cpu.spend(costs.injection);
@@ -506,39 +418,24 @@ export class Hypervisor extends Module implements El2Handler {
     per.cells.vcpu = vcpu.id;
     cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
-    if (this.#timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
+    if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
   }
 
   #unload(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { cells } = vcpu;
     vcpu.interface.unload(cpu);
-    if (this.#timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, false);
+    if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, false);
     cpu.unload();
     cells.on = -1;
     per.cells.vcpu = -1;
     cells.timer = vcpu.context.timerDeadline;
   }
 
-  /** The virtual timer's interrupt is pending or active in the guest, hence active in the machine's GIC. */
-  #timerInFlight(vcpu: Vcpu): boolean {
-    const { distributor } = vcpu.vm;
-    return distributor.isLatched(vcpu.index, VIRTUAL_TIMER) || distributor.isActive(vcpu.index, VIRTUAL_TIMER);
-  }
-
-  /** A timer interrupt that the guest has made go away before it was taken. */
-  #retractTimer(cpu: PhysicalCpu, vcpu: Vcpu): void {
-    const { distributor } = vcpu.vm;
-    const { index } = vcpu;
-    if (!distributor.isLatched(index, VIRTUAL_TIMER) || cpu.virtualTimerAsserted) return;
-    distributor.unlatch(index, VIRTUAL_TIMER);
-    this.interrupts.setActive(cpu, VIRTUAL_TIMER, false);
-  }
-
   protected override onReset(): void {
-    this.#requests = 1;
+    this.life.asked = true;
   }
   protected override onRestore(): void {
-    this.#requests = 1;
+    this.life.asked = true;
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
 }

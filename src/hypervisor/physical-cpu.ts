@@ -128,6 +128,8 @@ export interface PhysicalCpu {
 
   /** The virtual timer of the loaded guest asserts its output now. */
   readonly virtualTimerAsserted: boolean;
+  /** The guest was left at the first instruction of a vector that has just faulted itself: unless its tables change, it does so for ever. */
+  readonly faultsAtVector: boolean;
   /** What decoding needs; null where every access has a syndrome. */
   readonly instructions: InstructionAccess | null;
   /** Exit "floating point": the guest gets the SIMD and floating-point registers. */

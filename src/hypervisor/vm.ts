@@ -104,8 +104,6 @@ interface Region {
   readonly model: DeviceModel | null;
 }
 
-const MODES: readonly string[] = ["trap", "pass", "none"];
-
 export class Vm extends Module {
   readonly id: number;
   readonly options: VmOptions;
@@ -196,10 +194,10 @@ export class Vm extends Module {
   /** Devices as firmware hands them over. */
   setUpDevices(cpu: PhysicalCpu): void {
     for (const { options: r, model } of this.regions.values()) {
-      const passed = this.modeOf(r.name) === "pass" && r.physical !== undefined;
+      const passed = this.modeOf(r.name) === "pass" && r.physical !== undefined && r.registers === undefined;
       for (const [offset, value] of r.setUp ?? []) {
         if (passed) cpu.write((r.physical as { base: number }).base + offset, 4, value);
-        else model?.target.write(offset, 4, value, this.transaction);
+        else if (model !== null) this.bus.write(r.base + offset, 4, value, this.transaction);
       }
     }
   }
@@ -237,16 +235,20 @@ export class Vm extends Module {
 
   // --- regions
 
-  /** Gives a region another mode. Throws RangeError where the region has none such. */
+  /** Throws RangeError where the region has no such mode. */
+  checkMode(name: string, mode: string): void {
+    const region = this.regions.get(name);
+    if (region === undefined) throw new RangeError(`${this.fullName}: there is no region "${name}"`);
+    const possible =
+      mode === "none" || (mode === "trap" ? region.model : mode === "pass" ? region.options.physical : null);
+    if (!possible) throw new RangeError(`${this.fullName}: region "${name}" has no mode "${mode}"`);
+  }
+
+  /** Gives a region another mode, which `checkMode` has approved of. */
   setMode(cpu: PhysicalCpu, name: string, mode: RegionMode): void {
     const at = this.options.regions.findIndex((r) => r.name === name);
     const options = this.options.regions[at];
-    const region = this.regions.get(name);
-    if (options === undefined || region === undefined || !MODES.includes(mode)) {
-      throw new RangeError(`${this.fullName}: region "${name}", mode "${mode}": there is no such`);
-    }
-    if (mode === "pass" && options.physical === undefined) throw new RangeError(`${name}: nothing to pass through to`);
-    if (mode === "trap" && region.model === null) throw new RangeError(`${name}: no model to trap into`);
+    if (options === undefined) return;
     this.cells.modes[at] = mode;
     this.#mapPassed(cpu, cpu, options, mode);
     this.#mapRegions();
@@ -306,8 +308,8 @@ export class Vm extends Module {
     const key = `${found.window.name}+${offset}`;
     const known = this.#names.get(key);
     if (known !== undefined) return known;
-    let target: Target | null = found.target;
-    if (target instanceof Divided) target = target.at(offset);
+    // a register that is passed has the name that the model's has
+    const target = this.regions.get(found.window.name)?.model?.target ?? found.target;
     const name = target instanceof RegisterBank ? registerName(target, offset) : `0x${offset.toString(16)}`;
     const full = `${found.window.name}.${name}`;
     this.#names.set(key, full);

@@ -353,6 +353,17 @@ export class Aarch64Cpu extends Module implements PhysicalCpu, InstructionAccess
     return this.#cpu.timer.virtualLine.level;
   }
 
+  get faultsAtVector(): boolean {
+    const { context } = this.#cpu;
+    const low = context.low(ELR_EL2);
+    return (
+      low === (context.low(VBAR_EL1) | 0x200) &&
+      low === context.low(ELR_EL1) &&
+      context.high(ELR_EL2) === context.high(ELR_EL1) &&
+      context.high(ELR_EL2) === context.high(VBAR_EL1)
+    );
+  }
+
   // --- instruction access
 
   word(): number {
