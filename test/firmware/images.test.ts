@@ -41,7 +41,9 @@ describe("firmware", () => {
     (name) => {
       const elf = parseElf(readFileSync(join(firmware, "images", name)), name);
       expect(elf.entry).toBe(0x4020_0000);
-      expect(statSync(join(firmware, "images", name)).size).toBeLessThan((name === "hypervisor.elf" ? 192 : 128) * 1024);
+      expect(statSync(join(firmware, "images", name)).size).toBeLessThan(
+        (name === "hypervisor.elf" ? 192 : 128) * 1024,
+      );
       for (const s of elf.segments) {
         expect(s.address).toBeGreaterThanOrEqual(0x4020_0000);
         expect(s.address + s.memoryBytes).toBeLessThanOrEqual(0x4040_0000);
