@@ -21,6 +21,10 @@ export interface DeviceConfiguration {
   readonly physical?: string;
   readonly at?: string;
   readonly registers?: { readonly [name: string]: RegionMode };
+  /** TOE: the VM's IPv4 address with prefix length, its gateway, its weight. */
+  readonly address?: string;
+  readonly gateway?: string;
+  readonly weight?: number;
 }
 
 export interface VmConfiguration {

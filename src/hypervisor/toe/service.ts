@@ -4,8 +4,7 @@
  */
 
 import { TOE, virtPart } from "../../../platform/virt/board.ts";
-import type { VirtMachine } from "../../../platform/virt/machine.ts";
-import { Port } from "../../bus/index.ts";
+import { type Arena, Port, type Target } from "../../bus/index.ts";
 import { parseIpv4 } from "../../net/index.ts";
 import { Module } from "../../sim/index.ts";
 import type { Hypervisor } from "../hypervisor.ts";
@@ -59,13 +58,13 @@ const words = (bytes: Uint8Array): number[] =>
 
 export class ToeService extends Module implements Service {
   readonly #hypervisor: Hypervisor;
-  readonly #machine: VirtMachine;
+  readonly #machine: { readonly bus: Target; readonly arena: Arena };
   readonly #backend: ToeBackend;
   readonly #virtual = new Map<number, VirtualToe>();
   readonly #passed: { readonly number: number; readonly assignment: ToeAssignment }[] = [];
   readonly #emulated: ToeAssignment[] = [];
 
-  constructor(hypervisor: Hypervisor, machine: VirtMachine) {
+  constructor(hypervisor: Hypervisor, machine: { readonly bus: Target; readonly arena: Arena }) {
     super(hypervisor, "toe");
     this.#hypervisor = hypervisor;
     this.#machine = machine;
@@ -79,11 +78,6 @@ export class ToeService extends Module implements Service {
       port: new Port(machine.bus, machine.arena),
     });
     hypervisor.services.push(this);
-  }
-
-  /** Interfaces that the machine's TOE must have for this many VMs. */
-  static interfaces(passed: number): number {
-    return 1 + passed;
   }
 
   get interrupts(): readonly number[] {
