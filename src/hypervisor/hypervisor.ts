@@ -12,7 +12,6 @@ import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
 import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
-import { HypervisorSmmu } from "./smmu.ts";
 import { emulateSystemRegister, systemRegisterName } from "./system-registers.ts";
 import { Vcpu, VIRTUAL_TIMER } from "./vcpu.ts";
 import { Vm, type VmHost, type VmOptions } from "./vm.ts";
@@ -27,8 +26,6 @@ export interface HypervisorOptions extends Omit<VmHost, "pool"> {
   readonly counterFrequency: number;
   /** The machine's GIC frames. */
   readonly gic: { readonly distributor: number; readonly cpuInterface: number; readonly hypervisor: number };
-  /** Where the machine's SMMU is, if there is one. */
-  readonly smmu?: number;
   readonly costs?: Partial<CostTable>;
 }
 
@@ -53,7 +50,6 @@ export class Hypervisor extends Module implements El2Handler {
   readonly vms: Vm[] = [];
   readonly routing: InterruptRouting;
   readonly life: LifeCycle;
-  readonly smmu: HypervisorSmmu | null;
   /** Calls that are none of PSCI. */
   onHypercall: Hypercall | null = null;
   readonly #vcpus: Vcpu[] = [];
@@ -83,8 +79,7 @@ export class Hypervisor extends Module implements El2Handler {
       cpu,
       cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
     }));
-    this.smmu = options.smmu === undefined ? null : new HypervisorSmmu(this, "smmu", options.smmu, options.pool);
-    this.life = new LifeCycle(this.dispatcher, this.routing, this.smmu, this.vms, {
+    this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
       now: () => this.#now(),
       unload: (cpu, vcpu) => this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, vcpu),
       kick: (cpu) => this.#kick(cpu),
@@ -173,9 +168,7 @@ export class Hypervisor extends Module implements El2Handler {
   #setUp(cpu: PhysicalCpu, per: PerCpu): void {
     per.cells.ready = true;
     this.interrupts.setUp(cpu, [VIRTUAL_TIMER]);
-    if (cpu.index !== 0) return;
-    this.smmu?.setUp(cpu);
-    for (let other = 1; other < this.#cpus.length; other++) cpu.powerOn(other);
+    if (cpu.index === 0) for (let other = 1; other < this.#cpus.length; other++) cpu.powerOn(other);
   }
 
   #handle(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
@@ -423,7 +416,7 @@ export class Hypervisor extends Module implements El2Handler {
     cells.home = cpu.index;
     cells.timer = NEVER;
     per.cells.vcpu = vcpu.id;
-    cpu.load(vcpu.context, vm.stage2Root);
+    cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
     if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
   }

@@ -3,7 +3,6 @@ import type { Time } from "../sim/index.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { Dispatcher } from "./scheduler/index.ts";
-import type { HypervisorSmmu } from "./smmu.ts";
 import { Vcpu } from "./vcpu.ts";
 import type { RegionMode, Vm } from "./vm.ts";
 
@@ -21,20 +20,12 @@ export class LifeCycle {
   asked = false;
   readonly #dispatcher: Dispatcher;
   readonly #routing: InterruptRouting;
-  readonly #smmu: HypervisorSmmu | null;
   readonly #vms: readonly Vm[];
   readonly #host: LifeCycleHost;
 
-  constructor(
-    dispatcher: Dispatcher,
-    routing: InterruptRouting,
-    smmu: HypervisorSmmu | null,
-    vms: readonly Vm[],
-    host: LifeCycleHost,
-  ) {
+  constructor(dispatcher: Dispatcher, routing: InterruptRouting, vms: readonly Vm[], host: LifeCycleHost) {
     this.#dispatcher = dispatcher;
     this.#routing = routing;
-    this.#smmu = smmu;
     this.#vms = vms;
     this.#host = host;
   }
@@ -67,7 +58,6 @@ export class LifeCycle {
     else if (what === "mode") {
       this.#routing.route(cpu, vm, false);
       vm.setMode(cpu, name, mode as RegionMode);
-      this.#smmu?.invalidate(cpu, vm.stage2.vmid);
       this.#routing.route(cpu, vm, true);
     } else if (what === "stop" && status !== "defined") this.halt(vm, "stopped", "asked to");
     else if (what === "start" || what === "reset" || what === "destroy") this.#renew(cpu, vm, what);
@@ -102,7 +92,6 @@ export class LifeCycle {
       return;
     }
     this.#routing.route(cpu, vm, false);
-    for (const stream of vm.options.streams ?? []) this.#smmu?.detach(cpu, stream, vm.stage2.vmid);
     vm.release();
     vm.setStatus("destroyed");
   }
@@ -114,8 +103,6 @@ export class LifeCycle {
       vm.setStatus("stopped", missing);
       return;
     }
-    const root = vm.stage2Root;
-    for (const stream of vm.options.streams ?? []) this.#smmu?.attach(cpu, stream, root);
     vm.loadImages();
     for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
     vm.setUpDevices(cpu);

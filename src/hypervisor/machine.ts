@@ -53,7 +53,6 @@ export function addHypervisor(machine: VirtMachine, options: HypervisorMachineOp
     physicalAddressSize: (cpus.model.values["ID_AA64MMFR0_EL1"] ?? 0) & 15,
     guest: { ram: RAM_BASE, distributor: gic.distributor, cpuInterface: gic.cpuInterface },
     virtualCpuInterface: virtPart("gicv").base,
-    ...(machine.smmu === null ? {} : { smmu: virtPart("smmu").base }),
     ...(options.costs ? { costs: options.costs } : {}),
   });
 }

@@ -8,7 +8,7 @@ import { type Memory, Router, Transaction } from "../bus/index.ts";
 import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
-import type { PhysicalCpu, Stage2Root } from "./physical-cpu.ts";
+import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { DomainParameters } from "./scheduler/index.ts";
 import { Stage2 } from "./stage2.ts";
 import { ExitStatistics } from "./statistics.ts";
@@ -64,8 +64,6 @@ export interface VmOptions {
   /** Physical CPUs for each vCPU, bit n is CPU n; all unless given. */
   readonly affinity?: readonly number[];
   readonly spis?: number;
-  /** Streams of the SMMU whose DMA is the VM's: PCIe requester ids below 4096. */
-  readonly streams?: readonly number[];
   /** A reset that the guest asks for stops it. */
   readonly stopOnReset?: boolean;
 }
@@ -160,10 +158,6 @@ export class Vm extends Module {
     this.cells.state = state;
     this.cells.reason = reason;
     this.onState?.(this);
-  }
-
-  get stage2Root(): Stage2Root {
-    return this.stage2.root(this.#host.physicalAddressSize);
   }
 
   /** The machine's INTID behind one of this VM, or -1. */
