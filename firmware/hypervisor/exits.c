@@ -31,6 +31,21 @@ static void inject_abort(struct vm *vm, u64 far) {
   inject(vm, (from_el0 ? EC_DATA_ABORT_LOWER : EC_DATA_ABORT) << 26 | INSTRUCTION_LENGTH_32 | 0x10);
 }
 
+/* The same for an instruction fetch: the guest runs into what is no memory of its own. With its vector there it would do so for ever. */
+#define ENDLESS 100u
+static void inject_fetch_abort(struct vm *vm) {
+  bool from_el0 = (vm->spsr & 0xf) == 0;
+  vm->same_fetch = vm->elr == vm->last_fetch ? vm->same_fetch + 1 : 0;
+  vm->last_fetch = vm->elr;
+  if (vm->same_fetch == ENDLESS) {
+    printf("hypervisor: guest %u: PC 0x%lx\n", vm->index, vm->elr);
+    vm_stop(vm, "aborts without end");
+    return;
+  }
+  write_sysreg(far_el1, read_sysreg(far_el2));
+  inject(vm, (from_el0 ? EC_INSTRUCTION_ABORT_LOWER : EC_INSTRUCTION_ABORT) << 26 | INSTRUCTION_LENGTH_32 | 0x10);
+}
+
 static void inject_undefined(struct vm *vm) { inject(vm, EC_UNKNOWN << 26 | INSTRUCTION_LENGTH_32); }
 
 /* --- devices */
@@ -62,7 +77,8 @@ static void device_write(struct vm *vm, enum device device, u32 offset, u32 size
     return;
   }
   u32 word = offset & 0xffc, shift = 8 * (offset & 3);
-  if (size < 4 && word) {
+  /* UARTDR keeps nothing, and a read would take a character. */
+  if (size < 4 && (device == TIMER || word)) {
     u32 mask = ((1u << 8 * size) - 1) << shift;
     u32 before = device == UART ? vuart_read(vm, word) : vtimer_read(vm, word);
     value = (before & ~mask) | value << shift;
@@ -218,6 +234,10 @@ static void synchronous(struct vm *vm) {
   u64 esr = read_sysreg(esr_el2);
   switch (esr_class(esr)) {
     case EC_DATA_ABORT_LOWER: emulate_abort(vm, esr); break;
+    case EC_INSTRUCTION_ABORT_LOWER:
+      vm->exits[EXIT_HOLE]++;
+      inject_fetch_abort(vm);
+      break;
     case EC_WFX:
       vm->exits[EXIT_WFI]++;
       sleep(vm);

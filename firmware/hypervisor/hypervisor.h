@@ -100,6 +100,9 @@ struct vm {
   u64 deadline;
   char line[256];
   u32 line_length;
+  /* For noticing fetches that abort without end. */
+  u64 last_fetch;
+  u32 same_fetch;
   u32 exits[EXIT_REASONS], injected, switches;
   /* Counts for which it has run and may run in all. */
   u64 ran, limit;

@@ -12,7 +12,7 @@
  * | 0x18 | interrupt enable: the line is high while something waits and this is 1 |
  */
 import type { Target, Transaction } from "../bus/index.ts";
-import { type Line, Module, type Simulation } from "../sim/index.ts";
+import { type Event, type Line, Module, type Simulation, type Time } from "../sim/index.ts";
 
 export const NIC = { COUNT: 0x0, HEADER: 0x4, SEQUENCE: 0x8, POP: 0xc, SEND_SEQUENCE: 0x10, SEND: 0x14, ENABLE: 0x18 };
 
@@ -21,7 +21,7 @@ export const userOf = (header: number): number => header & 0xff;
 export const kindOf = (header: number): number => (header >>> 8) & 0xff;
 export const bytesOf = (header: number): number => header >>> 16;
 
-type Cells = { first: number; count: number; sequence: number; enabled: boolean; dropped: number };
+type Cells = { first: number; count: number; sequence: number; enabled: boolean; dropped: number; next: Time };
 
 export class IdealNic extends Module implements Target {
   readonly accessSizes = 4;
@@ -29,13 +29,18 @@ export class IdealNic extends Module implements Target {
   readonly slots: number;
   readonly #headers: Uint32Array;
   readonly #sequences: Uint32Array;
-  readonly #cells = this.state<Cells>({ first: 0, count: 0, sequence: 0, enabled: false, dropped: 0 });
+  readonly #cells = this.state<Cells>({ first: 0, count: 0, sequence: 0, enabled: false, dropped: 0, next: 0 });
+  readonly #interval: Time;
+  readonly #allowed: Event;
   /** The other end of the wire. */
   onSend: ((header: number, sequence: number) => void) | null = null;
 
-  constructor(parent: Module | Simulation, name: string, slots = 256) {
+  /** `interval` is the least time between two rises of the interrupt line. */
+  constructor(parent: Module | Simulation, name: string, slots = 256, interval: Time = 0) {
     super(parent, name);
     this.slots = slots;
+    this.#interval = interval;
+    this.#allowed = this.event("allowed", () => this.#update());
     const queue = this.state({ headers: new Uint32Array(slots), sequences: new Uint32Array(slots) }, "queue");
     this.#headers = queue.headers;
     this.#sequences = queue.sequences;
@@ -60,7 +65,17 @@ export class IdealNic extends Module implements Target {
   }
 
   #update(): void {
-    this.interrupt.set(this.#cells.enabled && this.#cells.count > 0);
+    const cells = this.#cells;
+    const wanted = cells.enabled && cells.count > 0;
+    if (wanted && !this.interrupt.level) {
+      const { now } = this.simulation;
+      if (now < cells.next) {
+        this.#allowed.scheduleAt(cells.next);
+        return;
+      }
+      cells.next = now + this.#interval;
+    }
+    this.interrupt.set(wanted);
   }
 
   read(offset: number): number {

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { boardHeader, boardMarkdown } from "../../platform/virt/exports.ts";
 import { InputError, parseFdt, printDts } from "../formats/index.ts";
+import { addExperimentCommands } from "./experiments/verb.ts";
 import { writeOutput } from "./files.ts";
 import { parseCommandLine } from "./options/parse.ts";
 import { version } from "./product.ts";
@@ -99,6 +100,7 @@ export async function runVerb(
       const list = parseCommandLine(["-M", "help"], "armature", product);
       if (list.kind === "text") process.stdout.write(list.text);
     });
+  addExperimentCommands(program);
   program.addHelpText("after", "\n`armature run --help` lists the options of a run.");
 
   try {
@@ -110,7 +112,7 @@ export async function runVerb(
     if (error.code === "commander.help") {
       // No verb at all.
       process.stderr.write(program.helpInformation());
-      throw new InputError("expected a command: run, vm, regs, dtb, map or machines");
+      throw new InputError("expected a command: run, vm, experiment, regs, dtb, map or machines");
     }
     throw new InputError(`${error.message.replace(/^error: /, "")} (armature --help lists the commands)`);
   }

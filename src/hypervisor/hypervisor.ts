@@ -12,6 +12,7 @@ import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
 import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
+import type { Service } from "./service.ts";
 import { emulateSystemRegister, systemRegisterName } from "./system-registers.ts";
 import { Vcpu, VIRTUAL_TIMER } from "./vcpu.ts";
 import { Vm, type VmHost, type VmOptions } from "./vm.ts";
@@ -52,6 +53,8 @@ export class Hypervisor extends Module implements El2Handler {
   readonly life: LifeCycle;
   /** Calls that are none of PSCI. */
   onHypercall: Hypercall | null = null;
+  /** Drivers of devices that the hypervisor keeps for itself; to be added before the machine runs. */
+  readonly services: Service[] = [];
   readonly #vcpus: Vcpu[] = [];
   readonly #cpus: readonly PerCpu[];
   readonly #frequency: Frequency;
@@ -83,6 +86,8 @@ export class Hypervisor extends Module implements El2Handler {
       now: () => this.#now(),
       unload: (cpu, vcpu) => this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, vcpu),
       kick: (cpu) => this.#kick(cpu),
+      current: () => this.#inside,
+      services: this.services,
     });
     for (const cpu of physicalCpus) cpu.handler = this;
   }
@@ -123,6 +128,11 @@ export class Hypervisor extends Module implements El2Handler {
   /** Makes interrupt `id` of a vCPU pending, as an edge on its input would: for hypercalls and models. */
   inject(vcpu: Vcpu, id: number): void {
     vcpu.vm.distributor.latch(vcpu.index, id);
+  }
+
+  /** The CPU at EL2 that is at work. */
+  get current(): PhysicalCpu | null {
+    return this.#inside;
   }
 
   #now(): Time {
@@ -168,7 +178,15 @@ export class Hypervisor extends Module implements El2Handler {
   #setUp(cpu: PhysicalCpu, per: PerCpu): void {
     per.cells.ready = true;
     this.interrupts.setUp(cpu, [VIRTUAL_TIMER]);
-    if (cpu.index === 0) for (let other = 1; other < this.#cpus.length; other++) cpu.powerOn(other);
+    if (cpu.index !== 0) return;
+    for (const service of this.services) {
+      service.setUp?.(cpu);
+      for (const id of service.interrupts ?? []) {
+        this.interrupts.route(cpu, id, service.edge === true);
+        this.interrupts.enable(cpu, id, true);
+      }
+    }
+    for (let other = 1; other < this.#cpus.length; other++) cpu.powerOn(other);
   }
 
   #handle(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
@@ -325,6 +343,8 @@ export class Hypervisor extends Module implements El2Handler {
         // stays active until the guest ends it
         if (vcpu === null) this.interrupts.deactivate(cpu, acknowledged);
         else vcpu.vm.distributor.latch(vcpu.index, id);
+      } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
+        this.interrupts.deactivate(cpu, acknowledged);
       } else if (!this.routing.passOn(id)) {
         this.interrupts.deactivate(cpu, acknowledged);
         this.interrupts.enable(cpu, id, false);

@@ -3,6 +3,7 @@ import type { Time } from "../sim/index.ts";
 import type { InterruptRouting } from "./interrupt-routing.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { Dispatcher } from "./scheduler/index.ts";
+import type { Service } from "./service.ts";
 import { Vcpu } from "./vcpu.ts";
 import type { RegionMode, Vm } from "./vm.ts";
 
@@ -10,6 +11,9 @@ export type VmRequest = "start" | "pause" | "resume" | "reset" | "stop" | "destr
 
 export interface LifeCycleHost {
   now(): Time;
+  /** The CPU that acts. */
+  current(): PhysicalCpu | null;
+  readonly services: readonly Service[];
   /** Takes a vCPU off the CPU that acts. */
   unload(cpu: PhysicalCpu, vcpu: Vcpu): void;
   kick(cpu: number): void;
@@ -59,6 +63,7 @@ export class LifeCycle {
       this.#routing.route(cpu, vm, false);
       vm.setMode(cpu, name, mode as RegionMode);
       this.#routing.route(cpu, vm, true);
+      for (const service of this.#host.services) service.started?.(cpu, vm);
     } else if (what === "stop" && status !== "defined") this.halt(vm, "stopped", "asked to");
     else if (what === "start" || what === "reset" || what === "destroy") this.#renew(cpu, vm, what);
   }
@@ -87,6 +92,7 @@ export class LifeCycle {
         return;
       }
     }
+    for (const service of this.#host.services) service.halted?.(cpu, vm);
     if (what !== "destroy") {
       this.#start(cpu, vm);
       return;
@@ -107,6 +113,7 @@ export class LifeCycle {
     for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
     vm.setUpDevices(cpu);
     this.#routing.route(cpu, vm, true);
+    for (const service of this.#host.services) service.started?.(cpu, vm);
     vm.setStatus("running");
     this.startVcpu(vm.vcpus[0] as Vcpu, vm.options.entry, vm.options.x0);
   }
@@ -128,6 +135,8 @@ export class LifeCycle {
 
   halt(vm: Vm, state: "off" | "stopped", reason: string): void {
     this.#silence(vm);
+    const cpu = this.#host.current();
+    if (cpu !== null) for (const service of this.#host.services) service.halted?.(cpu, vm);
     vm.setStatus(state, reason);
     if (state === "stopped") vm.guestError({ kind: "sequence", detail: `${vm.name} stopped: ${reason}` });
   }

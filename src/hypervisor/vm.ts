@@ -37,6 +37,8 @@ export interface RegionOptions {
   readonly physical?: {
     readonly base: number;
     readonly interrupts: readonly { readonly guest: number; readonly machine: number; readonly edge: boolean }[];
+    /** Streams of its DMA, which the SMMU translates by the VM's tables. */
+    readonly streams?: readonly number[];
   };
   /** What firmware leaves in the registers, of the model or of the part itself, when the VM starts: offsets and values of 32 bits. */
   readonly setUp?: readonly (readonly [offset: number, value: number])[];

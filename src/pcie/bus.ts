@@ -5,12 +5,15 @@
 import { Router, SIZES_UP_TO_64, type Target, type Transaction } from "../bus/index.ts";
 import { Module, type Simulation } from "../sim/index.ts";
 import type { ErrorMessage } from "./capabilities/aer.ts";
+import type { TranslationAgent } from "./capabilities/ats.ts";
 import type { PcieFunction } from "./function.ts";
 
 /** The root complex as buses see it. */
 export interface PcieRoot {
   /** What DMA of this requester id goes to: memory, or an IOMMU's port for that stream. */
   dmaTarget(requesterId: number): Target;
+  /** Who answers ATS; null where nobody does. */
+  readonly translationAgent: TranslationAgent | null;
   /** Some pin may have changed. */
   interruptChanged(): void;
 }

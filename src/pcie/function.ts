@@ -10,6 +10,7 @@ import { Module, type Simulation } from "../sim/index.ts";
 import { type Bar, BarSet, type BarSpec } from "./bars.ts";
 import type { PcieBus, Request } from "./bus.ts";
 import { type ErrorMessage, reportUncorrectable, UNCORRECTABLE } from "./capabilities/aer.ts";
+import { Ats } from "./capabilities/ats.ts";
 import { Msi } from "./capabilities/msi.ts";
 import { Msix } from "./capabilities/msix.ts";
 import { type Capability, registersOf } from "./capability.ts";
@@ -71,6 +72,7 @@ export class PcieFunction extends Module {
   readonly #command: number;
   readonly #msi: Msi | null;
   readonly #msix: Msix | null;
+  readonly #ats: Ats | null;
   readonly #ports: Port[] = [];
 
   constructor(parent: Module | Simulation, name: string, options: FunctionOptions) {
@@ -94,6 +96,7 @@ export class PcieFunction extends Module {
     this.#command = this.config.slot("COMMAND_STATUS");
     this.#msi = this.capability(Msi);
     this.#msix = this.capability(Msix);
+    this.#ats = this.capability(Ats);
     this.upstream = new UpstreamPath(this);
     this.port = this.makePort();
     this.bars = new BarSet(this, bars);
@@ -287,6 +290,7 @@ export class PcieFunction extends Module {
     // The IOMMU is asked for the streams that are in use only.
     const way = master && bus?.mastersEnabled ? bus : null;
     this.upstream.update(way?.dmaTarget(requesterId) ?? null, way?.hops ?? []);
+    this.#ats?.update(way?.root.translationAgent ?? null);
     this.virtualFunctions?.update();
   }
 

@@ -6,6 +6,7 @@
 import { type Arena, SIZES_UP_TO_32, type Target, type Transaction } from "../bus/index.ts";
 import { type Line, Module, type Simulation } from "../sim/index.ts";
 import { ones, PcieBus, type PcieRoot } from "./bus.ts";
+import type { TranslationAgent } from "./capabilities/ats.ts";
 import { PcieFunction } from "./function.ts";
 
 /** An IOMMU: one target a stream. */
@@ -17,7 +18,7 @@ export interface StreamTargets {
 export interface PcieHostOptions {
   readonly arena: Arena;
   /** Memory for DMA, or the IOMMU before it. */
-  readonly dma: Target | StreamTargets;
+  readonly dma: Target | StreamTargets | (StreamTargets & TranslationAgent);
   /** Bytes of the ECAM: 1 MiB a bus; 256 MiB unless given. */
   readonly ecamSize?: number;
 }
@@ -33,7 +34,7 @@ export class PcieHost extends Module implements PcieRoot {
   readonly intB: Line = this.line("intB");
   readonly intC: Line = this.line("intC");
   readonly intD: Line = this.line("intD");
-  readonly #dma: Target | StreamTargets;
+  readonly #dma: PcieHostOptions["dma"];
 
   constructor(parent: Module | Simulation, name: string, options: PcieHostOptions) {
     super(parent, name);
@@ -56,6 +57,11 @@ export class PcieHost extends Module implements PcieRoot {
   dmaTarget(requesterId: number): Target {
     const dma = this.#dma;
     return "target" in dma ? dma.target(requesterId) : dma;
+  }
+
+  get translationAgent(): TranslationAgent | null {
+    const dma = this.#dma;
+    return "translationRequest" in dma ? dma : null;
   }
 
   interruptChanged(): void {

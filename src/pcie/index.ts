@@ -2,6 +2,7 @@ export { type BarOverlay, BarSet, type BarSpec } from "./bars.ts";
 export { type BridgeOptions, PcieBridge } from "./bridge.ts";
 export { type BusParent, PcieBus, type PcieRoot, type Request } from "./bus.ts";
 export { Aer, type AerOptions, type ErrorMessage, UNCORRECTABLE } from "./capabilities/aer.ts";
+export { Ats, type AtsCache, type TranslationAgent } from "./capabilities/ats.ts";
 export { Express, type ExpressOptions } from "./capabilities/express.ts";
 export { Msi, type MsiOptions } from "./capabilities/msi.ts";
 export { Msix, type MsixOptions } from "./capabilities/msix.ts";

@@ -7,6 +7,7 @@ import { type Arena, Memory } from "../bus/index.ts";
 import { defineRegisters, RegisterBank, ro, rw, wo } from "../registers/index.ts";
 import { Module, type Simulation } from "../sim/index.ts";
 import { Aer } from "./capabilities/aer.ts";
+import { Ats } from "./capabilities/ats.ts";
 import { Express } from "./capabilities/express.ts";
 import { Msi } from "./capabilities/msi.ts";
 import { Msix } from "./capabilities/msix.ts";
@@ -97,6 +98,7 @@ export class PcieTestFunction extends Module {
   readonly memory: Memory | null;
   readonly vfs: readonly PcieTestFunction[];
   readonly index: number;
+  readonly #ats = new Ats({ at: 0x158 });
 
   /** `index` is 0 for a PF; VFs are made by it. */
   constructor(parent: Module | Simulation, name: string, options: TestFunctionOptions, index = 0) {
@@ -155,6 +157,7 @@ export class PcieTestFunction extends Module {
         new Express({ at: 0xa0, type: "endpoint", functionLevelReset: true, maxPayload: 512 }),
         new Aer({ at: 0x100 }),
         new Ari({ at: 0x150 }),
+        this.#ats,
         ...(virtual ? [] : [new SerialNumber(0x5043_4945, 0x0000_4152, { at: 0x140 })]),
         ...(sriov ? [sriov] : []),
       ],
@@ -179,7 +182,8 @@ export class PcieTestFunction extends Module {
     if ((written & 1) === 0) return;
     const { values, slot } = this.registers;
     const data = new Uint8Array((values[slot.DMA_LENGTH] as number) & 0xfff);
-    const { port } = this.function;
+    // With ATS on, the function translates for itself.
+    const port = this.#ats.enabled ? this.#ats : this.function.port;
     const good =
       port.readBlock(this.#address("DMA_SOURCE"), data) && port.writeBlock(this.#address("DMA_DESTINATION"), data);
     values[slot.DMA_STATUS] = good ? 1 : 2;

@@ -84,10 +84,10 @@ describe("networks", () => {
     expect(first("-nic user,model=virtio-net-device,mac=02:00:00:00:00:01")).toMatchObject({ network: { far: user } });
     expect(parse("-nic none -net none").virtio).toEqual([]);
   });
-  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 10 Gb/s unless rate= says otherwise", () => {
+  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 5 Gb/s unless rate= says otherwise", () => {
     const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
     expect(first("-nic tap,ifname=tap3,script=no,downscript=no,model=virtio")).toMatchObject({
-      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 10_000_000_000 } },
+      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 5_000_000_000 } },
     });
     expect(far("-nic stream,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port=4000")).toEqual({
       kind: "stream",
@@ -131,6 +131,40 @@ describe("networks", () => {
           },
         },
       },
+    });
+  });
+  it("hubport is a port of a switch; with netdev= it stands that network on it", () => {
+    const line =
+      "-netdev user,id=u,delay=1ms -netdev hubport,id=a,hubid=3,netdev=u -netdev hubport,id=b,hubid=3 " +
+      "-device virtio-net-device,netdev=b";
+    expect(first(line)).toMatchObject({ network: { id: "b", far: { kind: "hubport", hub: 3 } } });
+    expect(parse(line).switched).toMatchObject([
+      { hub: 3, network: { id: "u", far: user, link: { delay: 10_000_000 } } },
+    ]);
+  });
+  it("generator and pcap are traffic", () => {
+    const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
+    expect(
+      far(
+        "-nic generator,load=100M,size=64-1514,count=10,burst=4,start=2ms,src=02:00:00:00:00:01,dst=02:00:00:00:00:02",
+      ),
+    ).toEqual({
+      kind: "generator",
+      traffic: {
+        load: 100_000_000,
+        size: { from: 64, to: 1514 },
+        count: 10,
+        burst: 4,
+        start: 20_000_000,
+        source: Uint8Array.of(2, 0, 0, 0, 0, 1),
+        destination: Uint8Array.of(2, 0, 0, 0, 0, 2),
+      },
+    });
+    expect(far("-nic generator,size=imix")).toEqual({ kind: "generator", traffic: { size: "imix" } });
+    expect(far("-nic pcap,file=a.pcap,rounds=0,start=1s")).toEqual({
+      kind: "pcap",
+      path: "a.pcap",
+      replay: { rounds: 0, start: 10_000_000_000 },
     });
   });
   it("-nic model=igb is a PCIe function with the network", () => {
@@ -241,6 +275,24 @@ describe("user errors", () => {
     ["-netdev dgram,id=n", "local.type= and remote.type= are missing"],
     ["-netdev dgram,id=n,remote.type=unix,remote.path=p", "local.type= is missing"],
     ["-netdev user,id=n,rate=fast", "rate=fast: expected bits a second"],
+    ["-netdev hubport,id=n", "hubid= is missing"],
+    ["-netdev hubport,id=n,hubid=0,netdev=u", "there is no -netdev with id=u"],
+    [
+      "-netdev user,id=u -netdev hubport,id=n,hubid=0,netdev=u -device virtio-net-device,netdev=u",
+      'network "u" is already used by',
+    ],
+    [
+      "-netdev user,id=u -netdev hubport,id=n,hubid=0,netdev=u -device virtio-net-device,netdev=n",
+      'network "n" joins "u" to a switch: expected one without netdev=',
+    ],
+    [
+      "-netdev hubport,id=m,hubid=1 -netdev hubport,id=n,hubid=0,netdev=m",
+      "netdev=m: a switch cannot stand on a switch",
+    ],
+    ["-netdev generator,id=n,size=20", "expected a whole number from 34 to 65535"],
+    ["-netdev generator,id=n,size=90-80", "size=90-80: expected the smaller size first"],
+    ["-netdev generator,id=n,dst=x", "dst=x: expected an address"],
+    ["-netdev pcap,id=n", "file= is missing"],
     ["-netdev user,id=n,loss=0.5", "loss=0.5: expected a share from 0% to 100%"],
     ["-netdev user,id=n,loss=100%,burst=2", "burst=: expected a loss below 100%"],
     ["-netdev user,id=n,delay=3", "delay=3: expected a time such as 20us"],

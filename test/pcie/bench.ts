@@ -6,6 +6,7 @@ import {
   makeUpstreamPort,
   type PcieBridge,
   PcieHost,
+  type PcieHostOptions,
   PcieTestFunction,
   type StreamTargets,
 } from "../../src/pcie/index.ts";
@@ -26,7 +27,7 @@ export class PcieBench {
   /** MSI writes as they reached the doorbell page at 0x0802_0000: [address, value]. */
   readonly messages: [number, number][] = [];
 
-  constructor(dma?: StreamTargets, simulation = new Simulation()) {
+  constructor(dma?: PcieHostOptions["dma"], simulation = new Simulation()) {
     this.simulation = simulation;
     this.ram = new Memory(simulation, "ram", this.arena, { size: 0x10_0000 });
     this.system = new Router(simulation, "system");

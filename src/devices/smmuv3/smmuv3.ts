@@ -86,6 +86,7 @@ export class Smmuv3 extends Module {
   readonly #words = new Int32Array(COMMAND_WORDS);
   readonly #bytes = new Uint8Array(this.#words.buffer);
   readonly #targets = new Map<number, StreamTarget>();
+  readonly #translated = new Map<number, StreamTarget>();
   readonly #endpoints = new Map<number, AtsEndpoint>();
   readonly #listeners: Invalidation[] = [];
   // direct regions by TLB slot, and whether any was handed out since ports were last told to forget them
@@ -127,9 +128,17 @@ export class Smmuv3 extends Module {
   }
 
   /**
-   * What a DMA port of stream `streamId` is bound to. Without options it is the same object each time.
+   * What a DMA port of stream `streamId` is bound to. Without options it is the same object each time, and so it is with `translated` alone.
    */
   target(streamId: number, options?: StreamOptions): StreamTarget {
+    if (options?.translated && options.sideband === undefined && options.privileged === undefined) {
+      let known = this.#translated.get(streamId);
+      if (known === undefined) {
+        known = new StreamTarget(this, this.#bus, streamId, { translated: true });
+        this.#translated.set(streamId, known);
+      }
+      return known;
+    }
     if (options !== undefined) return new StreamTarget(this, this.#bus, streamId, options);
     let target = this.#targets.get(streamId);
     if (target === undefined) {

@@ -43,7 +43,11 @@ export class DatagramPort extends OutsidePort {
         // Nobody listening on the other side is no mistake.
         socket.on("error", () => undefined);
         try {
-          if (group !== null) socket.addMembership(group.host, local?.host || undefined);
+          if (group !== null) {
+            socket.addMembership(group.host, local?.host || undefined);
+            if (local?.host) socket.setMulticastInterface(local.host);
+            socket.setMulticastLoopback(true);
+          }
         } catch (error) {
           reject(new InputError(`${this.where}: cannot join ${group?.host}: ${systemReason(error)}`));
           return;

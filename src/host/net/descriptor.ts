@@ -1,6 +1,6 @@
 /**
  * Networks behind a descriptor that gives and takes whole frames: TAP devices and Unix datagram sockets. Read without waiting, whenever the run asks;
- * while there is nothing a thread of the pool waits for more.
+ * while there is nothing a thread of the pool waits for all of them.
  */
 import { rmSync } from "node:fs";
 import type { Frame } from "../../net/index.ts";
@@ -8,30 +8,34 @@ import { removeStale } from "../chardev/socket.ts";
 import type { OutsideSpec } from "../options/run-options.ts";
 import { loadNative, type Native, openTap, openUnixDatagram, unixAddress, wouldBlock } from "./native.ts";
 import { LONGEST, OutsidePort, SHORTEST } from "./port.ts";
+import type { Waiter } from "./waiter.ts";
 
 abstract class DescriptorPort extends OutsidePort {
   readonly #buffer = new Uint8Array(LONGEST);
-  #open: { readonly native: Native; readonly fd: number; readonly alarm: number } | null = null;
+  #open: { readonly native: Native; readonly fd: number } | null = null;
   #next: Frame | null = null;
-  #waiting: Promise<void> | null = null;
+  readonly #waiter: Waiter;
   #closed = false;
   #gone = false;
+
+  constructor(where: string, waiter: Waiter) {
+    super(where);
+    this.#waiter = waiter;
+  }
 
   async start(): Promise<void> {
     const native = await loadNative(this.where);
     const fd = this.open(native);
-    this.#open = { native, fd, alarm: native.eventfd(0, 0) };
+    this.#open = { native, fd };
     this.#wait();
   }
   protected abstract open(native: Native): number;
   protected abstract write(native: Native, fd: number, frame: Frame): number;
 
-  /** At most one thread waits; what has come when it returns is told. */
   #wait(): void {
     const open = this.#open;
-    if (open === null || this.#waiting !== null) return;
-    this.#waiting = open.native.wait(open.fd, open.alarm).then(() => {
-      this.#waiting = null;
+    if (open === null) return;
+    this.#waiter.want(open.native, open.fd, () => {
       if (!this.#closed) this.onReady?.();
     });
   }
@@ -75,18 +79,16 @@ abstract class DescriptorPort extends OutsidePort {
     const open = this.#open;
     if (open === null || this.#closed) return;
     this.#closed = true;
-    open.native.write(open.alarm, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0), 8);
-    await this.#waiting;
+    await this.#waiter.forget(open.native, open.fd);
     open.native.close(open.fd);
-    open.native.close(open.alarm);
   }
 }
 
 export class TapPort extends DescriptorPort {
   readonly #ifname: string;
 
-  constructor(where: string, spec: Extract<OutsideSpec, { kind: "tap" }>) {
-    super(where);
+  constructor(where: string, spec: Extract<OutsideSpec, { kind: "tap" }>, waiter: Waiter) {
+    super(where, waiter);
     this.#ifname = spec.ifname;
   }
   protected open(native: Native): number {
@@ -101,8 +103,8 @@ export class UnixDatagramPort extends DescriptorPort {
   readonly #local: string | undefined;
   readonly #remote: Uint8Array | null;
 
-  constructor(where: string, local: string | undefined, remote: string | undefined) {
-    super(where);
+  constructor(where: string, local: string | undefined, remote: string | undefined, waiter: Waiter) {
+    super(where, waiter);
     this.#local = local;
     this.#remote = remote === undefined ? null : unixAddress(where, remote);
   }

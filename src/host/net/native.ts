@@ -10,6 +10,7 @@ const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const POLLIN = 1;
@@ -23,7 +24,7 @@ const EAGAIN = 11;
 
 export interface Native {
   open(path: string, flags: number): number;
-  ioctl(fd: number, request: number, argument: Uint8Array): number;
+  ioctl(fd: number, request: number, argument: Uint8Array | null): number;
   read(fd: number, buffer: Uint8Array, length: number): number;
   write(fd: number, buffer: Uint8Array, length: number): number;
   close(fd: number): number;
@@ -31,8 +32,8 @@ export interface Native {
   bind(fd: number, address: Uint8Array, length: number): number;
   sendto(fd: number, data: Uint8Array, length: number, flags: number, address: Uint8Array, size: number): number;
   eventfd(initial: number, flags: number): number;
-  /** Waits, in another thread, until one of two descriptors can be read. */
-  wait(first: number, second: number): Promise<void>;
+  /** Waits, in another thread, until one of the descriptors can be read; says which can. */
+  wait(descriptors: readonly number[]): Promise<readonly boolean[]>;
   errno(): number;
 }
 
@@ -60,14 +61,17 @@ export async function loadNative(where: string): Promise<Native> {
       "long sendto(int fd, void *data, unsigned long length, int flags, void *address, unsigned int size)",
     ) as Native["sendto"],
     eventfd: c.func("int eventfd(unsigned int initial, int flags)") as Native["eventfd"],
-    wait: (first, second) => {
-      const fds = Buffer.alloc(16);
-      fds.writeInt32LE(first, 0);
-      fds.writeInt16LE(POLLIN, 4);
-      fds.writeInt32LE(second, 8);
-      fds.writeInt16LE(POLLIN, 12);
+    wait: (descriptors) => {
+      // struct pollfd: descriptor, events, returned events.
+      const fds = Buffer.alloc(8 * descriptors.length);
+      descriptors.forEach((fd, i) => {
+        fds.writeInt32LE(fd, 8 * i);
+        fds.writeInt16LE(POLLIN, 8 * i + 4);
+      });
       return new Promise((resolve) => {
-        poll.async(fds, 2, -1, () => resolve());
+        poll.async(fds, descriptors.length, -1, () =>
+          resolve(descriptors.map((_, i) => fds.readInt16LE(8 * i + 6) !== 0)),
+        );
       });
     },
     errno: () => koffi.errno(),
@@ -98,6 +102,8 @@ export function openTap(native: Native, where: string, ifname: string): number {
       `${where}: interface ${ifname}: ${why}: expected root (or CAP_NET_ADMIN), and a TAP interface that nobody uses`,
     );
   }
+  // A persistent interface keeps what its last user could take: checksums left out, segments of 64 KiB. We take neither.
+  native.ioctl(fd, TUNSETOFFLOAD, null);
   return fd;
 }
 

@@ -19,6 +19,7 @@ import { DatagramPort } from "./datagram.ts";
 import { TapPort, UnixDatagramPort } from "./descriptor.ts";
 import type { OutsidePort } from "./port.ts";
 import { StreamPort } from "./stream.ts";
+import { Waiter } from "./waiter.ts";
 
 /** A network whose far end is outside the simulation. */
 export interface OutsideNetwork {
@@ -34,6 +35,7 @@ export interface OutsideNetwork {
 export class HostNetworks {
   readonly captures = new Captures();
   readonly outside: OutsideNetwork[] = [];
+  readonly #waiter = new Waiter();
   /** By the numbers of `hubid=`. */
   readonly switches = new Map<number, Switch>();
 
@@ -99,7 +101,7 @@ export class HostNetworks {
   ): Link {
     const end = new OutsideEnd(parent, `${name}outside`);
     const link = joinStations(parent, `${name}link`, device, end, option.link);
-    const port = outsidePort(option.where, far);
+    const port = outsidePort(option.where, far, this.#waiter);
     end.onLeave = (frame) => port.send(frame);
     this.outside.push({
       label: option.id,
@@ -114,17 +116,17 @@ export class HostNetworks {
 }
 
 /** Not open yet. */
-export function outsidePort(where: string, spec: OutsideSpec): OutsidePort {
+export function outsidePort(where: string, spec: OutsideSpec, waiter = new Waiter()): OutsidePort {
   switch (spec.kind) {
     case "stream":
       return new StreamPort(where, spec);
     case "tap":
-      return new TapPort(where, spec);
+      return new TapPort(where, spec, waiter);
     case "dgram": {
       const { local, remote } = spec;
       if ((local !== undefined && "path" in local) || (remote !== undefined && "path" in remote)) {
         const path = (a: typeof local) => (a !== undefined && "path" in a ? a.path : undefined);
-        return new UnixDatagramPort(where, path(local), path(remote));
+        return new UnixDatagramPort(where, path(local), path(remote), waiter);
       }
       return new DatagramPort(where, local, remote);
     }

@@ -52,9 +52,9 @@ export function farEndOf(list: KeyValues): FarEnd {
 
 /**
  * Bits a second of a link to the outside, unless `rate=` says otherwise: what comes in one burst would overrun the guest's receive ring. At 1 Gb/s
- * Linux takes an interrupt for nearly every frame, which costs far more instructions than the bursts of a faster link.
+ * Linux takes an interrupt for nearly every frame, which costs far more instructions than the bursts of a faster link; at 10 Gb/s it loses some.
  */
-const OUTSIDE_RATE = 10_000_000_000;
+const OUTSIDE_RATE = 5_000_000_000;
 
 /** Keys of Armature's own that every network takes. */
 export function linkOf(list: KeyValues, far: FarEnd): LinkOptions {

@@ -478,6 +478,7 @@ export class AbstractCpu extends Module implements PhysicalCpu {
 
   /** No instructions, no floating point: there is nothing to give or to decode. */
   readonly instructions = null;
+  /** There is no vector. */
   readonly faultsAtVector = false;
   giveFloatingPoint(): void {}
   get virtualTimerAsserted(): boolean {

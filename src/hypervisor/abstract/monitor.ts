@@ -18,7 +18,7 @@ import {
   type Time,
 } from "../../sim/index.ts";
 import { MemoryPool } from "../memory.ts";
-import type { El2Handler, Exit, PhysicalCpu } from "../physical-cpu.ts";
+import type { El2Handler, Exit, PhysicalCpu, Stage2Root } from "../physical-cpu.ts";
 import { Dispatcher, type DomainParameters, type Schedulable, type Scheduler } from "../scheduler/index.ts";
 import { Stage2, type TableAccess } from "../stage2.ts";
 import type { AbstractContext } from "./context.ts";
@@ -76,6 +76,7 @@ export class Domain implements Schedulable {
   readonly affinity: number;
   readonly context: AbstractContext;
   readonly stage2: Stage2;
+  readonly root: Stage2Root;
   /** Physical address of its memory and of its event page. */
   readonly memory: number;
   readonly events: number;
@@ -110,6 +111,7 @@ export class Domain implements Schedulable {
     this.affinity = options.affinity ?? 0xff;
     this.context = context;
     this.stage2 = stage2;
+    this.root = stage2.root(5); // 48 bits of physical address
     this.memory = places.memory;
     this.events = places.events;
     this.timer = timer;
@@ -361,7 +363,7 @@ export class Monitor extends Module implements El2Handler {
     this.#last[index] = domain;
     domain.on = index;
     domain.timer.cancel();
-    cpu.load(domain.context, domain.stage2.root(5));
+    cpu.load(domain.context, domain.root);
     const { gich } = domain;
     cpu.write(GICH + 8, 4, (gich[0] as number) >>> 0);
     cpu.write(GICH + 0xf0, 4, (gich[1] as number) >>> 0);

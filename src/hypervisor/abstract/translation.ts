@@ -61,6 +61,9 @@ export class StageTwoTlb {
   readonly #walker: Walker;
   readonly #bus: Target;
   #vmid = 0;
+  /** VTCR_EL2 that the geometry was decoded from. */
+  #vtcr = -1;
+  #outputSize = 0;
   #slot = 0;
   walks = 0;
 
@@ -74,8 +77,15 @@ export class StageTwoTlb {
   setRoot(root: Stage2Root): void {
     const { vtcr } = root;
     const range = this.#two.range;
+    if (vtcr === this.#vtcr) {
+      setBase(range, Math.floor(root.base / 2 ** 32), root.base | 0, this.#outputSize);
+      this.#vmid = root.vmid;
+      return;
+    }
     const outputSize = Math.min(physicalAddressSize((vtcr >>> 16) & 7), PHYSICAL_SIZE);
     const tg0 = (vtcr >>> 14) & 3;
+    this.#vtcr = vtcr;
+    this.#outputSize = outputSize;
     this.#two.outputLimit = 2 ** outputSize;
     range.disabled = false;
     setGeometry(range, tg0 === 1 ? 16 : tg0 === 2 ? 14 : 12, 64 - Math.min(Math.max(vtcr & 63, 16), 39));

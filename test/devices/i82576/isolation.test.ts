@@ -33,7 +33,7 @@ class Board extends PcieBench {
 
   constructor() {
     let smmu: Smmuv3 | null = null;
-    super({ target: (streamId): Target => (smmu as Smmuv3).target(streamId) });
+    super({ target: (streamId: number): Target => (smmu as Smmuv3).target(streamId) });
     const { arena, host, simulation, system } = this;
     smmu = new Smmuv3(simulation, "smmu", { bus: system, arena });
     this.smmu = smmu;

@@ -7,6 +7,9 @@ import type { Frame } from "../../../src/net/index.ts";
 import { MS, Simulation } from "../../../src/sim/index.ts";
 import { type Bench, Driver, ip, MAC, RAM, RAM_SIZE } from "./device.ts";
 
+/** Where the device is on its own bus. */
+export const TOE = 0x1000_0000;
+
 export function realBench(interfaces = 3): Bench {
   const simulation = new Simulation({ seed: 3 });
   const arena = new Arena();
@@ -20,6 +23,8 @@ export function realBench(interfaces = 3): Bench {
     host: { port: (n) => ports[n] as Port },
     makeStack: (parent, name, events) => new Stack(parent, name, events),
   });
+  // The device itself is on the bus too, so that rings can be put on its registers.
+  router.map({ name: "toe", base: TOE, size: 0x1_0000 * (1 + interfaces), target: core.space });
   const wire: Frame[] = [];
   core.onTransmit = (frame) => void wire.push(frame);
   simulation.reset();

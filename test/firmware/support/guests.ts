@@ -3,11 +3,12 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../../platform/virt/machine.ts";
 import { InterpreterCode } from "../../../src/cpu/aarch64/engine/interpreter.ts";
+import { createConfiguredMachine } from "../../../src/hypervisor/config.ts";
 
 const code = new InterpreterCode();
 const SECOND = 10_000_000_000;
 
-export type Program = "two" | "work" | "wild";
+export type Program = "two" | "work" | "wild" | "probe";
 
 export interface BoardRun {
   readonly machine: VirtMachine;
@@ -29,7 +30,7 @@ export function runBoard(options: VirtOptions): BoardRun {
   if (machine.uart1) machine.uart1.onTransmit = (byte) => bytes[1].push(byte);
   machine.onPower = () => machine.simulation.stop();
   machine.simulation.run(SECOND);
-  const [uart0, uart1] = bytes.map((b) => String.fromCharCode(...b).replaceAll("\r", "")) as [string, string];
+  const [uart0, uart1] = bytes.map((b) => Buffer.from(b).toString("latin1").replaceAll("\r", "")) as [string, string];
   if (machine.powerState !== "off") throw new Error(`the machine is not off: ${uart0.slice(-500)}`);
   return { machine, uart0, uart1 };
 }
@@ -90,5 +91,49 @@ export function readHypervisor(uart0: string, uart1: string): HypervisorRun {
     },
     guestInstructions: Number(sums?.[1]),
     hypervisorInstructions: Number(sums?.[2]),
+  };
+}
+
+export interface ModelRun {
+  readonly guests: readonly string[];
+  /** Exits of each guest at a device of the board, by its name. */
+  readonly deviceExits: (guest: number, part: string) => number;
+}
+
+/** The same programs under the hypervisor model, one CPU, slices of a millisecond. */
+export function runModel(
+  vms: readonly { readonly program: Program; readonly mode: "trap" | "pass"; readonly append?: string }[],
+): ModelRun {
+  const device = (mode: "trap" | "pass", physical: string) => (mode === "trap" ? mode : ({ mode, physical } as const));
+  const bytes = vms.map((): number[] => []);
+  const built = createConfiguredMachine(
+    {
+      machine: { memory: "64M" },
+      scheduler: { policy: "round-robin", options: { slice: 1 } },
+      vms: vms.map(({ program, mode, append }, n) => ({
+        ...(append === undefined ? {} : { append }),
+        name: `vm${n}`,
+        memory: "16M",
+        kernel: `vm-${program}.elf`,
+        devices: { uart0: device(mode, "uart1"), timer0: device(mode, "timer1") },
+      })),
+    },
+    vms.map(({ program }) => ({ kernel: image(`vm-${program}.elf`) })),
+    (vm, byte) => bytes[vm]?.push(byte),
+    { code },
+  );
+  const { simulation } = built.machine;
+  const off = () => built.vms.every((vm) => vm.status === "off");
+  for (const vm of built.vms) {
+    vm.onState = () => {
+      if (off()) simulation.pause();
+    };
+  }
+  simulation.run(SECOND);
+  if (!off()) throw new Error(`not all VMs are off: ${built.vms.map((vm) => vm.status).join(", ")}`);
+  return {
+    guests: bytes.map((b) => Buffer.from(b).toString("latin1").replaceAll("\r", "")),
+    deviceExits: (guest, part) =>
+      built.vms[guest]?.statistics.table("regions").find(({ name }) => name === part)?.count ?? 0,
   };
 }

@@ -12,10 +12,13 @@ import type { Connection } from "./tcp/connection.ts";
 import type { Tcp } from "./tcp/tcp.ts";
 import { HOUSEKEEPING, TimerHeap } from "./timers.ts";
 import type { Udp, UdpSocket } from "./udp.ts";
-import type { Family } from "./words.ts";
+import { type Family, Summer } from "./words.ts";
 
 /** Frames waiting that the stack has sent to itself; more are lost. */
 const INBOX_MAX = 256;
+
+/** Frames are cut from blocks of this size: a typed array with memory of its own costs microseconds. Not state. */
+const BLOCK = 65_536;
 
 /** Counters, by the names under which `statistics` shows them. */
 export function counters() {
@@ -121,6 +124,7 @@ export class Engine {
   readonly options: Required<StackOptions>;
   readonly timers = new TimerHeap();
   readonly pool = new BufferPool();
+  readonly summer = new Summer();
   readonly rx = new Packet();
   /** By number; number 0 is not used. */
   readonly sockets: (AnySocket | null)[] = [null];
@@ -140,6 +144,8 @@ export class Engine {
   readonly #timer: Event;
   readonly #soon: Event;
   #transmitting = false;
+  #block: ArrayBuffer = new ArrayBuffer(0);
+  #cut = 0;
 
   constructor(
     parts: EngineParts,
@@ -164,6 +170,23 @@ export class Engine {
 
   get now(): Time {
     return this.simulation.now;
+  }
+
+  /** An empty frame for `length` bytes, not shorter than the wire allows, all zero. Headers lie so that what follows them is aligned. */
+  frame(length: number): Frame {
+    return this.cut(length < 60 ? 60 : length);
+  }
+
+  /** An array that is used for a short while, all zero. */
+  cut(size: number): Uint8Array {
+    if (size > BLOCK / 4) return new Uint8Array(size);
+    let at = this.#cut;
+    if (at + 2 + size > this.#block.byteLength) {
+      this.#block = new ArrayBuffer(BLOCK);
+      at = 0;
+    }
+    this.#cut = (at + 2 + size + 7) & ~7;
+    return new Uint8Array(this.#block, at + 2, size);
   }
 
   /** A frame, complete, to the wire. */
@@ -250,7 +273,6 @@ export class Engine {
     this.udp.clear();
     this.tcp.clear();
     this.timers.clear();
-    this.#timer.cancel();
     this.pool.used = 0;
   }
 

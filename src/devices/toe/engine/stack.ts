@@ -116,6 +116,7 @@ export class Stack extends Module implements StackApi {
   }
 
   clear(): void {
+    this.#timer.cancel();
     this.#engine.clear();
     this.#engine.tcp.newSecrets();
   }

@@ -29,14 +29,13 @@ export interface WireOptions {
 }
 
 /** One direction: frames under way, by the time of their arrival. */
-class Way extends Module implements StatePart {
+class Way extends Module {
   to: { input(frame: Frame): void } | null = null;
   readonly #options: WireOptions;
   readonly #random: Random;
   readonly #arrival: Event;
   #free: Time = 0;
   #under: { frame: Frame; at: Time }[] = [];
-  waiting = 0;
   lost = 0;
 
   constructor(parent: Simulation, name: string, options: WireOptions) {
@@ -44,7 +43,16 @@ class Way extends Module implements StatePart {
     this.#options = options;
     this.#random = this.simulation.random(this, "impairments");
     this.#arrival = this.event("arrival", () => this.#arrive());
-    this.part("under", this);
+    const under: StatePart = {
+      save: () => this.#save(),
+      load: (value) => this.#load(value),
+      reset: () => {
+        this.#under = [];
+        this.#free = 0;
+        this.lost = 0;
+      },
+    };
+    this.part("under", under);
   }
   send(frame: Frame): boolean {
     const { rate = 0, delay = 0, jitter = 0, loss = 0, duplicate = 0, queue = 1000 } = this.#options;
@@ -74,14 +82,14 @@ class Way extends Module implements StatePart {
     }
     if (this.#under.length > 0) this.#arrival.scheduleAt(this.#under[0].at);
   }
-  save(): StateValue {
+  #save(): StateValue {
     return {
       free: this.#free,
       lost: this.lost,
       under: this.#under.map(({ frame, at }) => ({ frame: frame.slice(), at })),
     };
   }
-  load(value: StateValue): void {
+  #load(value: StateValue): void {
     const v = value as unknown as { free: number; lost: number; under: { frame: Frame; at: Time }[] };
     this.#free = v.free;
     this.lost = v.lost;
@@ -185,6 +193,7 @@ export function connected(
   prepare(p.b.stack, listener);
   value(p.b.stack.bind(listener, { address: new Uint8Array(family === 4 ? 4 : 16), port: 80 }));
   value(p.b.stack.listen(listener, 10));
+  p.b.told.delete(listener);
   const client = value(p.a.stack.socket("tcp", family));
   prepare(p.a.stack, client);
   value(p.a.stack.connect(client, { address: family === 4 ? B4 : B6, port: 80 }));

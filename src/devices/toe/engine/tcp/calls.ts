@@ -132,7 +132,7 @@ export function receive(t: Tcp, c: Connection, most: number): Outcome<Uint8Array
     if (c.finReceived !== 0 || c.shutReceive !== 0) return { ok: true, value: new Uint8Array(0) };
     return fail(c.state === CLOSED ? c.error : "would-block");
   }
-  const data = new Uint8Array(length);
+  const data = t.engine.cut(length);
   c.receiving.read(0, data, 0, length);
   c.receiving.drop(t.engine.pool, length, c.early.length > 0);
   // A window that opens by two segments, or by half the buffer, is worth a segment (RFC 9293 3.8.6.2.2).

@@ -192,7 +192,7 @@ function transmit(
   const fits = blocks > 0 && length + 4 + 8 * blocks <= c.smss ? blocks : 0;
   const header = 20 + (c.tsOk !== 0 ? 12 : 0) + (fits > 0 ? 4 + 8 * fits : 0);
   const total = at + header + length;
-  const b = new Uint8Array(total < 60 ? 60 : total);
+  const b = engine.frame(total);
   begin(t, c, b, ip + header + length, ecn);
   const window = advertise(t, c);
   b[at] = c.localPort >>> 8;
@@ -217,7 +217,7 @@ function transmit(
     for (let i = 0; i < 2 * fits; i++) store(b, option + 4 + 4 * i, c.early[i]);
   }
   if (length > 0) c.sending.read(offset, b, at + header, length);
-  const sum = fold(c.pseudo + header + length + sum16(b, at, header + length));
+  const sum = fold(c.pseudo + header + length + engine.summer.sum(b, at, header + length));
   b[at + 16] = sum >>> 8;
   b[at + 17] = sum;
   counts.tcpSegmentsOut++;
@@ -280,7 +280,7 @@ export function sendSyn(t: Tcp, c: Connection, cookieTimestamp?: number): void {
   const stamps = answer ? c.tsOk !== 0 : c.timestamps !== 0;
   const sack = answer ? c.sackOk !== 0 : c.sack !== 0;
   const header = 20 + 4 + (scale ? 4 : 0) + (stamps ? 12 : 0) + (sack && !stamps ? 4 : 0);
-  const b = new Uint8Array(Math.max(60, at + header));
+  const b = t.engine.frame(at + header);
   begin(t, c, b, ip + header, 0);
   const window = advertise(t, c);
   let flags = SYN | (answer ? ACK : 0);

@@ -13,7 +13,7 @@ import type { Engine } from "../engine.ts";
 import type { Quoted } from "../icmp.ts";
 import { TCP } from "../ip.ts";
 import type { Neighbour } from "../neighbours.ts";
-import { type Family, fold, KeyedHash, pseudoSum, sum16, type Words } from "../words.ts";
+import { type Family, fold, KeyedHash, pseudoSum, type Words } from "../words.ts";
 import { initialWindow } from "./congestion.ts";
 import {
   CLOSED,
@@ -92,7 +92,7 @@ export class Tcp {
       return;
     }
     const pseudo = pseudoSum(rx.family, rx.s0, rx.s1, rx.s2, rx.s3, rx.d0, rx.d1, rx.d2, rx.d3, TCP);
-    if (fold(pseudo + rx.length + sum16(rx.frame, rx.at, rx.length)) !== 0) {
+    if (fold(pseudo + rx.length + this.engine.summer.sum(rx.frame, rx.at, rx.length)) !== 0) {
       counts.badChecksums++;
       return;
     }
@@ -276,7 +276,8 @@ export class Tcp {
   }
 
   keepAlive(c: Connection): void {
-    c.keepAt = c.keepAlive !== 0 && c.state >= ESTABLISHED ? this.engine.now + c.keepIdle * SEC : NEVER;
+    const at = Math.max(this.engine.now, c.heardAt + c.keepIdle * SEC);
+    c.keepAt = c.keepAlive !== 0 && c.state >= ESTABLISHED ? at : NEVER;
     if (c.keepAt !== NEVER) this.engine.lower(c.number, c.keepAt);
   }
 
@@ -472,7 +473,6 @@ export class Tcp {
     for (const number of timeWaits) this.#timeWaits.add(Number(number));
     for (const c of this.engine.sockets) {
       if (c?.kind !== "tcp") continue;
-      c.setPseudo();
       if (c.state > LISTEN) this.table.add(c);
       if (c.bound !== 0) this.bind(c);
     }
