@@ -45,6 +45,11 @@ const MIB = 2 ** 20;
 const TIMER = 16 + PPI.hypervisorTimer;
 const VIRTUAL_TIMER = 16 + PPI.virtualTimer;
 
+/** Places in what is kept of GICH. */
+const HCR = 0;
+const VMCR = 1;
+const APR = 2;
+
 const PENDING = 0x1000_0000;
 const STATE = 0x3000_0000;
 const HARDWARE = 0x8000_0000;
@@ -134,6 +139,8 @@ export class Monitor extends Module implements El2Handler {
   readonly #edges = new Set<number>();
   readonly #targets = new Map<number, number>();
   readonly #last: (Domain | null)[];
+  /** GICH_HCR, VMCR and APR of each CPU as they are. */
+  readonly #present: Int32Array;
   readonly #exits = new Map<string, number>();
   readonly #transaction = new Transaction();
   #injections = 0;
@@ -161,6 +168,7 @@ export class Monitor extends Module implements El2Handler {
       write: (address, size, value) => ram.poke(address - RAM_BASE, size, value),
     };
     this.#last = cpus.map(() => null);
+    this.#present = new Int32Array(3 * cpus.length);
     for (const cpu of cpus) cpu.handler = this;
     this.part("domains", {
       save: (): StateValue => {
@@ -365,8 +373,8 @@ export class Monitor extends Module implements El2Handler {
     domain.timer.cancel();
     cpu.load(domain.context, domain.root);
     const { gich } = domain;
-    cpu.write(GICH + 8, 4, (gich[0] as number) >>> 0);
-    cpu.write(GICH + 0xf0, 4, (gich[1] as number) >>> 0);
+    this.#gich(cpu, VMCR, gich[0] as number);
+    this.#gich(cpu, APR, gich[1] as number);
     for (let n = 0; n < LISTS; n++) {
       const list = (gich[2 + n] as number) >>> 0;
       if (list === 0) continue;
@@ -374,7 +382,15 @@ export class Monitor extends Module implements El2Handler {
       // the physical timer interrupt is the CPU's own: active here while the guest handles it
       if (isTimer(list)) cpu.write(GICD + 0x300, 4, (1 << VIRTUAL_TIMER) >>> 0);
     }
-    cpu.write(GICH, 4, domain.waits ? 3 : 1);
+    this.#gich(cpu, HCR, domain.waits ? 3 : 1);
+  }
+
+  /** Writes a register of GICH unless it has that value already. */
+  #gich(cpu: PhysicalCpu, register: number, value: number): void {
+    const at = 3 * cpu.index + register;
+    if (this.#present[at] === value) return;
+    this.#present[at] = value;
+    cpu.write(GICH + (register === HCR ? 0 : register === VMCR ? 8 : 0xf0), 4, value >>> 0);
   }
 
   #unload(cpu: PhysicalCpu, domain: Domain): void {
@@ -382,10 +398,13 @@ export class Monitor extends Module implements El2Handler {
     domain.on = -1;
     cpu.unload();
     const { gich } = domain;
-    cpu.write(GICH, 4, 0);
+    const present = 3 * cpu.index;
     gich[0] = cpu.read(GICH + 8, 4);
-    gich[1] = cpu.read(GICH + 0xf0, 4);
+    this.#present[present + VMCR] = gich[0] as number;
     const empty = cpu.read(GICH_ELRSR, 4);
+    // a priority is active only while a list register is
+    gich[1] = empty === 15 ? 0 : cpu.read(GICH + 0xf0, 4);
+    this.#present[present + APR] = gich[1] as number;
     for (let n = 0; n < LISTS; n++) {
       gich[2 + n] = 0;
       if ((empty & (1 << n)) !== 0) continue;
@@ -394,6 +413,7 @@ export class Monitor extends Module implements El2Handler {
       cpu.write(GICH + 0x100 + 4 * n, 4, 0);
       if (isTimer(list)) cpu.write(GICC + 0x1000, 4, VIRTUAL_TIMER);
     }
+    this.#gich(cpu, HCR, 1);
     const { timerDeadline } = domain.context;
     if (domain.stopped === null && timerDeadline < NEVER) domain.timer.scheduleAt(timerDeadline);
   }
@@ -403,7 +423,7 @@ export class Monitor extends Module implements El2Handler {
     const { pending } = domain;
     if (pending.length === 0) {
       if (domain.waits) {
-        cpu.write(GICH, 4, 1);
+        this.#gich(cpu, HCR, 1);
         domain.waits = false;
       }
       return;
@@ -431,7 +451,7 @@ export class Monitor extends Module implements El2Handler {
     pending.length = left;
     if (left > 0 !== domain.waits) {
       domain.waits = left > 0;
-      cpu.write(GICH, 4, left > 0 ? 3 : 1); // UIE: nearly empty
+      this.#gich(cpu, HCR, left > 0 ? 3 : 1); // UIE: nearly empty
     }
   }
 
