@@ -65,7 +65,8 @@ interface Target {
 const RETRY = MS;
 const ATTEMPTS = 2000;
 const MOST = 65_536;
-const FIRST = MS;
+/** Before that the servers have no address yet, and an ARP request without answer is sent again only after a second. */
+const FIRST = 10 * MS;
 
 export class HttpPeer extends Module implements Station {
   readonly #o: HttpPeerOptions;
