@@ -81,14 +81,16 @@ export async function runVerb(
     .argument("<config>", "JSON with comments, schema docs/vm-config.schema.json")
     .option("--layout <layout>", "prefix: each line with its VM's name; columns: side by side", "prefix")
     .option("--json <file>", "write exits and accounts to a file")
+    .option("--net <network>", "the network behind the TOE, as -netdev: tap,ifname=tap0 (the file's peer unless given)")
     .option("--quiet", "no table at the end")
-    .action((config: string, options: { layout: string; json?: string; quiet?: boolean }) => {
-      const { layout, json, quiet } = options;
+    .action(async (config: string, options: { layout: string; json?: string; net?: string; quiet?: boolean }) => {
+      const { layout, json, net, quiet } = options;
       if (layout !== "prefix" && layout !== "columns") {
         throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
       }
-      code = runVms(config, {
+      code = await runVms(config, {
         layout,
+        ...(net === undefined ? {} : { net }),
         ...(json === undefined ? {} : { json }),
         ...(quiet === undefined ? {} : { quiet }),
       });
