@@ -14,6 +14,8 @@
 struct toe toe;
 static const char *arguments = "";
 static u64 total, limit;
+/* ACCEPTs that wait. */
+static u32 listening;
 
 void console_putc(char c) {
   if (c == '\n') pl011_putc(BOARD_UART0_BASE, '\r');
@@ -89,7 +91,7 @@ static void on_timer(u32 intid, void *unused) {
 
 static void idle(void) {
   if (toe_poll(&toe)) return;
-  if (limit && total >= limit && toe.outstanding <= 3) finish();
+  if (limit && total >= limit && toe.outstanding <= listening) finish();
   u64 deadline = fiber_deadline();
   if (deadline != ~0UL) {
     write_sysreg(cntv_cval_el0, deadline);
@@ -138,6 +140,7 @@ static void accept_at(const struct listener *l, u32 family) {
     return;
   }
   say("%s at port %u, IPv%u", l->name, l->port, family);
+  listening++;
   for (;;) {
     s32 accepted = toe_accept(&toe, socket);
     if (accepted < 0) continue;

@@ -17,6 +17,10 @@ const SCRIPTS = {
     "iperf3 -c 10.77.0.1 -n 16M | grep receiver; iperf3 -s -1 > /tmp/log & sleep 1; echo SERVING",
     "wait; grep receiver /tmp/log; iperf3 -s -1 > /tmp/log & sleep 1; echo AGAIN; wait; grep sender /tmp/log",
   ].join("\n"),
+  short: [
+    "ifconfig eth0 10.77.0.2 netmask 255.255.255.0 up; sleep 3; ping -c 3 -i 0.2 10.77.0.1 | grep received",
+    "iperf3 -c 10.77.0.1 -n 2M -R | grep receiver",
+  ].join("\n"),
   one: "ifconfig eth0 10.78.0.1 netmask 255.255.255.0 up; echo UP; cat; echo",
   two: [
     "ifconfig eth0 10.78.0.2 netmask 255.255.255.0 up; sleep 2",
@@ -109,6 +113,31 @@ describe.runIf(mayTap)("the host's Linux through TAP (needs root and /dev/net/tu
     for (const figure of figures) expect(figure).toBeGreaterThan(5);
     await wellFormed(capture, 1000);
     rmSync(join(capture, ".."), { recursive: true });
+  });
+});
+
+describe.runIf(mayTap)("a run with the outside, recorded (needs root and /dev/net/tun)", () => {
+  it("repeats without the outside, losses and all, to the same state", async () => {
+    using namespace = new Namespace("record");
+    using initramfs = new Initramfs(SCRIPTS, {}, "initrd-full.cpio.gz");
+    const folder = mkdtempSync(join(tmpdir(), "armature-net-"));
+    await using server = namespace.start(requireTool("iperf3"), "-s", "--forceflush");
+    await server.expect("Server listening");
+    const words = [
+      ...["-M", "virt", ...linux(initramfs, "short", "igb"), "-netdev", "tap,id=n,ifname=tap0,loss=1%"],
+      ...["-device", "igb,netdev=n", "--state-hash"],
+    ];
+    const program = join(ROOT, "bin/armature-system-aarch64.mjs");
+    const recording = join(folder, "recording");
+    await using first = namespace.start(process.execPath, program, ...words, "--record", recording);
+    await first.expect(/.*receiver/, 150);
+    const [hash] = await first.expect(/^state hash \w+/, 60);
+    expect(await first.exit()).toBe(0);
+    // Outside the namespace: there is no such interface.
+    const again = await run(process.execPath, [program, ...words, "--replay", recording], { seconds: 150 });
+    expect(again.errors).toContain("the state is that of the recording");
+    expect([again.code, again.output.includes(hash)]).toEqual([0, true]);
+    rmSync(folder, { recursive: true });
   });
 });
 

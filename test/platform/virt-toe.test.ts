@@ -71,7 +71,7 @@ describe("TOE on the virt board", () => {
     expect(pending(120)).toBe(1);
   });
   it("1.1: the device tree has a node a frame, with its stream where there is an SMMU", () => {
-    const tree = parseFdt(machine({ toe: { interfaces: 2 }, iommu: "smmuv3" }).deviceTree);
+    const tree = parseFdt(machine({ toe: { interfaces: 2 }, iommu: "smmuv3" }).deviceTree, "tree");
     const cells = (path: string, name: string) => {
       const data = findNode(tree, path)?.properties.get(name) as Uint8Array;
       const view = new DataView(data.buffer, data.byteOffset, data.length);
@@ -81,7 +81,7 @@ describe("TOE on the virt board", () => {
     expect(cells("/platform-bus@c000000/toe-interface@820000", "interrupts")).toEqual([0, 122, 4]);
     expect(cells("/platform-bus@c000000/toe-interface@820000", "reg")).toEqual([0x82_0000, 0x1_0000]);
     expect(cells("/platform-bus@c000000/toe-interface@820000", "iommus")[1]).toBe(0xff01);
-    expect(findNode(parseFdt(machine({}).deviceTree), "/platform-bus@c000000/toe@800000")).toBeNull();
+    expect(findNode(parseFdt(machine({}).deviceTree, "tree"), "/platform-bus@c000000/toe@800000")).toBeNull();
   });
   it("an SMMU lets one interface's DMA through and stops another's: cause 2, and nobody else is disturbed", () => {
     const m = machine({ toe: { interfaces: 2 }, iommu: "smmuv3" });
