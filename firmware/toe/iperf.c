@@ -152,15 +152,16 @@ static bool serve_stream(s32 socket) {
   *s = (struct stream){.socket = socket};
   test.count = n + 1;
   if (test.count == test.wanted) test.complete = true;
+  /* The control connection's fiber closes or aborts the socket. */
   if (test.reverse) {
     fiber_wait(&test.running);
     send_data(s);
-    /* Closed or aborted by the control connection's fiber. */
     return false;
   }
   u8 *buffer = buffer_of(n);
   if (buffer) receive_data(s, buffer);
-  return true;
+  else s->ended = true;
+  return false;
 }
 
 /* --- the server */
@@ -199,8 +200,11 @@ static void serve_control(s32 socket) {
 bool iperf_serve(s32 socket) {
   u8 cookie[COOKIE];
   if (!prepare() || !take(socket, cookie, COOKIE)) return true;
+  if (test.active && !memcmp(cookie, test.cookie, COOKIE) && test.count < test.wanted) return serve_stream(socket);
+  /* The last test may be about to end; a client that comes in the middle of one is refused. */
+  u64 patience = timer_virtual_count() + timer_ticks(1000000);
+  while (test.active && timer_virtual_count() < patience) fiber_sleep_until(timer_virtual_count() + timer_ticks(1000));
   if (test.active) {
-    if (!memcmp(cookie, test.cookie, COOKIE) && test.count < test.wanted) return serve_stream(socket);
     give_state(socket, ACCESS_DENIED);
     return true;
   }
@@ -212,10 +216,9 @@ bool iperf_serve(s32 socket) {
   test.running = true;
   for (u32 i = 0; i < test.count; i++) {
     struct stream *s = &test.stream[i];
-    if (!s->ended) {
-      if (test.reverse) toe_abort(&toe, s->socket);
-      else toe_shutdown(&toe, s->socket, TOE_SHUT_RECEIVE);
-    } else if (test.reverse) toe_close(&toe, s->socket);
+    /* What is still under way nobody counts any more. */
+    if (!s->ended) toe_abort(&toe, s->socket);
+    else toe_close(&toe, s->socket);
     fiber_wait(&s->ended);
   }
   test.active = false;
