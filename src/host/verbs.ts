@@ -82,15 +82,17 @@ export async function runVerb(
     .option("--layout <layout>", "prefix: each line with its VM's name; columns: side by side", "prefix")
     .option("--json <file>", "write exits and accounts to a file")
     .option("--quiet", "no table at the end")
-    .action((config: string, options: { layout: string; json?: string; quiet?: boolean }) => {
-      const { layout, json, quiet } = options;
+    .option("--input <vm>", "standard input goes to this VM's console")
+    .action(async (config: string, options: { layout: string; json?: string; quiet?: boolean; input?: string }) => {
+      const { layout, json, quiet, input } = options;
       if (layout !== "prefix" && layout !== "columns") {
         throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
       }
-      code = runVms(config, {
+      code = await runVms(config, {
         layout,
         ...(json === undefined ? {} : { json }),
         ...(quiet === undefined ? {} : { quiet }),
+        ...(input === undefined ? {} : { input }),
       });
     });
   program

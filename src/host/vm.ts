@@ -31,6 +31,7 @@ import { HttpPeer } from "../systems/http-peer.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { VmConsoles } from "./vm-consoles.ts";
+import { runAttended } from "./vm-input.ts";
 import { reportText } from "./vm-report.ts";
 
 export interface VmRunOptions {
@@ -40,6 +41,8 @@ export interface VmRunOptions {
   readonly json?: string;
   /** No table at the end. */
   readonly quiet?: boolean;
+  /** The VM whose console has standard input. */
+  readonly input?: string;
 }
 
 /** Simulated seconds unless the file says otherwise. */
@@ -93,8 +96,13 @@ export function parseVmConfiguration(path: string, text: string): HypervisorConf
 }
 
 /** Runs the VMs of a file. 0: all have switched themselves off. */
-export function runVms(path: string, options: VmRunOptions = {}): number {
+export async function runVms(path: string, options: VmRunOptions = {}): Promise<number> {
   const config = readVmConfiguration(path);
+  const { input } = options;
+  const listener = config.vms.findIndex((vm) => vm.name === input);
+  if (input !== undefined && listener < 0) {
+    throw new InputError(`vm run: --input ${input}: expected one of ${config.vms.map((vm) => vm.name).join(", ")}`);
+  }
   const consoles = new VmConsoles(
     config.vms.map((vm) => vm.name),
     options.layout ?? "prefix",
@@ -115,9 +123,10 @@ export function runVms(path: string, options: VmRunOptions = {}): number {
   const connect: NonNullable<VirtOptions["toe"]>["connect"] = (parent, name, device) => {
     peer = connectPeer(config, parent, name, device);
   };
-  const { machine, hypervisor, vms } = createConfiguredMachine(config, images, (vm, byte) => consoles.put(vm, byte), {
+  const made = createConfiguredMachine(config, images, (vm, byte) => consoles.put(vm, byte), {
     ...(config.peer === undefined ? {} : { connect }),
   });
+  const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
   const done = () => vms.every((vm) => vm.status === "off" || vm.status === "stopped");
   for (const vm of vms) {
@@ -128,7 +137,9 @@ export function runVms(path: string, options: VmRunOptions = {}): number {
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
-  simulation.run(limit);
+  const uart = made.consoles[listener] ?? null;
+  if (uart === null) simulation.run(limit);
+  else await runAttended(simulation, uart, limit, done);
   consoles.end();
   const report = hypervisorReport(hypervisor);
   if (options.quiet !== true) {
