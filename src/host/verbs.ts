@@ -96,6 +96,13 @@ export async function runVerb(
       });
     });
   program
+    .command("top")
+    .description("run the VMs of a file and show exits and times while they run, in place of their consoles")
+    .argument("<config>", "as for vm run")
+    .action(async (config: string) => {
+      code = await runVms(config, { top: true });
+    });
+  program
     .command("machines")
     .description("list the machines")
     .action(() => {
@@ -114,7 +121,7 @@ export async function runVerb(
     if (error.code === "commander.help") {
       // No verb at all.
       process.stderr.write(program.helpInformation());
-      throw new InputError("expected a command: run, vm, experiment, regs, dtb, map or machines");
+      throw new InputError("expected a command: run, vm, top, experiment, regs, dtb, map or machines");
     }
     throw new InputError(`${error.message.replace(/^error: /, "")} (armature --help lists the commands)`);
   }

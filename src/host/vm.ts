@@ -31,7 +31,7 @@ import { HttpPeer } from "../systems/http-peer.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { VmConsoles } from "./vm-consoles.ts";
-import { runAttended } from "./vm-input.ts";
+import { runAttended, runWatched } from "./vm-input.ts";
 import { reportText } from "./vm-report.ts";
 
 export interface VmRunOptions {
@@ -41,12 +41,16 @@ export interface VmRunOptions {
   readonly json?: string;
   /** No table at the end. */
   readonly quiet?: boolean;
+  /** In place of the consoles a table of exits and times, drawn anew while the VMs run. */
+  readonly top?: boolean;
   /** The VM whose console has standard input. */
   readonly input?: string;
 }
 
 /** Simulated seconds unless the file says otherwise. */
 const DEFAULT_LIMIT = 600;
+/** Host milliseconds between tables of `top`. */
+const REDRAW = 250;
 
 /** Reads and checks a file. Throws InputError that names file, line and both parties. */
 export function readVmConfiguration(path: string): HypervisorConfiguration {
@@ -123,22 +127,31 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   const connect: NonNullable<VirtOptions["toe"]>["connect"] = (parent, name, device) => {
     peer = connectPeer(config, parent, name, device);
   };
-  const made = createConfiguredMachine(config, images, (vm, byte) => consoles.put(vm, byte), {
-    ...(config.peer === undefined ? {} : { connect }),
-  });
+  const made = createConfiguredMachine(
+    config,
+    images,
+    (vm, byte) => (options.top === true ? undefined : consoles.put(vm, byte)),
+    {
+      ...(config.peer === undefined ? {} : { connect }),
+    },
+  );
   const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
   const done = () => vms.every((vm) => vm.status === "off" || vm.status === "stopped");
   for (const vm of vms) {
     vm.onState = () => {
-      if (vm.status !== "defined")
+      if (vm.status !== "defined" && options.top !== true)
         consoles.remark(vm.id, `[${vm.status}${vm.cells.reason === "" ? "" : `: ${vm.cells.reason}`}]`);
       if (done()) simulation.pause();
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
   const uart = made.consoles[listener] ?? null;
-  if (uart === null) simulation.run(limit);
+  if (options.top === true) {
+    // home, and what was there is cleared
+    const draw = () => process.stdout.write(`\x1b[H\x1b[J${reportText(hypervisorReport(hypervisor))}\n`);
+    runWatched(simulation, REDRAW, draw, limit, done);
+  } else if (uart === null) simulation.run(limit);
   else await runAttended(simulation, uart, limit, done);
   consoles.end();
   const report = hypervisorReport(hypervisor);
