@@ -155,7 +155,7 @@ static bool serve_stream(s32 socket) {
   if (test.reverse) {
     fiber_wait(&test.running);
     send_data(s);
-    /* The control connection's fiber has aborted it, or the peer has. */
+    /* Closed or aborted by the control connection's fiber. */
     return false;
   }
   u8 *buffer = buffer_of(n);
@@ -188,10 +188,8 @@ static void serve_control(s32 socket) {
   u8 state;
   bool fine = take(socket, &state, 1) && state == TEST_END;
   test.ended = timer_virtual_count();
+  /* Senders stop here; what they have under way the client does not read any more. */
   test.over = true;
-  if (test.reverse)
-    for (u32 i = 0; i < test.count; i++)
-      if (!test.stream[i].ended) toe_abort(&toe, test.stream[i].socket);
   if (!fine) return;
   if (!give_state(socket, EXCHANGE_RESULTS) || !take_text(socket) || !give_text(socket, results())) return;
   if (!give_state(socket, DISPLAY_RESULTS) || !take(socket, &state, 1)) return;
@@ -213,11 +211,12 @@ bool iperf_serve(s32 socket) {
   test.over = true;
   test.running = true;
   for (u32 i = 0; i < test.count; i++) {
-    if (test.reverse || test.stream[i].ended) fiber_wait(&test.stream[i].ended);
-    else {
-      toe_shutdown(&toe, test.stream[i].socket, TOE_SHUT_RECEIVE);
-      fiber_wait(&test.stream[i].ended);
-    }
+    struct stream *s = &test.stream[i];
+    if (!s->ended) {
+      if (test.reverse) toe_abort(&toe, s->socket);
+      else toe_shutdown(&toe, s->socket, TOE_SHUT_RECEIVE);
+    } else if (test.reverse) toe_close(&toe, s->socket);
+    fiber_wait(&s->ended);
   }
   test.active = false;
   return true;

@@ -9,7 +9,7 @@ import { version } from "./product.ts";
 import { describeDevice, deviceNames, type RegisterFormat } from "./registers.ts";
 import { EXIT_OK } from "./runner.ts";
 import { buildMachine } from "./virt.ts";
-import { runVms } from "./vm.ts";
+import { runVms, type VmRunOptions } from "./vm.ts";
 
 /** Runs one verb; `run` takes the words after `armature run`. Throws InputError for what the user got wrong. */
 export async function runVerb(
@@ -81,15 +81,17 @@ export async function runVerb(
     .argument("<config>", "JSON with comments, schema docs/vm-config.schema.json")
     .option("--layout <layout>", "prefix: each line with its VM's name; columns: side by side", "prefix")
     .option("--json <file>", "write exits and accounts to a file")
+    .option("--net <network>", "the network behind the TOE, as -netdev: tap,ifname=tap0 (the file's peer unless given)")
     .option("--quiet", "no table at the end")
     .option("--input <vm>", "standard input goes to this VM's console")
-    .action(async (config: string, options: { layout: string; json?: string; quiet?: boolean; input?: string }) => {
-      const { layout, json, quiet, input } = options;
+    .action(async (config: string, options: Omit<VmRunOptions, "layout" | "top"> & { layout: string }) => {
+      const { layout, json, net, quiet, input } = options;
       if (layout !== "prefix" && layout !== "columns") {
         throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
       }
       code = await runVms(config, {
         layout,
+        ...(net === undefined ? {} : { net }),
         ...(json === undefined ? {} : { json }),
         ...(quiet === undefined ? {} : { quiet }),
         ...(input === undefined ? {} : { input }),

@@ -8,22 +8,13 @@
  */
 import { PPI, RAM_BASE, virtPart } from "../../../platform/virt/board.ts";
 import { Transaction } from "../../bus/index.ts";
-import {
-  type Event,
-  Module,
-  NEVER,
-  SnapshotError,
-  type StateHash,
-  type StateValue,
-  type Time,
-} from "../../sim/index.ts";
+import { Module, NEVER, SnapshotError, type StateHash, type StateValue, type Time } from "../../sim/index.ts";
 import { MemoryPool } from "../memory.ts";
-import type { El2Handler, Exit, PhysicalCpu, Stage2Root } from "../physical-cpu.ts";
-import { Dispatcher, type DomainParameters, type Schedulable, type Scheduler } from "../scheduler/index.ts";
+import type { El2Handler, Exit, PhysicalCpu } from "../physical-cpu.ts";
+import { Dispatcher, type Scheduler } from "../scheduler/index.ts";
 import { Stage2, type TableAccess } from "../stage2.ts";
-import type { AbstractContext } from "./context.ts";
+import { Domain, type DomainOptions, LISTS } from "./domain.ts";
 import type { AbstractMachine } from "./machine.ts";
-import type { GuestProgram } from "./program.ts";
 
 /** Immediate of the event-channel hypercall. */
 export const EVENT_CHANNEL = 0x4556;
@@ -39,7 +30,6 @@ const GICC = virtPart("gicc").base;
 const GICH = virtPart("gich").base;
 const GICH_ELRSR = GICH + 0x30;
 const GICV = virtPart("gicv").base;
-const LISTS = 4;
 const PAGE = 4096;
 const MIB = 2 ** 20;
 const TIMER = 16 + PPI.hypervisorTimer;
@@ -53,75 +43,6 @@ const APR = 2;
 const PENDING = 0x1000_0000;
 const STATE = 0x3000_0000;
 const HARDWARE = 0x8000_0000;
-
-export interface PassedDevice {
-  readonly ipa: number;
-  readonly base: number;
-  readonly size: number;
-}
-
-export interface DomainOptions {
-  readonly name: string;
-  readonly program: GuestProgram;
-  /** MiB of memory, even; 2 unless given. */
-  readonly memory?: number;
-  readonly scheduling?: DomainParameters;
-  /** Physical CPUs, bit n is CPU n; all unless given. */
-  readonly affinity?: number;
-  readonly devices?: readonly PassedDevice[];
-  /** SPIs of the machine that this domain gets, and the CPU that takes them; CPU 0 unless given. */
-  readonly interrupts?: readonly { readonly spi: number; readonly edge?: boolean; readonly cpu?: number }[];
-}
-
-/** A domain with its one vCPU. */
-export class Domain implements Schedulable {
-  readonly id: number;
-  readonly domain: number;
-  readonly name: string;
-  readonly affinity: number;
-  readonly context: AbstractContext;
-  readonly stage2: Stage2;
-  readonly root: Stage2Root;
-  /** Physical address of its memory and of its event page. */
-  readonly memory: number;
-  readonly events: number;
-  /** Virtual interrupts not yet in a list register; hardware ones with HARDWARE. */
-  readonly pending: number[] = [];
-  /** GICH_VMCR, APR and list registers while not loaded. */
-  readonly gich = new Int32Array(2 + LISTS);
-  /** By port: the other end. */
-  readonly channels: ({ readonly domain: Domain; readonly port: number } | undefined)[] = [];
-  /** Wakes it when its virtual timer is due while it is blocked. */
-  readonly timer: Event;
-  /** Physical CPU it is loaded on, or -1. */
-  on = -1;
-  /** Why it was stopped; null while it runs. */
-  stopped: string | null = null;
-  interrupts = 0;
-  hypercalls = 0;
-  /** More is pending than list registers hold. */
-  waits = false;
-
-  constructor(
-    id: number,
-    options: DomainOptions,
-    context: AbstractContext,
-    stage2: Stage2,
-    places: { readonly memory: number; readonly events: number },
-    timer: Event,
-  ) {
-    this.id = id;
-    this.domain = id;
-    this.name = options.name;
-    this.affinity = options.affinity ?? 0xff;
-    this.context = context;
-    this.stage2 = stage2;
-    this.root = stage2.root(5); // 48 bits of physical address
-    this.memory = places.memory;
-    this.events = places.events;
-    this.timer = timer;
-  }
-}
 
 export interface MonitorCounts {
   readonly exits: { readonly [reason: string]: number };
