@@ -12,11 +12,13 @@
 #include "memory.h"
 #include "server.h"
 #include "timer.h"
+#include <elf.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -156,6 +158,16 @@ static void wild(void *unused) {
   power_off();
 }
 
+/* The program's own data, which is sent too. Linked at fixed addresses and without RELRO, so that each segment is what its header says. */
+static void map_image(void) {
+  const Elf64_Phdr *header = (const Elf64_Phdr *)getauxval(AT_PHDR);
+  for (u64 left = getauxval(AT_PHNUM); left--; header++) {
+    if (header->p_type != PT_LOAD) continue;
+    u64 from = header->p_vaddr & ~(PAGE - 1UL), to = (header->p_vaddr + header->p_memsz + PAGE - 1) & ~(PAGE - 1UL);
+    vfio_map_memory(&owner, (void *)from, to - from, (header->p_flags & PF_W) != 0);
+  }
+}
+
 int main(int argc, char **argv) {
   static char text[2048];
   const char *vf = NULL;
@@ -190,6 +202,7 @@ int main(int argc, char **argv) {
   void *arena = mmap((void *)ARENA, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   if (arena == MAP_FAILED) fatal("no memory");
   vfio_map_memory(&owner, arena, ARENA_SIZE, true);
+  map_image();
   event = vfio_interrupt(&owner, vf ? 0 : 1 + interface);
   memory_start(ARENA, ARENA + ARENA_SIZE);
   void *rings = memory_take(TOE_MEMORY);
