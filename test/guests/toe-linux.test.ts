@@ -65,7 +65,8 @@ function fileHash(bytes: number): string {
 class Bench implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "armature-toe-"));
   [Symbol.dispose](): void {
-    if (!process.env.KEEP) rmSync(this.folder, { recursive: true }); else console.log(this.folder);
+    if (!process.env["KEEP"]) rmSync(this.folder, { recursive: true });
+    else console.log(this.folder);
   }
   /** A server at the end of line `n`. */
   async server(n: number, line = "", ...more: string[]): Promise<Session> {
@@ -139,9 +140,9 @@ describe("the TOE and Debian's Linux as its peer", () => {
     expect(await shark("_ws.malformed")).toBe("");
     // Warnings about the TOE's frames: a full window is the peer's matter, and what the capture lacks cannot be missed on a good line.
     const mine = "(ip.src == 10.66.1.2 || ipv6.src == fd66:1::2)";
-    expect(await shark(`${mine} && _ws.expert.severity >= 0x600000 && !tcp.connection.rst && !tcp.analysis.window_full`)).toBe(
-      "",
-    );
+    expect(
+      await shark(`${mine} && _ws.expert.severity >= 0x600000 && !tcp.connection.rst && !tcp.analysis.window_full`),
+    ).toBe("");
     expect(await shark(`${mine} && (tcp.checksum.status == 0 || ip.checksum.status == 0)`)).toBe("");
   });
 
