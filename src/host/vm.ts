@@ -12,25 +12,22 @@ import {
   parseTree,
   printParseErrorCode,
 } from "jsonc-parser";
-import type { VirtOptions } from "../../platform/virt/machine.ts";
 import { InputError } from "../formats/index.ts";
 import {
   checkConfiguration,
   createConfiguredMachine,
   type HypervisorConfiguration,
   type Place,
-  toeOf,
   type VmImages,
 } from "../hypervisor/config.ts";
 import { VM_CONFIG_SCHEMA } from "../hypervisor/config-schema.ts";
 import { hypervisorReport } from "../hypervisor/report.ts";
-import { toeAddress } from "../hypervisor/toe/service.ts";
-import { Link, type NetworkDevice } from "../net/index.ts";
-import { formatTime, SEC, type Simulation, US } from "../sim/index.ts";
-import { HttpPeer } from "../systems/http-peer.ts";
+import { formatTime, SEC } from "../sim/index.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { VmConsoles } from "./vm-consoles.ts";
+import { runAttended, runWatched } from "./vm-input.ts";
+import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
 
 export interface VmRunOptions {
@@ -38,12 +35,20 @@ export interface VmRunOptions {
   readonly layout?: "prefix" | "columns";
   /** File for the report as JSON. */
   readonly json?: string;
+  /** The network behind the TOE, as -netdev; in place of the file's peer. */
+  readonly net?: string;
   /** No table at the end. */
   readonly quiet?: boolean;
+  /** In place of the consoles a table of exits and times, drawn anew while the VMs run. */
+  readonly top?: boolean;
+  /** The VM whose console has standard input. */
+  readonly input?: string;
 }
 
 /** Simulated seconds unless the file says otherwise. */
 const DEFAULT_LIMIT = 600;
+/** Host milliseconds between tables of `top`. */
+const REDRAW = 250;
 
 /** Reads and checks a file. Throws InputError that names file, line and both parties. */
 export function readVmConfiguration(path: string): HypervisorConfiguration {
@@ -93,8 +98,13 @@ export function parseVmConfiguration(path: string, text: string): HypervisorConf
 }
 
 /** Runs the VMs of a file. 0: all have switched themselves off. */
-export function runVms(path: string, options: VmRunOptions = {}): number {
+export async function runVms(path: string, options: VmRunOptions = {}): Promise<number> {
   const config = readVmConfiguration(path);
+  const { input } = options;
+  const listener = config.vms.findIndex((vm) => vm.name === input);
+  if (input !== undefined && listener < 0) {
+    throw new InputError(`vm run: --input ${input}: expected one of ${config.vms.map((vm) => vm.name).join(", ")}`);
+  }
   const consoles = new VmConsoles(
     config.vms.map((vm) => vm.name),
     options.layout ?? "prefix",
@@ -111,30 +121,35 @@ export function runVms(path: string, options: VmRunOptions = {}): number {
     };
   });
   const begun = performance.now();
-  let peer: HttpPeer | null = null;
-  const connect: NonNullable<VirtOptions["toe"]>["connect"] = (parent, name, device) => {
-    peer = connectPeer(config, parent, name, device);
-  };
-  const { machine, hypervisor, vms } = createConfiguredMachine(config, images, (vm, byte) => consoles.put(vm, byte), {
-    ...(config.peer === undefined ? {} : { connect }),
-  });
+  const network = new VmNetwork(config, options.net);
+  const { connect } = network;
+  const put = (vm: number, byte: number) => (options.top === true ? undefined : consoles.put(vm, byte));
+  const made = createConfiguredMachine(config, images, put, connect === undefined ? {} : { connect });
+  const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
   const done = () => vms.every((vm) => vm.status === "off" || vm.status === "stopped");
   for (const vm of vms) {
     vm.onState = () => {
-      if (vm.status !== "defined")
+      if (vm.status !== "defined" && options.top !== true)
         consoles.remark(vm.id, `[${vm.status}${vm.cells.reason === "" ? "" : `: ${vm.cells.reason}`}]`);
       if (done()) simulation.pause();
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
-  simulation.run(limit);
+  const uart = made.consoles[listener] ?? null;
+  if (options.top === true) {
+    // home, and what was there is cleared
+    const draw = () => process.stdout.write(`\x1b[H\x1b[J${reportText(hypervisorReport(hypervisor))}\n`);
+    runWatched(simulation, REDRAW, draw, limit, done);
+  } else if (uart !== null) await runAttended(simulation, uart, limit, done);
+  else if (network.outside) await network.run(simulation, limit, done);
+  else simulation.run(limit);
   consoles.end();
   const report = hypervisorReport(hypervisor);
   if (options.quiet !== true) {
     const wall = performance.now() - begun;
     process.stdout.write(
-      `\n${reportText(report)}\n${peerText(peer)}${formatTime(simulation.now)} simulated in ${(wall / 1000).toFixed(1)} s\n`,
+      `\n${reportText(report)}\n${network.report}${formatTime(simulation.now)} simulated in ${(wall / 1000).toFixed(1)} s\n`,
     );
   }
   if (options.json !== undefined) writeOutput("--json", options.json, `${JSON.stringify(report, null, 2)}\n`);
@@ -143,45 +158,7 @@ export function runVms(path: string, options: VmRunOptions = {}): number {
     process.stderr.write(`armature: ${idle ? "the VMs sleep and nothing would wake them" : "the time is up"}\n`);
     return idle ? EXIT_HANG : EXIT_FAILED;
   }
-  return vms.every((vm) => vm.status === "off") ? EXIT_OK : EXIT_FAILED;
-}
-
-/** The host of `peer` at the other end of the TOE's link: 10 Gb/s. */
-function connectPeer(
-  config: HypervisorConfiguration,
-  parent: Simulation,
-  name: string,
-  device: NetworkDevice,
-): HttpPeer | null {
-  const own = toeAddress(config.peer?.address ?? "");
-  if (own === null || config.peer === undefined) return null;
-  const { path } = config.peer;
-  const targets = config.vms.flatMap((vm) => {
-    const toe = toeOf(vm);
-    const at = toeAddress(toe?.address ?? "");
-    return at === null ? [] : [{ name: vm.name, address: at.address.slice(12), path }];
-  });
-  const link = new Link(parent, `${name}Link`, { rate: 10_000_000_000, delay: US });
-  const peer = new HttpPeer(parent, `${name}Peer`, {
-    mac: Uint8Array.of(0x52, 0x54, 0, 0x70, 0x65, 0x65),
-    address: own.address.slice(12),
-    prefix: own.prefix - 96,
-    targets,
-    send: (frame) => link.send(1, frame),
-  });
-  link.attach(0, device);
-  link.attach(1, peer);
-  device.onTransmit = (frame) => void link.send(0, frame);
-  return peer;
-}
-
-function peerText(peer: HttpPeer | null): string {
-  if (peer === null) return "";
-  const rows = peer.results().map((r) => {
-    const rate = `${(r.rate / 1e6).toFixed(1)} Mb/s`.padStart(14);
-    return `${r.name.padEnd(13)} ${String(r.bytes).padStart(12)} ${rate}  ${r.crc.toString(16).padStart(8, "0")}  ${r.outcome}`;
-  });
-  return `Fetched by the peer, in simulated time:\n${"VM".padEnd(13)} ${"bytes".padStart(12)} ${"rate".padStart(14)}  ${"CRC-32".padEnd(8)}\n${rows.join("\n")}\n\n`;
+  return vms.every((vm) => vm.status === "off") && network.complete ? EXIT_OK : EXIT_FAILED;
 }
 
 function unzip(name: string, data: Uint8Array): Uint8Array {
