@@ -23,7 +23,7 @@ if (missing !== null) {
   console.log(missing);
   process.exit(0);
 }
-const runs = Number(process.argv[2] ?? 3);
+const runs = Number(process.argv[2] ?? 1);
 const MEGABYTES = 256;
 const NAMESPACE = `armature-bench-${process.pid}`;
 const TAP = "tap0";

@@ -6,6 +6,7 @@ import { EVENT_ACCEPTABLE, EVENT_READABLE } from "../src/devices/toe/engine/api.
 import { Stack } from "../src/devices/toe/engine/index.ts";
 import type { Frame } from "../src/net/index.ts";
 import { MS, SEC, Simulation } from "../src/sim/index.ts";
+import { hostile } from "../test/devices/toe/engine/fuzz.ts";
 
 const short = process.env["ARMATURE_BENCH"] === "short";
 const A = Uint8Array.of(10, 0, 0, 1);
@@ -90,7 +91,7 @@ function payload(connections: number, bytes: number): number {
       if (i === 0) t.simulation.run(t.simulation.now + MS);
     }
   };
-  run(bytes / 10);
+  run(Math.max(bytes / 10, 2 * connections * block.length));
   const start = process.cpuUsage();
   run(bytes);
   return received / seconds(start);
@@ -147,6 +148,34 @@ function memory(count: number): number {
   return (after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers) / (2 * (count - 10));
 }
 
+/** Frames meant to hurt, a second; nothing may throw, and memory keeps within the quota. */
+function fuzz(count: number): number {
+  const t = setUp(64);
+  t.b.setQuotas({ sockets: 64, bufferBytes: 4_000_000 });
+  const { clients } = open(t, 3);
+  const seeds: Frame[] = [];
+  const tap = t.b.input.bind(t.b);
+  t.b.input = (frame) => {
+    if (seeds.length < 300) seeds.push(frame.slice());
+    tap(frame);
+  };
+  for (const client of clients) {
+    t.a.send(client, new Uint8Array(20_000));
+    t.cross();
+  }
+  const random = t.simulation.random(t.a, "fuzz");
+  const start = process.cpuUsage();
+  for (let i = 0; i < count; i++) {
+    tap(hostile(random, seeds, Uint8Array.of(2, 0, 0, 0, 0, 2)));
+    if (t.b.bufferBytes > 4_000_000) throw new Error("more memory than the quota");
+    if (i % 50 === 0) {
+      t.simulation.run(t.simulation.now + MS / 2);
+      t.cross();
+    }
+  }
+  return count / seconds(start);
+}
+
 const held = memory(short ? 1000 : 10_000);
 const size = (short ? 20 : 200) * 1_000_000;
 const one = payload(1, size);
@@ -160,4 +189,5 @@ console.log(
   `cost of a segment, 10,000 connections: ${(1460e9 / many).toFixed(0)} ns, ratio ${(few / many).toFixed(2)} (aim 1.3)`,
 );
 console.log(`connections set up and closed: ${setups(short ? 5_000 : 100_000).toFixed(0)}/s (aim 50,000)`);
+console.log(`hostile frames: ${fuzz(short ? 20_000 : 1_000_000).toFixed(0)}/s, none threw`);
 console.log(`memory a connection, beyond buffers: ${held.toFixed(0)} bytes (aim 2,048; exact with node --expose-gc)`);

@@ -77,7 +77,8 @@ static void device_write(struct vm *vm, enum device device, u32 offset, u32 size
     return;
   }
   u32 word = offset & 0xffc, shift = 8 * (offset & 3);
-  if (size < 4 && word) {
+  /* UARTDR keeps nothing, and a read would take a character. */
+  if (size < 4 && (device == TIMER || word)) {
     u32 mask = ((1u << 8 * size) - 1) << shift;
     u32 before = device == UART ? vuart_read(vm, word) : vtimer_read(vm, word);
     value = (before & ~mask) | value << shift;

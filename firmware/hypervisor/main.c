@@ -16,9 +16,10 @@
 #define SCTLR_EL1_RESET 0x30d00800UL
 
 extern const char program_two[], program_two_end[], program_work[], program_work_end[], program_wild[], program_wild_end[];
+extern const char program_probe[], program_probe_end[];
 static const struct {
   const char *name, *start, *end;
-} programs[] = { { "two", program_two, program_two_end }, { "work", program_work, program_work_end }, { "wild", program_wild, program_wild_end } };
+} programs[] = { { "two", program_two, program_two_end }, { "work", program_work, program_work_end }, { "wild", program_wild, program_wild_end }, { "probe", program_probe, program_probe_end } };
 
 struct vm vms[MAX_GUESTS] __attribute__((aligned(16)));
 u32 guests;

@@ -10,3 +10,4 @@ program_\name\()_end:
   program two
   program work
   program wild
+  program probe

@@ -253,6 +253,22 @@ static u32 active_word(const struct vgic *g, u32 word) {
   return bits;
 }
 
+/* What is pending now: a passed interrupt that came once and was not delivered may have gone since. */
+static u32 pending_now(struct vm *vm, u32 word) {
+  struct vgic *g = &vm->gic;
+  u32 listed = 0;
+  vgic_update(vm);
+  for (u32 i = 0; i < MAX_LISTS; i++)
+    if (g->list[i] && LR_ID(g->list[i]) / 32 == word) listed |= 1u << LR_ID(g->list[i]) % 32;
+  for (u32 bits = g->hardware[word] & ~listed; bits; bits &= bits - 1) {
+    u32 intid = word * 32 + (u32)__builtin_ctz(bits);
+    if (asserted(g->physical[intid])) continue;
+    clear(g->hardware, intid);
+    physical_end(g->physical[intid]);
+  }
+  return pending_word(g, word);
+}
+
 static void deactivate(struct vm *vm, u32 word, u32 bits) {
   struct vgic *g = &vm->gic;
   g->active[word] &= ~bits;
@@ -291,7 +307,7 @@ u32 vgicd_read(struct vm *vm, u32 offset) {
     case GICD_ISENABLER:
     case GICD_ICENABLER: return g->enabled[word];
     case GICD_ISPENDR:
-    case GICD_ICPENDR: vgic_fold(vm); return pending_word(g, word);
+    case GICD_ICPENDR: return pending_now(vm, word);
     case GICD_ISACTIVER:
     case GICD_ICACTIVER: vgic_fold(vm); return active_word(g, word);
     default: return 0;
@@ -306,8 +322,8 @@ static void write_set(struct vm *vm, u32 offset, u32 value) {
   switch (offset & ~0x7fu) {
     case GICD_IGROUPR: g->group[word] = value; break;
     case GICD_ISENABLER: g->enabled[word] |= value; break;
-    /* 4.3.6: SGIs are always enabled where the implementation says so; here they are as the board's. */
-    case GICD_ICENABLER: g->enabled[word] &= ~value; break;
+    /* 4.3.5: whether SGIs can be disabled is the implementation's choice; the board's cannot. */
+    case GICD_ICENABLER: g->enabled[word] &= word ? ~value : ~(value & 0xffff0000); break;
     case GICD_ISPENDR: g->latched[word] |= word ? value : value & 0xffff0000; break;
     case GICD_ICPENDR: g->latched[word] &= word ? ~value : ~(value & 0xffff0000); break;
     case GICD_ISACTIVER: g->active[word] |= value & ~active_word(g, word); break;
@@ -321,7 +337,7 @@ void vgicd_write(struct vm *vm, u32 offset, u32 size, u32 value) {
   g->stale = true;
   if (offset >= GICD_IPRIORITYR && offset < GICD_IPRIORITYR + VGIC_LINES) {
     for (u32 i = 0; i < size; i++) g->priority[offset - GICD_IPRIORITYR + i] = value >> 8 * i & 0xff;
-  } else if (offset >= GICD_ICFGR + 8 && offset < GICD_ICFGR + VGIC_LINES / 4) {
+  } else if (offset >= GICD_ICFGR + 4 && offset < GICD_ICFGR + VGIC_LINES / 4) {
     for (u32 i = 0; i < 16; i++) value >> (2 * i + 1) & 1 ? set(g->edge, (offset - GICD_ICFGR) * 4 + i) : clear(g->edge, (offset - GICD_ICFGR) * 4 + i);
   } else if (offset == GICD_CTLR) {
     g->control = value & 3;

@@ -172,7 +172,7 @@ static void report(const char *role) {
   say("iperf3 %s: %lu bytes in %lu us, %lu.%03lu Mb/s, streams %u", role, bytes, elapsed, kilobits / 1000, kilobits % 1000, test.count);
 }
 
-/* Sends that the client does not read any more end. */
+/* Transfers that the client has no interest in any more end. */
 static void stop_streams(void) {
   for (u32 i = 0; i < test.count; i++) {
     struct stream *s = &test.stream[i];
@@ -210,8 +210,11 @@ static void serve_control(s32 socket) {
 bool iperf_serve(s32 socket) {
   u8 cookie[COOKIE];
   if (!prepare() || !take(socket, cookie, COOKIE)) return true;
+  if (test.active && !memcmp(cookie, test.cookie, COOKIE) && test.count < test.wanted) return serve_stream(socket);
+  /* The last test may be about to end; a client that comes in the middle of one is refused. */
+  u64 patience = timer_virtual_count() + timer_ticks(1000000);
+  while (test.active && timer_virtual_count() < patience) fiber_sleep_until(timer_virtual_count() + timer_ticks(1000));
   if (test.active) {
-    if (!memcmp(cookie, test.cookie, COOKIE) && test.count < test.wanted) return serve_stream(socket);
     give_state(socket, ACCESS_DENIED);
     return true;
   }
@@ -221,14 +224,9 @@ bool iperf_serve(s32 socket) {
   serve_control(socket);
   test.over = true;
   test.running = true;
-  if (test.reverse) stop_streams();
-  for (u32 i = 0; i < test.count; i++) {
-    if (test.reverse || test.stream[i].ended) fiber_wait(&test.stream[i].ended);
-    else {
-      toe_shutdown(&toe, test.stream[i].socket, TOE_SHUT_RECEIVE);
-      fiber_wait(&test.stream[i].ended);
-    }
-  }
+  /* What is still under way, in either direction, nobody counts any more. */
+  stop_streams();
+  for (u32 i = 0; i < test.count; i++) fiber_wait(&test.stream[i].ended);
   test.active = false;
   return true;
 }

@@ -17,8 +17,6 @@ export interface ToeSlot {
   readonly connect?: (simulation: Simulation, name: string, device: NetworkDevice) => void;
 }
 
-const DEFAULT_MAC = Uint8Array.of(0x52, 0x54, 0x00, 0x54, 0x4f, 0x00);
-
 export const makeStack: StackMaker = (parent, name, events) => new Stack(parent, name, events);
 
 /** The device; `streams` is the SMMU where there is one. Throws InputError where the slot's options do not fit. */
@@ -29,7 +27,7 @@ export function makeToe(
   arena: Arena,
   streams: StreamTargets | null,
 ): ToeCore {
-  const { interfaces = 8, mac = DEFAULT_MAC } = slot;
+  const { interfaces = 8, mac = Uint8Array.of(0x52, 0x54, 0x00, 0x54, 0x4f, 0x00) } = slot;
   if (!Number.isInteger(interfaces) || interfaces < 1 || interfaces > TOE.interfaces) {
     throw new InputError(`toe: ${interfaces} interfaces: expected 1 to ${TOE.interfaces}`);
   }

@@ -46,6 +46,8 @@ export interface Configuration {
   /** Unique among the configurations. */
   readonly name: string;
   readonly settings: Values;
+  /** A point of a curve of the experiment's own plots: left out of plots over a swept parameter. */
+  readonly auxiliary?: boolean;
 }
 
 export interface Measure {

@@ -1,5 +1,7 @@
+import { adjustableCredit } from "./adjustable-credit.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
 import { rateLimit } from "./rate-limit.ts";
+import { schedulerMatrix } from "./scheduler-matrix.ts";
 import { tickTheft } from "./tick-theft.ts";
 
 export * from "./experiment.ts";
@@ -7,7 +9,7 @@ export * from "./study.ts";
 export * from "./text.ts";
 
 /** All experiments, by id. */
-export const EXPERIMENTS: readonly Experiment[] = [tickTheft, rateLimit];
+export const EXPERIMENTS: readonly Experiment[] = [schedulerMatrix, tickTheft, rateLimit, adjustableCredit];
 
 /** The experiment named; upper and lower case are the same. Throws ParameterError that names those there are. */
 export function findExperiment(id: string): Experiment {

@@ -160,7 +160,9 @@ function sweepPlots({ experiment, variants }: Study, reports: readonly VariantRe
     const lines = new Map<string, [number, number][]>();
     for (const report of reports) {
       const others = names.slice(1).map((n) => `${n}=${String(report.swept[n])}`);
+      const left = experiment.configurations(report.parameters).filter((c) => c.auxiliary === true);
       for (const { configuration, result } of report.rows) {
+        if (left.some((c) => c.name === configuration)) continue;
         const y = result.measures[measure.name];
         if (y === undefined) continue;
         const name = [configuration, ...others].join(", ");

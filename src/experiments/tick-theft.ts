@@ -132,7 +132,11 @@ export const tickTheft: Experiment = {
     const run = num(parameters, "run");
     const main = CASES.map(({ name, ...settings }) => ({ name, settings: { ...settings, run, course: true } }));
     const curves = CASES.slice(0, 2).flatMap(({ name, ...settings }) =>
-      CURVE.map((ms) => ({ name: `${name}, run ${ms} ms`, settings: { ...settings, run: ms, course: false } })),
+      CURVE.map((ms) => ({
+        name: `${name}, run ${ms} ms`,
+        settings: { ...settings, run: ms, course: false },
+        auxiliary: true,
+      })),
     );
     return [...main, ...curves];
   },

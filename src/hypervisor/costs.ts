@@ -52,6 +52,13 @@ export const COSTS = {
   receiveGuestLro: found(5.9, "cycles/byte", "receive path of a guest, tuned LRO", `${LRO}, 748 Mb/s`),
   injection: assumed(500, "cycles", "presenting a virtual interrupt", "a few accesses to GICH registers"),
   hypercall: assumed(500, "cycles", "a hypercall's work beyond exit and entry", "an event-channel operation"),
+  forwardCommand: assumed(
+    1500,
+    "cycles",
+    "checking, translating and forwarding a command of an emulated TOE",
+    "some 200 instructions, 64 bytes read and written, a table of sockets",
+  ),
+  forwardCompletion: assumed(800, "cycles", "handing a completion to an emulated TOE", "half of a command's work"),
   worldSwitch: assumed(3000, "cycles", "exchanging one vCPU for another", "some 100 registers and 20 GICH accesses"),
   schedule: assumed(500, "cycles", "the scheduler's choice", "a short run queue"),
   cacheRefill: assumed(

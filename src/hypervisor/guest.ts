@@ -26,6 +26,7 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     gicVirtualization: false,
     secondUart: has("uart1"),
     secondTimer: has("timer1"),
+    toeInterfaces: has("toe") ? 1 : 0,
     random: [],
   });
   const units = new Map(
@@ -35,16 +36,14 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     const [kind = "", unit = ""] = node.name.split("@");
     if (["fw-cfg", "virtio_mmio", "pcie", "flash", "pmu", "v2m"].includes(kind)) return false;
     if (kind === "gpio-keys") return has("gpio");
-    if (kind === "platform-bus") return has("timer0") || has("timer1");
+    if (kind === "platform-bus") return has("timer0") || has("timer1") || has("toe");
     const part = units.get(unit);
     return part === undefined || kind === "memory" || kind === "intc" || has(part);
   };
   const reduce = (node: FdtNode): FdtNode => {
     const [kind] = node.name.split("@");
     const children = node.children
-      .filter(
-        (child) => keeps(child) && (kind !== "platform-bus" || has(child.name === "timer@0" ? "timer0" : "timer1")),
-      )
+      .filter((child) => keeps(child) && (kind !== "platform-bus" || has(onPlatformBus(child.name))))
       .map(reduce);
     const { properties } = node;
     if (has("uart0")) return { ...node, children };
@@ -53,6 +52,12 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     return { ...node, properties: Object.fromEntries(rest), children };
   };
   return reduce(whole);
+}
+
+/** Name of the board's part by its node; the TOE's management frame is the hypervisor's. */
+function onPlatformBus(node: string): string {
+  if (node.startsWith("toe-interface@")) return "toe";
+  return node === "timer@0" ? "timer0" : node === "timer@1000" ? "timer1" : "";
 }
 
 /** Images, entry and X0 as the board's own boot has them. Throws InputError where an image does not fit. */

@@ -6,14 +6,16 @@ import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/ind
 import { type CostTable, costTable } from "./costs.ts";
 import { emulateInstruction } from "./instruction.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
+import { LifeCycle, type VmRequest } from "./life-cycle.ts";
 import type { MemoryPool } from "./memory.ts";
 import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
 import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
+import type { Service } from "./service.ts";
 import { emulateSystemRegister, systemRegisterName } from "./system-registers.ts";
 import { Vcpu, VIRTUAL_TIMER } from "./vcpu.ts";
-import { type RegionMode, Vm, type VmHost, type VmOptions } from "./vm.ts";
+import { Vm, type VmHost, type VmOptions } from "./vm.ts";
 
 export interface HypervisorOptions extends Omit<VmHost, "pool"> {
   readonly pool: MemoryPool;
@@ -39,6 +41,8 @@ type CpuCells = { ready: boolean; vcpu: number; armed: Time };
 interface PerCpu {
   readonly cpu: PhysicalCpu;
   readonly cells: CpuCells;
+  /** The first deadline of the vCPUs whose home it is; null while it has to be looked for. */
+  soonest: Time | null;
 }
 
 export class Hypervisor extends Module implements El2Handler {
@@ -48,8 +52,11 @@ export class Hypervisor extends Module implements El2Handler {
   readonly interrupts: PhysicalInterrupts;
   readonly vms: Vm[] = [];
   readonly routing: InterruptRouting;
+  readonly life: LifeCycle;
   /** Calls that are none of PSCI. */
   onHypercall: Hypercall | null = null;
+  /** Drivers of devices that the hypervisor keeps for itself; to be added before the machine runs. */
+  readonly services: Service[] = [];
   readonly #vcpus: Vcpu[] = [];
   readonly #cpus: readonly PerCpu[];
   readonly #frequency: Frequency;
@@ -59,7 +66,6 @@ export class Hypervisor extends Module implements El2Handler {
   #collecting = false;
   #region = "";
   #register = "";
-  #requests = 0;
 
   constructor(parent: Module | Simulation, name: string, options: HypervisorOptions) {
     super(parent, name);
@@ -77,7 +83,15 @@ export class Hypervisor extends Module implements El2Handler {
     this.#cpus = physicalCpus.map((cpu) => ({
       cpu,
       cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
+      soonest: null,
     }));
+    this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
+      now: () => this.#now(),
+      unload: (cpu, vcpu) => this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, vcpu),
+      kick: (cpu) => this.#kick(cpu),
+      current: () => this.#inside,
+      services: this.services,
+    });
     for (const cpu of physicalCpus) cpu.handler = this;
   }
 
@@ -102,13 +116,9 @@ export class Hypervisor extends Module implements El2Handler {
     return vm;
   }
 
-  /** Asks for a change of a VM's life, or of a region ("mode NAME trap"), which happens at EL2. */
-  request(
-    vm: Vm,
-    what: "start" | "pause" | "resume" | "reset" | "stop" | "destroy" | `mode ${string} ${string}`,
-  ): void {
-    vm.cells.request += `${vm.cells.request === "" ? "" : ";"}${what}`;
-    this.#requests++;
+  /** Asks for a change of a VM's life, or of a region, which happens at EL2. Throws RangeError where a region has no such mode. */
+  request(vm: Vm, what: VmRequest): void {
+    this.life.request(vm, what);
     if (this.#cpus[0]?.cells.ready) this.#kick(0);
   }
 
@@ -123,6 +133,11 @@ export class Hypervisor extends Module implements El2Handler {
     vcpu.vm.distributor.latch(vcpu.index, id);
   }
 
+  /** The CPU at EL2 that is at work. */
+  get current(): PhysicalCpu | null {
+    return this.#inside;
+  }
+
   #now(): Time {
     return this.#inside?.time ?? this.simulation.now;
   }
@@ -130,96 +145,6 @@ export class Hypervisor extends Module implements El2Handler {
   #kick(cpu: number): void {
     const physical = this.#cpus[cpu]?.cpu;
     if (physical !== undefined && physical !== this.#inside) physical.kick();
-  }
-
-  #carryOut(cpu: PhysicalCpu): void {
-    this.#requests = 0;
-    for (const vm of this.vms) {
-      if (vm.cells.request === "") continue;
-      const all = vm.cells.request.split(";");
-      vm.cells.request = "";
-      for (const what of all) this.#one(cpu, vm, what);
-    }
-  }
-
-  #one(cpu: PhysicalCpu, vm: Vm, request: string): void {
-    const { status } = vm;
-    const [what, name = "", mode = ""] = request.split(" ");
-    if (what === "pause" && status === "running") this.#pause(vm);
-    else if (what === "resume" && status === "paused") {
-      vm.setStatus("running");
-      for (const v of vm.vcpus) if (v.activity === "runnable") this.dispatcher.wake(v, cpu.time, "event");
-    } else if (what === "mode") {
-      this.routing.route(cpu, vm, false);
-      vm.setMode(cpu, name, mode as RegionMode);
-      this.routing.route(cpu, vm, true);
-    } else if (what === "stop" && status !== "defined") this.#halt(vm, "stopped", "asked to");
-    else if (what === "start" || what === "reset" || what === "destroy") this.#renew(cpu, vm, what);
-  }
-
-  /** What takes memory or gives it back: once no CPU has a vCPU of the VM loaded any more. */
-  #renew(cpu: PhysicalCpu, vm: Vm, what: "start" | "reset" | "destroy"): void {
-    const { status } = vm;
-    if (what === "start" && (status === "running" || status === "paused")) return;
-    if (what === "reset" && (status === "defined" || status === "destroyed")) return;
-    this.#silence(vm);
-    for (const v of vm.vcpus) {
-      if (v.cells.on === cpu.index) this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, v);
-      else if (v.cells.on >= 0) {
-        this.#kick(v.cells.on);
-        this.request(vm, what);
-        return;
-      }
-    }
-    if (what !== "destroy") {
-      this.#start(cpu, vm);
-      return;
-    }
-    this.routing.route(cpu, vm, false);
-    vm.release();
-    vm.setStatus("destroyed");
-  }
-
-  #start(cpu: PhysicalCpu, vm: Vm): void {
-    vm.cells.epoch = cpu.time;
-    const missing = vm.build(cpu);
-    if (missing !== null) {
-      vm.setStatus("stopped", missing);
-      return;
-    }
-    vm.loadImages();
-    for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
-    vm.setUpDevices(cpu);
-    this.routing.route(cpu, vm, true);
-    vm.setStatus("running");
-    this.startVcpu(vm.vcpus[0] as Vcpu, vm.options.entry, vm.options.x0);
-  }
-
-  startVcpu(vcpu: Vcpu, entry: number, x0: number): void {
-    vcpu.restart();
-    vcpu.context.reset({ entry, x0, epoch: vcpu.vm.cells.epoch });
-    vcpu.activity = "runnable";
-    this.dispatcher.wake(vcpu, this.#now(), "event");
-  }
-
-  #pause(vm: Vm): void {
-    vm.setStatus("paused");
-    for (const v of vm.vcpus) this.dispatcher.block(v, this.#now());
-  }
-
-  /** No vCPU runs from here on. */
-  #silence(vm: Vm): void {
-    for (const v of vm.vcpus) {
-      v.activity = "off";
-      this.dispatcher.block(v, this.#now());
-    }
-  }
-  #halt(vm: Vm, state: "off" | "stopped", reason: string): void {
-    this.#silence(vm);
-    vm.setStatus(state, reason);
-    if (state === "stopped") {
-      this.guestError({ kind: "sequence", detail: `${vm.name} stopped: ${reason}` });
-    }
   }
 
   // --- exits
@@ -240,8 +165,11 @@ export class Hypervisor extends Module implements El2Handler {
       this.#handle(cpu, vcpu, exit);
     }
     if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
-    if (this.#requests > 0) this.#carryOut(cpu);
-    this.#expire(cpu);
+    if (this.life.asked) {
+      this.life.carryOut(cpu);
+      this.#lookAgain();
+    }
+    this.#expire(cpu, per);
     this.#goOn(cpu, per);
     if (vcpu !== null) {
       const { statistics } = vcpu.vm;
@@ -256,7 +184,15 @@ export class Hypervisor extends Module implements El2Handler {
   #setUp(cpu: PhysicalCpu, per: PerCpu): void {
     per.cells.ready = true;
     this.interrupts.setUp(cpu, [VIRTUAL_TIMER]);
-    if (cpu.index === 0) for (let other = 1; other < this.#cpus.length; other++) cpu.powerOn(other);
+    if (cpu.index !== 0) return;
+    for (const service of this.services) {
+      service.setUp?.(cpu);
+      for (const id of service.interrupts ?? []) {
+        this.interrupts.route(cpu, id, service.edge === true);
+        this.interrupts.enable(cpu, id, true);
+      }
+    }
+    for (let other = 1; other < this.#cpus.length; other++) cpu.powerOn(other);
   }
 
   #handle(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
@@ -276,6 +212,7 @@ export class Hypervisor extends Module implements El2Handler {
         break;
       case "system register":
         this.#register = systemRegisterName(exit.syndrome);
+        this.#lookAgain();
         if (!emulateSystemRegister(cpu, vcpu, exit)) cpu.injectUndefined();
         break;
       case "floating point":
@@ -295,7 +232,7 @@ export class Hypervisor extends Module implements El2Handler {
       case "start":
         break;
       default:
-        this.#halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
+        this.life.halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
     }
   }
 
@@ -313,15 +250,16 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
     }
-    const request: PsciRequest = psciCall(this, cpu, vcpu);
+    this.#lookAgain();
+    const request: PsciRequest = psciCall(this.life, cpu, vcpu);
     if (request === "suspend") this.#wait(cpu, vcpu);
     else if (request === "cpu off") {
       vcpu.activity = "off";
       this.dispatcher.block(vcpu, cpu.time);
-      if (vm.vcpus.every((v) => v.activity === "off")) this.#halt(vm, "off", "all CPUs are off");
-    } else if (request === "system off") this.#halt(vm, "off", "");
+      if (vm.vcpus.every((v) => v.activity === "off")) this.life.halt(vm, "off", "all CPUs are off");
+    } else if (request === "system off") this.life.halt(vm, "off", "");
     else if (request === "system reset") {
-      if (vm.options.stopOnReset === true) this.#halt(vm, "off", "reset");
+      if (vm.options.stopOnReset === true) this.life.halt(vm, "off", "reset");
       else this.request(vm, "reset");
     }
   }
@@ -381,7 +319,7 @@ export class Hypervisor extends Module implements El2Handler {
     cells.faults = cells.faultAt === exit.pc ? cells.faults + 1 : 0;
     cells.faultAt = exit.pc;
     if (cells.faults >= ENDLESS) {
-      this.#halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
+      this.life.halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
       return;
     }
     cpu.injectAbort();
@@ -392,7 +330,7 @@ export class Hypervisor extends Module implements El2Handler {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
     if (cells.faultAt === exit.pc)
-      this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
+      this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
     cells.faultAt = exit.pc;
   }
 
@@ -413,6 +351,8 @@ export class Hypervisor extends Module implements El2Handler {
         // stays active until the guest ends it
         if (vcpu === null) this.interrupts.deactivate(cpu, acknowledged);
         else vcpu.vm.distributor.latch(vcpu.index, id);
+      } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
+        this.interrupts.deactivate(cpu, acknowledged);
       } else if (!this.routing.passOn(id)) {
         this.interrupts.deactivate(cpu, acknowledged);
         this.interrupts.enable(cpu, id, false);
@@ -434,12 +374,15 @@ export class Hypervisor extends Module implements El2Handler {
 
   #wake(vcpu: Vcpu, now: Time, reason: string): void {
     vcpu.activity = "runnable";
+    (this.#cpus[vcpu.cells.home] as PerCpu).soonest = null;
     this.dispatcher.wake(vcpu, now, reason);
   }
 
   /** Timers of vCPUs whose home is this CPU. */
-  #expire(cpu: PhysicalCpu): void {
+  #expire(cpu: PhysicalCpu, per: PerCpu): void {
     const now = cpu.time;
+    if (per.soonest !== null && now < per.soonest) return;
+    per.soonest = null;
     for (const v of this.#vcpus) {
       if (v.cells.home !== cpu.index || v.activity === "off") continue;
       if (v.cells.control !== 0) v.updateTimer(now);
@@ -448,11 +391,17 @@ export class Hypervisor extends Module implements El2Handler {
       this.#wake(v, now, "timer");
     }
   }
-  #nextExpiry(cpu: PhysicalCpu): Time {
+  #nextExpiry(cpu: PhysicalCpu, per: PerCpu): Time {
+    if (per.soonest !== null) return per.soonest;
     let at = NEVER;
     const now = cpu.time;
     for (const v of this.#vcpus) if (v.cells.home === cpu.index) at = Math.min(at, v.deadline(now));
+    per.soonest = at;
     return at;
+  }
+  /** Something that a deadline depends on has changed, on this CPU or on all. */
+  #lookAgain(): void {
+    for (const per of this.#cpus) per.soonest = null;
   }
 
   // --- which vCPU next
@@ -491,7 +440,7 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   #arm(cpu: PhysicalCpu, per: PerCpu): void {
-    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#nextExpiry(cpu));
+    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#nextExpiry(cpu, per));
     if (at === per.cells.armed) return;
     per.cells.armed = at;
     cpu.setTimer(at);
@@ -500,6 +449,8 @@ export class Hypervisor extends Module implements El2Handler {
   #load(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { vm, cells } = vcpu;
     cpu.spend(this.costs.worldSwitch);
+    (this.#cpus[cells.home] as PerCpu).soonest = null;
+    per.soonest = null;
     cells.on = cpu.index;
     cells.home = cpu.index;
     cells.timer = NEVER;
@@ -516,14 +467,17 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.unload();
     cells.on = -1;
     per.cells.vcpu = -1;
+    per.soonest = null;
     cells.timer = vcpu.context.timerDeadline;
   }
 
   protected override onReset(): void {
-    this.#requests = 1;
+    this.life.asked = true;
+    this.#lookAgain();
   }
   protected override onRestore(): void {
-    this.#requests = 1;
+    this.life.asked = true;
+    this.#lookAgain();
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
 }

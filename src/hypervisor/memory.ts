@@ -7,7 +7,8 @@ export const BLOCK = 0x20_0000;
 
 export class MemoryPool implements StatePart {
   readonly base: number;
-  readonly size: number;
+  /** Bytes that are given out and taken back; what `reserve` took is not among them. */
+  size: number;
   /** Free stretches as start and length in turn, by address, never adjacent. */
   #free: number[];
 
@@ -15,6 +16,13 @@ export class MemoryPool implements StatePart {
     this.base = base;
     this.size = size;
     this.#free = [base, size];
+  }
+
+  /** Takes the last `size` bytes, in whole pages, for good: resets give them back to nobody. Before anything else is allocated. */
+  reserve(size: number): number {
+    this.size -= Math.ceil(size / PAGE) * PAGE;
+    this.#free = [this.base, this.size];
+    return this.base + this.size;
   }
 
   get free(): number {

@@ -116,7 +116,7 @@ export class Vcpu extends Module implements Schedulable {
   /** When something is to be done for this vCPU: its physical timer, and while it sleeps its virtual one. */
   deadline(now: Time): Time {
     const { control, compare, timer, on, activity } = this.cells;
-    if (activity === "off") return NEVER;
+    if (activity === "off" || this.vm.status !== "running") return NEVER;
     let at = on < 0 && activity === "blocked" ? timer : NEVER;
     if ((control & (ENABLE | IMASK)) === ENABLE && this.#count(now) < compare && compare < 2 ** 46) {
       at = Math.min(at, this.#frequency.timeOf(compare));

@@ -37,6 +37,8 @@ export interface RegionOptions {
   readonly physical?: {
     readonly base: number;
     readonly interrupts: readonly { readonly guest: number; readonly machine: number; readonly edge: boolean }[];
+    /** Streams of its DMA, which the SMMU translates by the VM's tables. */
+    readonly streams?: readonly number[];
   };
   /** What firmware leaves in the registers, of the model or of the part itself, when the VM starts: offsets and values of 32 bits. */
   readonly setUp?: readonly (readonly [offset: number, value: number])[];
@@ -103,8 +105,6 @@ interface Region {
   readonly options: RegionOptions;
   readonly model: DeviceModel | null;
 }
-
-const MODES: readonly string[] = ["trap", "pass", "none"];
 
 export class Vm extends Module {
   readonly id: number;
@@ -208,11 +208,20 @@ export class Vm extends Module {
   loadImages(): void {
     const { ram, guest } = this.#host;
     const offset = this.cells.memory - ram.base;
-    for (let done = 0; done < this.options.memory; done += BLOCK) {
-      // pages that were never written stay so
-      if (ram.memory.slice(offset + done, BLOCK).some((byte) => byte !== 0)) {
-        ram.memory.fill(offset + done, new Uint8Array(BLOCK));
+    const { memory } = ram;
+    const { words } = memory.arena;
+    const end = offset + this.options.memory;
+    for (let at = offset; at < end; ) {
+      const region = memory.direct(at, false);
+      const to = Math.min(region?.end ?? end, end);
+      // what was never written is no memory of the host's yet, and stays so
+      if (region?.writable === true) {
+        const first = (region.arenaAt + (at - region.start)) / 4;
+        if (words.subarray(first, first + (to - at) / 4).some((word) => word !== 0)) {
+          memory.fill(at, new Uint8Array(to - at));
+        }
       }
+      at = to;
     }
     for (const { address, data } of this.options.images) ram.memory.fill(offset + address - guest.ram, data);
   }
@@ -237,16 +246,20 @@ export class Vm extends Module {
 
   // --- regions
 
-  /** Gives a region another mode. Throws RangeError where the region has none such. */
+  /** Throws RangeError where the region has no such mode. */
+  checkMode(name: string, mode: string): void {
+    const region = this.regions.get(name);
+    if (region === undefined) throw new RangeError(`${this.fullName}: there is no region "${name}"`);
+    const possible =
+      mode === "none" || (mode === "trap" ? region.model : mode === "pass" ? region.options.physical : null);
+    if (!possible) throw new RangeError(`${this.fullName}: region "${name}" has no mode "${mode}"`);
+  }
+
+  /** Gives a region another mode, which `checkMode` has approved of. */
   setMode(cpu: PhysicalCpu, name: string, mode: RegionMode): void {
     const at = this.options.regions.findIndex((r) => r.name === name);
     const options = this.options.regions[at];
-    const region = this.regions.get(name);
-    if (options === undefined || region === undefined || !MODES.includes(mode)) {
-      throw new RangeError(`${this.fullName}: region "${name}", mode "${mode}": there is no such`);
-    }
-    if (mode === "pass" && options.physical === undefined) throw new RangeError(`${name}: nothing to pass through to`);
-    if (mode === "trap" && region.model === null) throw new RangeError(`${name}: no model to trap into`);
+    if (options === undefined) return;
     this.cells.modes[at] = mode;
     this.#mapPassed(cpu, cpu, options, mode);
     this.#mapRegions();

@@ -1,10 +1,8 @@
 /** IP addresses in the device's 16 bytes (IPv4 as ::ffff:a.b.c.d) and in the engine's 4 or 16. */
 import type { IpAddress } from "./engine/api.ts";
 
-const MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
-
 export function isMapped(address: Uint8Array): boolean {
-  for (let i = 0; i < 12; i++) if (address[i] !== MAPPED[i]) return false;
+  for (let i = 0; i < 12; i++) if (address[i] !== (i < 10 ? 0 : 0xff)) return false;
   return true;
 }
 
@@ -24,7 +22,7 @@ export function toEngine(address: Uint8Array, family: 4 | 6): IpAddress | null {
 export function fromEngine(address: IpAddress): Uint8Array {
   const out = new Uint8Array(16);
   if (address.length === 4) {
-    out.set(MAPPED);
+    out.fill(0xff, 10, 12);
     out.set(address, 12);
   } else out.set(address.subarray(0, 16));
   return out;

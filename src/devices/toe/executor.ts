@@ -29,8 +29,6 @@ export class Executor implements StatePart {
   /** Ids of commands before the dispatcher, in order. */
   #fetched: number[] = [];
   readonly records = new Map<number, SocketRecord>();
-  /** Sockets closed by software that still wait for acknowledgements. */
-  readonly closing = new Map<number, SocketRecord>();
   /** Events of the stack not looked at yet. */
   readonly #events = new Map<number, number>();
   /** Sockets that wait for room in the completion ring, and for the pool. */
@@ -48,7 +46,7 @@ export class Executor implements StatePart {
   }
 
   get sockets(): number {
-    return this.records.size + this.closing.size;
+    return this.records.size;
   }
   /** Commands that hold a place. */
   get outstanding(): number {
@@ -143,7 +141,6 @@ export class Executor implements StatePart {
     this.#commands.clear();
     this.#fetched = [];
     this.records.clear();
-    this.closing.clear();
     this.#events.clear();
     this.#noRoom.clear();
     this.#noBuffer.clear();
@@ -168,9 +165,7 @@ export class Executor implements StatePart {
     return this.recordOf(command)?.queues.some((q) => q.includes(command)) ?? false;
   }
   recordOf(command: Command): SocketRecord | undefined {
-    const record = this.records.get(command.socket);
-    if (record?.queues.some((q) => q.includes(command))) return record;
-    return this.closing.get(command.socket) ?? record;
+    return this.records.get(command.socket);
   }
 
   #timedOut(): void {
@@ -221,10 +216,6 @@ export class Executor implements StatePart {
     for (const [socket, bits] of events) {
       const record = this.records.get(socket);
       if (record !== undefined) this.#operations.serve(record, bits);
-      else {
-        const leaving = this.closing.get(socket);
-        if (leaving !== undefined) this.#operations.serveClosing(leaving, bits);
-      }
       if (of.generation !== generation) return;
     }
     of.kick();
@@ -238,7 +229,6 @@ export class Executor implements StatePart {
       commands: [...this.#commands.values()].map(saveCommand),
       fetched: [...this.#fetched],
       records: [...this.records.values()].map((r) => r.save()),
-      closing: [...this.closing.values()].map((r) => r.save()),
       events: [...this.#events].flat(),
       noRoom: [...this.#noRoom],
       noBuffer: [...this.#noBuffer],
@@ -249,7 +239,6 @@ export class Executor implements StatePart {
     const list = (name: string) => (Array.isArray(v[name]) ? (v[name] as StateValue[]) : []);
     this.#commands.clear();
     this.records.clear();
-    this.closing.clear();
     this.#events.clear();
     this.#noRoom.clear();
     this.#noBuffer.clear();
@@ -259,14 +248,9 @@ export class Executor implements StatePart {
       this.#commands.set(command.id, command);
     });
     this.#fetched = list("fetched") as number[];
-    for (const [name, into] of [
-      ["records", this.records],
-      ["closing", this.closing],
-    ] as const) {
-      for (const saved of list(name)) {
-        const record = SocketRecord.load(saved, this.#commands);
-        into.set(record.id, record);
-      }
+    for (const saved of list("records")) {
+      const record = SocketRecord.load(saved, this.#commands);
+      this.records.set(record.id, record);
     }
     const flat = list("events") as number[];
     for (let i = 0; i + 1 < flat.length; i += 2) this.#events.set(flat[i] as number, flat[i + 1] as number);

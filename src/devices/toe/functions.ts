@@ -86,7 +86,11 @@ export class ToeDevice extends Module implements ToeHost {
     this.virtualFunctions = this.core.interfaces.map((i, n) => this.#virtualFunction(arena, i, n, virtualBars));
     sriov.populate((n) => this.virtualFunctions[n] as PcieFunction);
     sriov.onChange = (enabled) => {
+      const before = this.#c.virtualFunctions;
       this.#c.virtualFunctions = Math.min(enabled, count);
+      // Whoever had an interface under its other name has no say any more.
+      const [from, to] = [before, this.#c.virtualFunctions].sort((a, b) => a - b) as [number, number];
+      for (const i of this.core.interfaces.slice(from, to)) i.resetInterface();
       this.#updatePin();
     };
     this.#connect();

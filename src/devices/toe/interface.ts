@@ -181,6 +181,7 @@ export class ControlInterface extends Module {
       return;
     }
     c.running = true;
+    this.configure();
   }
 
   /** Completes all that is outstanding with `status` and forgets the sockets. */

@@ -3,7 +3,7 @@
  * each way, at the line's rate and the engine's pace.
  */
 import type { Frame } from "../../net/index.ts";
-import { type Event, NEVER, SnapshotError, type StatePart, type StateValue, type Time } from "../../sim/index.ts";
+import { type Event, NEVER, NS, SnapshotError, type StatePart, type StateValue, type Time } from "../../sim/index.ts";
 import { COUNTER, DEVICE_COUNTER } from "./codes.ts";
 import { Dispatcher } from "./dispatcher/index.ts";
 import type { ControlInterface } from "./interface.ts";
@@ -129,7 +129,7 @@ export class NetworkPort implements StatePart {
       core.pressure(number);
       this.#charge(number, frame, now);
       const rate = core.management("LINE_RATE");
-      const time = Math.max(bitTime(wireBytes(frame), rate), core.management("SEGMENT_TIME") * 10);
+      const time = Math.max(bitTime(wireBytes(frame), rate), core.management("SEGMENT_TIME") * NS);
       if (time > 0) {
         this.#sending = frame;
         this.#transmit.scheduleAt(now + time);
@@ -241,7 +241,8 @@ export class NetworkPort implements StatePart {
   #listen(): void {
     if (this.#busy || this.#in.length === 0) return;
     this.#busy = true;
-    const time = this.#core.management("SEGMENT_TIME") * 10;
+    // Never without time: interfaces that answer each other must not stop the clock.
+    const time = Math.max(1, this.#core.management("SEGMENT_TIME")) * NS;
     this.#receive.scheduleAt(this.#core.simulation.now + time);
   }
 

@@ -128,15 +128,8 @@ export class Operations {
       return;
     }
     const made = this.#stack.socket(tcp ? "tcp" : "udp", c.arg1);
-    if (made.ok) this.#add(new SocketRecord(made.value, tcp, c.arg1));
+    if (made.ok) x.records.set(made.value, new SocketRecord(made.value, tcp, c.arg1));
     x.conclude(c, made, made.ok ? { socket: made.value } : {});
-  }
-
-  #add(record: SocketRecord): void {
-    const x = this.#executor;
-    const old = x.closing.get(record.id);
-    if (old !== undefined) this.#endClosing(old);
-    x.records.set(record.id, record);
   }
 
   /** The engine's endpoint; null, and the command ends, where the address is of the other family. */
@@ -172,7 +165,7 @@ export class Operations {
       if (outcome.ok) {
         const made = new SocketRecord(outcome.value, true, record.family);
         made.state = EVENT_CONNECTED;
-        this.#add(made);
+        x.records.set(made.id, made);
         const peer = this.#stack.remote(outcome.value);
         result = { socket: outcome.value };
         if (peer.ok) result = { ...result, address: fromEngine(peer.value.address), port: peer.value.port };
@@ -300,8 +293,10 @@ export class Operations {
   #cannotSend(record: SocketRecord): number {
     const state = this.#state(record);
     if (state === 2 || state === 3 || state === 4 || state === 7) return STATUS.SUCCESS;
-    if ((record.state & DEAD) !== 0) return STATUS_OF[this.#stack.error(record.id)];
-    return state >= 5 ? STATUS.CLOSED : STATUS.WRONG_STATE;
+    if (state >= 5) return STATUS.CLOSED;
+    // CLOSED or LISTEN: the stack knows whether there ever was a connection, and what ended it.
+    const refused = this.#stack.send(record.id, new Uint8Array(0));
+    return refused.ok ? STATUS.WRONG_STATE : STATUS_OF[refused.error];
   }
 
   #sendDatagram(c: Command, record: SocketRecord): boolean {
@@ -344,48 +339,28 @@ export class Operations {
 
   // Closing.
 
+  /** Waits for what is to be acknowledged: afterwards the stack says nothing of the socket any more. */
   #close(c: Command, record: SocketRecord): boolean {
-    const x = this.#executor;
+    if (record.acknowledgements.length > 0 && (record.state & DEAD) === 0) return false;
     const outcome = this.#stack.close(record.id);
     record.remove(c);
     this.#forget(record, STATUS.CLOSED);
-    if (record.acknowledgements.length > 0) {
-      record.closing = true;
-      x.closing.set(record.id, record);
-      this.#acknowledge(record);
-      if (record.acknowledgements.length === 0) x.closing.delete(record.id);
-    }
-    x.conclude(c, outcome);
+    this.#executor.conclude(c, outcome);
     return true;
   }
 
   #abort(c: Command, record: SocketRecord): void {
     const outcome = this.#stack.abort(record.id);
     this.#forget(record, STATUS.ABORTED);
-    for (const waiting of record.acknowledgements.splice(0)) this.#executor.finish(waiting, STATUS.ABORTED);
     this.#executor.conclude(c, outcome);
   }
 
-  /** The socket is no longer software's: commands that wait end, but for acknowledgements. */
+  /** The socket is no longer software's: commands that wait end. */
   #forget(record: SocketRecord, status: number): void {
     const x = this.#executor;
     x.records.delete(record.id);
     x.of.rings.dropEvents(record.id);
-    for (const queue of record.queues) {
-      if (queue === record.acknowledgements) continue;
-      for (const waiting of queue.splice(0)) x.finish(waiting, status);
-    }
-  }
-
-  serveClosing(record: SocketRecord, bits: number): void {
-    this.#acknowledge(record);
-    if ((bits & DEAD) !== 0 || record.acknowledgements.length === 0) this.#endClosing(record);
-  }
-  #endClosing(record: SocketRecord): void {
-    const x = this.#executor;
-    x.closing.delete(record.id);
-    const status = STATUS_OF[this.#stack.error(record.id)];
-    for (const c of record.acknowledgements.splice(0)) x.finish(c, status);
+    for (const queue of record.queues) for (const waiting of queue.splice(0)) x.finish(waiting, status);
   }
 
   // Options, names, events.
@@ -443,10 +418,12 @@ export class Operations {
 
   /** What is true of a socket, for POLL. */
   #now(record: SocketRecord): number {
-    const ended = (record.state & (EVENT_PEER_CLOSED | DEAD)) !== 0;
-    let bits = record.state & ~EVENT_READABLE;
-    if (ended || this.#stack.readable(record.id) > 0) bits |= EVENT_READABLE;
-    const open = !record.tcp || this.#connected(record);
+    const state = record.tcp ? this.#state(record) : 0;
+    let bits = record.state;
+    // A connection may have got its end before it was accepted. CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT.
+    if (state >= 7) bits |= EVENT_PEER_CLOSED;
+    if ((bits & (EVENT_PEER_CLOSED | DEAD)) !== 0 || this.#stack.readable(record.id) > 0) bits |= EVENT_READABLE;
+    const open = !record.tcp || state === 4 || state === 7;
     if ((record.state & DEAD) !== 0 || (open && this.#stack.writable(record.id) > 0)) bits |= EVENT_WRITABLE;
     return bits;
   }

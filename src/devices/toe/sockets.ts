@@ -28,8 +28,6 @@ export class SocketRecord {
   state = 0;
   /** EVENT_MASK. */
   mask = 0;
-  /** Closed by software; acknowledgements are still waited for. */
-  closing = false;
 
   constructor(id: number, tcp: boolean, family: 4 | 6) {
     this.id = id;
@@ -56,7 +54,6 @@ export class SocketRecord {
       sent: this.sent,
       state: this.state,
       mask: this.mask,
-      closing: this.closing,
     };
     for (const name of QUEUES) record[name] = this[name].map((c) => c.id);
     return record;
@@ -68,7 +65,6 @@ export class SocketRecord {
     record.sent = r["sent"] as number;
     record.state = r["state"] as number;
     record.mask = r["mask"] as number;
-    record.closing = r["closing"] as boolean;
     for (const name of QUEUES) {
       for (const id of r[name] as number[]) {
         const command = commands.get(id);

@@ -8,7 +8,7 @@
 import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, NetworkDevice } from "../../net/index.ts";
 import { type HooksOf, RegisterBank } from "../../registers/index.ts";
-import { type Event, type Line, Module, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
+import { type Event, type Line, Module, NS, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
 import { isMapped, isZero } from "./addresses.ts";
 import {
   ADDRESSES,
@@ -220,10 +220,10 @@ export class ToeCore extends Module implements NetworkDevice {
       if (p.number < 0) continue;
       const sends = command.opcode === OPCODE.SEND || command.opcode === OPCODE.SENDTO;
       const bytes = sends ? Math.min(command.length, MAX_LENGTH) : 0;
-      const time = this.management("COMMAND_TIME") * 10 + bitTime(bytes, this.management("PIPELINE_RATE"));
-      this.countPort(DEVICE_COUNTER.BUSY, time / 10);
-      if (time > 0) this.#executed.scheduleAt(this.simulation.now + time);
-      else this.#execute();
+      // Never without time: rings that feed themselves must not stop the clock.
+      const time = Math.max(1, this.management("COMMAND_TIME")) * NS + bitTime(bytes, this.management("PIPELINE_RATE"));
+      this.countPort(DEVICE_COUNTER.BUSY, time / NS);
+      this.#executed.scheduleAt(this.simulation.now + time);
     }
   }
 

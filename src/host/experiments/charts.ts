@@ -15,15 +15,23 @@ const MARK = "#8b1a1a";
 /** @param name is in the ids of the SVG, which must differ within one page */
 export function drawPlot(plot: Plot, name: string, width = 760, height = 340): string {
   use([BarChart, LineChart, GridComponent, LegendComponent, MarkLineComponent, SVGRenderer]);
-  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
-  const legendLines = Math.ceil(plot.series.reduce((sum, s) => sum + s.name.length * 7 + 50, 0) / (width - 40));
-  const legend = plot.series.length > 1 ? 24 * legendLines : 0;
+  const legendLines = Math.ceil(plot.series.reduce((sum, s) => sum + s.name.length * 7 + 80, 0) / (width - 40));
+  const legend = plot.series.length > 1 ? 30 * legendLines - 4 : 0;
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height: height + legend });
   chart.setOption({
     animation: false,
     textStyle: { fontFamily: FONT, color: INK },
     color: COLOURS,
     grid: { left: 64, right: plot.marks ? 96 : 24, top: 28 + legend, bottom: plot.x === "" ? 36 : 52 },
-    legend: { show: plot.series.length > 1, top: 0, left: 0, textStyle: { color: INK }, itemWidth: 18 },
+    legend: {
+      show: plot.series.length > 1,
+      top: 0,
+      left: 0,
+      textStyle: { color: INK },
+      itemWidth: 18,
+      itemGap: 32,
+      width: width - 40,
+    },
     xAxis: {
       ...axis(plot.x, "middle", 30),
       type: plot.categories ? "category" : "value",
@@ -46,8 +54,11 @@ export function drawPlot(plot: Plot, name: string, width = 760, height = 340): s
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  // The renderer numbers its pictures over the life of the process.
-  return svg.replace(/zr\d+-/g, `${name}-`);
+  // What serves a pointer is of no use on a still page, and is numbered over the life of the process, as the ids are.
+  return svg
+    .replace(/<style\s*>[\s\S]*?<\/style>/g, "")
+    .replace(/ (?:class|ecmeta_\w+)="[^"]*"/g, "")
+    .replace(/zr\d+-/g, `${name}-`);
 }
 
 function axis(title: string, at: "middle", gap: number): object {
@@ -71,7 +82,8 @@ function drawSeries(plot: Plot, { name, data }: PlotSeries, n: number): object {
     silent: true,
     showSymbol: points <= 30,
     symbolSize: 6,
-    lineStyle: { width: 2, type: n >= COLOURS.length ? "dashed" : "solid" },
+    // The first lines are wider, so that one that lies on another does not hide it.
+    lineStyle: { width: plot.series.length <= 3 ? 5 - 1.5 * n : 2, type: n >= COLOURS.length ? "dashed" : "solid" },
   };
 }
 

@@ -45,18 +45,19 @@ export async function runTasks(tasks: readonly Task[], jobs: number, done: () =>
 class Thread {
   readonly #worker = new Worker(new URL("./worker.ts", import.meta.url));
   #settle: ((answer: Answer) => void) | null = null;
+  /** Why it has ended. */
+  #dead: string | null = null;
 
   constructor() {
     this.#worker.on("message", (answer: Answer) => this.#answer(answer));
-    this.#worker.on("error", (error) =>
-      this.#answer({ failed: error instanceof Error ? error.message : String(error) }),
-    );
-    this.#worker.on("exit", (code) => this.#answer({ failed: `the worker ended with code ${code}` }));
+    this.#worker.on("error", (error) => this.#ended(error instanceof Error ? error.message : String(error)));
+    this.#worker.on("exit", (code) => this.#ended(`the worker ended with code ${code}`));
   }
 
   async run(task: Task): Promise<Measured> {
     const { measured, failed } = await new Promise<Answer>((resolve) => {
       this.#settle = resolve;
+      if (this.#dead !== null) this.#answer({ failed: this.#dead });
       this.#worker.postMessage(task);
     });
     if (measured === undefined) throw new Error(`${task.experiment}, ${task.configuration}: ${failed ?? "no answer"}`);
@@ -65,6 +66,11 @@ class Thread {
 
   async end(): Promise<void> {
     await this.#worker.terminate();
+  }
+
+  #ended(why: string): void {
+    this.#dead ??= why;
+    this.#answer({ failed: why });
   }
 
   #answer(answer: Answer): void {

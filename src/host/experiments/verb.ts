@@ -1,6 +1,6 @@
 /** `armature experiment list` and `armature experiment run ID`. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import {
@@ -100,9 +100,12 @@ export async function runExperiment(id: string, options: RunOptions): Promise<st
   return toTable(report);
 }
 
+/** The folder and those above it; one step at a time, as Node's recursive mkdir never returns on /proc. */
 function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.push(at);
   try {
-    mkdirSync(path, { recursive: true });
+    for (const folder of missing.reverse()) mkdirSync(folder);
   } catch (error) {
     throw new InputError(`--out ${path}: cannot be made: ${systemReason(error)}`);
   }

@@ -207,7 +207,7 @@ export class FakeStack extends Module implements StackApi {
   }
   send(socket: number, data: Uint8Array): Outcome<number> {
     return this.#with(socket, (s) => {
-      if (s.state !== 4 && s.state !== 7) return bad("wrong-state");
+      if (s.state !== 4 && s.state !== 7) return bad(s.error === "closed" ? "wrong-state" : s.error);
       const n = Math.min(data.length, this.writable(socket));
       if (n === 0) return bad("would-block");
       s.sent += n;

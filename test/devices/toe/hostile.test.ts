@@ -196,3 +196,25 @@ describe("reset at every moment of a transfer", () => {
     }
   });
 });
+
+describe("commands that take no time", () => {
+  it("13.5: completions that ring the device's own doorbell do not stop the clock", () => {
+    const b = realBench(2);
+    const d = address(new Driver(b, 0, false));
+    // COMMAND_TIME and PIPELINE_RATE 0; the completion ring lies so that `user` of each completion is SQ_TAIL.
+    d.manage(0x48, 0);
+    d.manage(0x44, 0);
+    d.write(0x20, 0);
+    const at = TOE + 0x1_0000 + 0x80;
+    d.write(0xa0, at);
+    d.write(0xa8, 1);
+    d.write(0x20, 1);
+    d.tail = 0;
+    for (let n = 0; n < 64; n++) d.put({ opcode: 0, tag: (n + 33) % 64, socket: (n + 33) % 64, user: (n + 33) % 64 });
+    d.write(0x8c, 1);
+    const from = b.simulation.now;
+    b.run(20 * US);
+    expect(b.simulation.now).toBe(from + 20 * US);
+    expect(d.read(0x400)).toBeGreaterThan(0);
+  });
+});

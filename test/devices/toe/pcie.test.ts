@@ -120,4 +120,14 @@ describe("virtual functions", () => {
     expect(b.device.port(2)).not.toBe(b.device.port(3));
     expect(b.device.port(2).transaction.requesterId).toBe(0x182);
   });
+  it("1.2: disabling VFs resets their interfaces: the physical function does not go on with a VF's rings", () => {
+    const b = new Board();
+    b.enableVfs(4);
+    b.write(BAR0 + 0x1000 + 0x40 * 2, 1);
+    b.setConfig(VF2, 0x04, 4, 2);
+    b.nop(VF_BAR0 + 0x2_0000, RAM);
+    expect(b.read(BAR0 + 0x3_0024) & 1).toBe(1);
+    b.setConfig(PF, b.extended(PF, 0x10) + 8, 0, 2);
+    expect([b.read(BAR0 + 0x3_0024), b.read(BAR0 + 0x3_0080)]).toEqual([8 | 2, 0]);
+  });
 });

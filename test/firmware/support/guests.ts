@@ -8,7 +8,7 @@ import { createConfiguredMachine } from "../../../src/hypervisor/config.ts";
 const code = new InterpreterCode();
 const SECOND = 10_000_000_000;
 
-export type Program = "two" | "work" | "wild";
+export type Program = "two" | "work" | "wild" | "probe";
 
 export interface BoardRun {
   readonly machine: VirtMachine;
@@ -30,7 +30,7 @@ export function runBoard(options: VirtOptions): BoardRun {
   if (machine.uart1) machine.uart1.onTransmit = (byte) => bytes[1].push(byte);
   machine.onPower = () => machine.simulation.stop();
   machine.simulation.run(SECOND);
-  const [uart0, uart1] = bytes.map((b) => String.fromCharCode(...b).replaceAll("\r", "")) as [string, string];
+  const [uart0, uart1] = bytes.map((b) => Buffer.from(b).toString("latin1").replaceAll("\r", "")) as [string, string];
   if (machine.powerState !== "off") throw new Error(`the machine is not off: ${uart0.slice(-500)}`);
   return { machine, uart0, uart1 };
 }
@@ -101,14 +101,17 @@ export interface ModelRun {
 }
 
 /** The same programs under the hypervisor model, one CPU, slices of a millisecond. */
-export function runModel(vms: readonly { readonly program: Program; readonly mode: "trap" | "pass" }[]): ModelRun {
+export function runModel(
+  vms: readonly { readonly program: Program; readonly mode: "trap" | "pass"; readonly append?: string }[],
+): ModelRun {
   const device = (mode: "trap" | "pass", physical: string) => (mode === "trap" ? mode : ({ mode, physical } as const));
   const bytes = vms.map((): number[] => []);
   const built = createConfiguredMachine(
     {
       machine: { memory: "64M" },
       scheduler: { policy: "round-robin", options: { slice: 1 } },
-      vms: vms.map(({ program, mode }, n) => ({
+      vms: vms.map(({ program, mode, append }, n) => ({
+        ...(append === undefined ? {} : { append }),
         name: `vm${n}`,
         memory: "16M",
         kernel: `vm-${program}.elf`,
@@ -129,7 +132,7 @@ export function runModel(vms: readonly { readonly program: Program; readonly mod
   simulation.run(SECOND);
   if (!off()) throw new Error(`not all VMs are off: ${built.vms.map((vm) => vm.status).join(", ")}`);
   return {
-    guests: bytes.map((b) => String.fromCharCode(...b).replaceAll("\r", "")),
+    guests: bytes.map((b) => Buffer.from(b).toString("latin1").replaceAll("\r", "")),
     deviceExits: (guest, part) =>
       built.vms[guest]?.statistics.table("regions").find(({ name }) => name === part)?.count ?? 0,
   };

@@ -101,12 +101,13 @@ export function sum16(b: Uint8Array, at: number, length: number): number {
  * bytes do not lie so, `sum16`. Sums of swapped bytes are swapped sums (RFC 1071 2 B).
  */
 export class Summer {
+  readonly #littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
   #buffer: ArrayBufferLike | null = null;
   #words: Uint32Array = new Uint32Array([]);
 
   sum(b: Uint8Array, at: number, length: number): number {
     const from = b.byteOffset + at;
-    if ((from & 3) !== 0 || length < 64 || !LITTLE_ENDIAN) return sum16(b, at, length);
+    if ((from & 3) !== 0 || length < 64 || !this.#littleEndian) return sum16(b, at, length);
     const { buffer } = b;
     if (buffer !== this.#buffer) {
       this.#buffer = buffer;
@@ -136,8 +137,6 @@ export class Summer {
     return (((sum & 0xff) << 8) | (sum >> 8)) + (rest === 0 ? 0 : sum16(b, at + length - rest, rest));
   }
 }
-
-const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
 /** The complement of the folded sum, as it stands in a header. */
 export function fold(sum: number): number {

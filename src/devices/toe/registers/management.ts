@@ -92,13 +92,13 @@ export const TOE_MANAGEMENT = defineRegisters({
       at: 0x048,
       title: "Time of a command in the pipeline",
       clause: "Timing",
-      fields: { TIME: rw([19, 0], "Nanoseconds", { reset: 200 }) },
+      fields: { TIME: rw([19, 0], "Nanoseconds; 0 counts as 1", { reset: 200 }) },
     },
     SEGMENT_TIME: {
       at: 0x04c,
       title: "Time of a segment in the protocol engine",
       clause: "Timing",
-      fields: { TIME: rw([19, 0], "Nanoseconds, each way", { reset: 60 }) },
+      fields: { TIME: rw([19, 0], "Nanoseconds, each way; 0 counts as 1 on the way in", { reset: 60 }) },
     },
     RECEIVE_MEMORY: {
       at: 0x050,

@@ -169,6 +169,18 @@ describe("data (RFC 9293 3.7, 3.8)", () => {
       2.7   > P. 1001:1501(500) ack 1
     `);
   });
+  it("3.8.6.1: a window that closes over what is out keeps the connection open as long as the peer answers", () => {
+    const s = new Script().run(`${OPENED}
+      0.3   send 1000 = 1000
+      0.3   > P. 1:1001(1000) ack 1
+    `);
+    for (let i = 0; i < 60; i++) {
+      s.simulation.run(s.simulation.now + 60e10);
+      expect(s.sent.splice(0).length).toBeGreaterThan(0);
+      s.inject(". 1:1(0) ack 1 win 0");
+    }
+    s.run("+3700 state = ESTABLISHED".replace("+3700", String(s.simulation.now / 1e10)));
+  });
   it("3.10.7.4 first: segments outside the window are answered with an acknowledgment and change nothing", () => {
     script(`${OPENED}
       0.3   < . 400001:400101(100) ack 1 win 32000

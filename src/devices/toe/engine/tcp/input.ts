@@ -173,7 +173,11 @@ function acknowledge(t: Tcp, c: Connection): boolean {
     }
   }
   if (c.ecnOk !== 0 && (s.flags & ECE) !== 0) congestionEcho(c);
-  if (c.persist !== 0) c.stalledAt = NEVER;
+  if (c.sndWnd === 0) {
+    // A peer that answers with a closed window is alive, however long it lasts (RFC 9293 3.8.6.1).
+    c.stalledAt = NEVER;
+    c.backoff = Math.min(c.backoff, 8);
+  }
   if (ack !== c.sndUna) newAck(t, c, ack, now);
   else if (
     c.flight > 0 &&

@@ -1,0 +1,18 @@
+/** Software of the hypervisor beside its core, at EL2 of the CPU given: drivers of devices that it keeps for itself. */
+import type { PhysicalCpu } from "./physical-cpu.ts";
+import type { Vm } from "./vm.ts";
+
+export interface Service {
+  /** Interrupts of the machine (INTIDs) that are its own. */
+  readonly interrupts?: readonly number[];
+  /** They are edges. */
+  readonly edge?: boolean;
+  /** The first CPU has come up. */
+  setUp?(cpu: PhysicalCpu): void;
+  /** A VM's tables are there and its devices are as configured; also after each change of a region. */
+  started?(cpu: PhysicalCpu, vm: Vm): void;
+  /** A VM runs no more. */
+  halted?(cpu: PhysicalCpu, vm: Vm): void;
+  /** One of its own interrupts was taken; true where it was its. */
+  interrupt?(cpu: PhysicalCpu, id: number): boolean;
+}

@@ -1,0 +1,186 @@
+/**
+ * The TOE under the hypervisor: which VM has which addresses, a control interface of its own for each that is passed one, and the hypervisor's
+ * interface for those with an emulated one. The management frame is the hypervisor's.
+ */
+
+import { TOE, virtPart } from "../../../platform/virt/board.ts";
+import { type Arena, Port, type Target } from "../../bus/index.ts";
+import { parseIpv4 } from "../../net/index.ts";
+import { Module } from "../../sim/index.ts";
+import type { Hypervisor } from "../hypervisor.ts";
+import type { PhysicalCpu } from "../physical-cpu.ts";
+import type { Service } from "../service.ts";
+import type { DeviceModel, RegionOptions, Vm } from "../vm.ts";
+import { BACKEND_BYTES, ToeBackend } from "./backend.ts";
+import { VIRTUAL_TOE_BYTES, VirtualToe } from "./virtual-toe.ts";
+
+const TABLE_SELECT = 0x80;
+const TABLE_COMMAND = 0x84;
+const TABLE_ADDRESS = 0x90;
+const TABLE_GATEWAY = 0xa0;
+const TABLE_PREFIX = 0xb0;
+const ROUTES = 1 << 8;
+const VALID = 1 << 8;
+const IF_CONTROL = 0x1000;
+const IF_WEIGHT = 0x1018;
+const IF_STRIDE = 0x40;
+
+/** Interface of the hypervisor; VMs that are passed one have those behind it. */
+const OWN = 0;
+
+export interface ToeAddress {
+  /** 16 bytes as in the TOE's manual, and bits of 128. */
+  readonly address: Uint8Array;
+  readonly prefix: number;
+}
+
+export interface ToeAssignment {
+  readonly addresses: readonly ToeAddress[];
+  readonly gateway?: Uint8Array;
+  /** Weight in the TOE's dispatcher, of a passed interface; 1 unless given. */
+  readonly weight?: number;
+}
+
+/** "10.0.2.15/24" as the TOE's tables have it; null where it is none. */
+export function toeAddress(text: string): ToeAddress | null {
+  const [host = "", bits = ""] = text.split("/");
+  const ip = parseIpv4(host);
+  if (ip === null || !/^\d+$/.test(bits) || Number(bits) > 32) return null;
+  const address = new Uint8Array(16);
+  address[10] = 0xff;
+  address[11] = 0xff;
+  new DataView(address.buffer).setUint32(12, ip);
+  return { address, prefix: 96 + Number(bits) };
+}
+
+const words = (bytes: Uint8Array): number[] =>
+  [0, 4, 8, 12].map((at) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true));
+
+export class ToeService extends Module implements Service {
+  readonly #hypervisor: Hypervisor;
+  readonly #machine: { readonly bus: Target; readonly arena: Arena };
+  readonly #backend: ToeBackend;
+  readonly #virtual = new Map<number, VirtualToe>();
+  readonly #passed: { readonly number: number; readonly assignment: ToeAssignment }[] = [];
+  readonly #emulated: ToeAssignment[] = [];
+
+  constructor(hypervisor: Hypervisor, machine: { readonly bus: Target; readonly arena: Arena }) {
+    super(hypervisor, "toe");
+    this.#hypervisor = hypervisor;
+    this.#machine = machine;
+    const { pool } = hypervisor.options;
+    // taken once, before any VM: the same place after every reset
+    const rings = pool.reserve(BACKEND_BYTES);
+    this.#backend = new ToeBackend(this, "backend", {
+      base: TOE.base + TOE.frame * (1 + OWN),
+      spi: TOE.firstSpi + 1 + OWN,
+      rings,
+      port: new Port(machine.bus, machine.arena),
+    });
+    hypervisor.services.push(this);
+  }
+
+  get interrupts(): readonly number[] {
+    return [32 + TOE.firstSpi + 1 + OWN];
+  }
+  /** Streams of the hypervisor's own interface. */
+  static readonly streams: readonly number[] = [TOE.firstStream + OWN];
+
+  /** Where the guest sees its interface: the first one's place, whichever it is in the machine. */
+  static readonly guest = { base: TOE.base + TOE.frame, size: TOE.frame, spi: TOE.firstSpi + 1 };
+
+  /** A region for a VM, named "toe": an interface of its own, and a model for while it is trapped. */
+  region(mode: RegionOptions["mode"], assignment: ToeAssignment): RegionOptions {
+    const { guest } = ToeService;
+    let number = OWN;
+    if (mode === "pass") {
+      number = OWN + 1 + this.#passed.length;
+      this.#passed.push({ number, assignment });
+    } else this.#emulated.push(assignment);
+    const lists = mode === "pass" ? -1 : this.#hypervisor.options.pool.reserve(VIRTUAL_TOE_BYTES);
+    return {
+      name: "toe",
+      base: guest.base,
+      size: guest.size,
+      mode,
+      ...(mode === "pass" ? {} : { model: (vm: Vm) => this.#model(vm, assignment, lists) }),
+      ...(mode === "pass"
+        ? {
+            physical: {
+              base: TOE.base + TOE.frame * (1 + number),
+              interrupts: [{ guest: guest.spi, machine: TOE.firstSpi + 1 + number, edge: false }],
+              streams: [TOE.firstStream + number],
+            },
+          }
+        : {}),
+    };
+  }
+
+  #model(vm: Vm, assignment: ToeAssignment, lists: number): DeviceModel {
+    const { costs, options } = this.#hypervisor;
+    const { bus, arena } = this.#machine;
+    const { guest } = options;
+    const toe = new VirtualToe(vm, "toe", {
+      backend: this.#backend,
+      port: new Port(bus, arena),
+      addresses: assignment.addresses,
+      physical: (ipa, length) => {
+        const first = vm.physical(ipa);
+        return first >= 0 && ipa - guest.ram + length <= vm.options.memory ? first : -1;
+      },
+      cpu: () => this.#hypervisor.current,
+      lists,
+      costs: { command: costs.forwardCommand, completion: costs.forwardCompletion },
+    });
+    this.#virtual.set(vm.id, toe);
+    return { target: toe.registers, lines: [{ line: toe.interrupt, spi: ToeService.guest.spi }] };
+  }
+
+  // --- at EL2
+
+  setUp(cpu: PhysicalCpu): void {
+    const emulated = this.#emulated.flatMap((a) => a.addresses);
+    const gateway = this.#emulated.find((a) => a.gateway !== undefined)?.gateway;
+    this.#configure(cpu, OWN, { addresses: emulated, ...(gateway === undefined ? {} : { gateway }) });
+    for (const { number, assignment } of this.#passed) this.#configure(cpu, number, assignment);
+  }
+
+  #configure(cpu: PhysicalCpu, number: number, { addresses, gateway, weight = 1 }: ToeAssignment): void {
+    const { base } = virtPart("toe");
+    const put = (at: number, bytes: Uint8Array): void => {
+      for (const [n, word] of words(bytes).entries()) cpu.write(base + at + 4 * n, 4, word);
+    };
+    addresses.forEach(({ address, prefix }, entry) => {
+      cpu.write(base + TABLE_SELECT, 4, number | (entry << 16));
+      put(TABLE_ADDRESS, address);
+      cpu.write(base + TABLE_PREFIX, 4, VALID | prefix);
+      cpu.write(base + TABLE_COMMAND, 4, 1);
+    });
+    if (gateway !== undefined) {
+      const all = new Uint8Array(16);
+      all[10] = 0xff;
+      all[11] = 0xff;
+      cpu.write(base + TABLE_SELECT, 4, number | ROUTES);
+      put(TABLE_ADDRESS, all);
+      put(TABLE_GATEWAY, gateway);
+      cpu.write(base + TABLE_PREFIX, 4, VALID | 96);
+      cpu.write(base + TABLE_COMMAND, 4, 1);
+    }
+    cpu.write(base + IF_WEIGHT + IF_STRIDE * number, 4, weight);
+    cpu.write(base + IF_CONTROL + IF_STRIDE * number, 4, 1);
+  }
+
+  halted(cpu: PhysicalCpu, vm: Vm): void {
+    this.#virtual.get(vm.id)?.halted();
+    // a passed interface is reset, so that its next user finds nothing of this one's
+    const region = vm.options.regions.find((r) => r.name === "toe");
+    const number = region?.physical === undefined ? -1 : (region.physical.base - TOE.base) / TOE.frame - 1;
+    if (number >= 0) cpu.write(TOE.base + IF_CONTROL + IF_STRIDE * number, 4, 3);
+  }
+
+  interrupt(cpu: PhysicalCpu, id: number): boolean {
+    if (id !== 32 + TOE.firstSpi + 1 + OWN) return false;
+    this.#backend.interrupt(cpu);
+    return true;
+  }
+}
