@@ -160,7 +160,8 @@ static bool serve_stream(s32 socket) {
   }
   u8 *buffer = buffer_of(n);
   if (buffer) receive_data(s, buffer);
-  return true;
+  s->ended = true;
+  return !s->aborted;
 }
 
 /* --- the server */

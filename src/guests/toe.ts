@@ -1,14 +1,16 @@
 /**
- * Driver of one control interface of the TOE (its technical reference manual: rings 6, commands 7, completions 8, interrupts 11, sequences 15): commands go into the submission
- * ring, a routine waits for the completion with its tag. Rings and a transfer buffer lie in one stretch of guest memory.
+ * Driver of a TOE control interface for guest programs, from its technical reference manual (docs/devices/toe.md, version 1.0 of the programmer's
+ * model). Completions are polled, and where there is none the program waits for an interrupt: it runs with interrupts masked and asks the
+ * GIC's CPU interface itself.
  */
 import type { Guest, Routine } from "../hypervisor/abstract/index.ts";
 
 const ID = 0x000;
-const CONTROL = 0x020;
 const STATUS = 0x024;
+const CONTROL = 0x020;
 const INTERRUPT_STATUS = 0x040;
 const INTERRUPT_ENABLE = 0x044;
+const COMPLETION_MODERATION = 0x04c;
 const SQ_BASE = 0x080;
 const SQ_SIZE = 0x088;
 const SQ_TAIL = 0x08c;
@@ -16,46 +18,47 @@ const CQ_BASE = 0x0a0;
 const CQ_SIZE = 0x0a8;
 const CQ_HEAD = 0x0ac;
 
-const INTERFACE_ID = 0x4945_4f54;
-const ENABLE = 1;
-const RESET = 2;
+const ID_VALUE = 0x4945_4f54;
 const READY = 1;
-const GRANTED = 2;
 const COMPLETION = 1;
+const ERROR = 4;
+
+const GICC_IAR = 0x0c;
+const GICC_EOIR = 0x10;
+
+/** Opcodes (section 7). */
+export const TOE_NOP = 0;
+export const TOE_SOCKET = 1;
+export const TOE_BIND = 2;
+export const TOE_LISTEN = 3;
+export const TOE_ACCEPT = 4;
+export const TOE_CONNECT = 5;
+export const TOE_SEND = 6;
+export const TOE_RECEIVE = 7;
+export const TOE_CLOSE = 11;
+export const TOE_SET_OPTION = 13;
+
+/** Flags of commands. */
+export const ACKNOWLEDGED = 1 << 2;
+export const ALL = 1 << 3;
+
+/** Cycles that this driver works for a command and for a completion, beside its memory accesses. Assumed. */
+const COMMAND_CYCLES = 150;
+const COMPLETION_CYCLES = 100;
 
 const ENTRY = 64;
-const RING_LOG2 = 6;
-const ENTRIES = 1 << RING_LOG2;
-/** Largest transfer of a command. */
-export const TOE_BUFFER = 0x1_0000;
-
-/** Opcodes (7) and flags. */
-export const TOE_COMMAND = {
-  SOCKET: 1,
-  BIND: 2,
-  LISTEN: 3,
-  ACCEPT: 4,
-  CONNECT: 5,
-  SEND: 6,
-  RECEIVE: 7,
-  SHUTDOWN: 10,
-  CLOSE: 11,
-} as const;
-const ALL = 1 << 3;
-const TCP = 1;
-const IPV4 = 4;
-/** Completion flag: end of the stream. */
-const END = 2;
 
 export interface ToeCommand {
   readonly opcode: number;
   readonly flags?: number;
   readonly socket?: number;
   readonly length?: number;
+  /** Guest address of the data. */
+  readonly buffer?: number;
   readonly arg0?: number;
   readonly arg1?: number;
-  /** An IPv4 address, as a number: 10.0.0.1 is 0x0a000001. */
-  readonly address?: number;
+  /** IPv4 as four bytes, IPv6 as sixteen. */
+  readonly address?: readonly number[];
   readonly port?: number;
 }
 
@@ -63,177 +66,207 @@ export interface ToeCompletion {
   readonly tag: number;
   readonly socket: number;
   readonly result: number;
+  readonly opcode: number;
   readonly flags: number;
-  /** 0: success; else section 8.1. */
   readonly status: number;
 }
 
-export interface ToeOptions {
-  /** Where the interface's frame is. */
+export interface ToeDriverOptions {
+  /** Guest addresses: the interface's frame, the GIC's CPU interface, 64-byte aligned memory of `toeRingBytes(log2)`. */
   readonly base: number;
-  /** Guest memory, 64-byte aligned: `ToeInterface.bytes` of it. */
-  readonly memory: number;
-  /** What DMA adds to the guest's addresses; 0 behind an SMMU with the VM's tables. */
-  readonly dmaOffset?: number;
+  readonly gic: number;
+  readonly rings: number;
+  /** Entries of each ring are 2 to the power of it; 8 unless given. */
+  readonly log2?: number;
+  /** Completions before an interrupt, and microseconds after the first; each its own unless given. */
+  readonly moderation?: { readonly count: number; readonly microseconds: number };
 }
 
-export class ToeInterface {
-  static readonly bytes = 2 * ENTRY * ENTRIES + TOE_BUFFER;
-  readonly #base: number;
-  readonly #sq: number;
-  readonly #cq: number;
-  readonly #buffer: number;
-  readonly #dma: number;
-  #tail = 0;
-  #head = 0;
+const LOG2 = 8;
+/** Memory of both rings, of 2 to the power of `log2` entries each. */
+export function toeRingBytes(log2 = LOG2): number {
+  return (2 * ENTRY) << log2;
+}
+
+export class ToeDriver {
+  readonly #o: ToeDriverOptions;
+  readonly #command = new Uint8Array(ENTRY);
+  readonly #commandView = new DataView(this.#command.buffer);
+  readonly #entry = new Uint8Array(ENTRY);
+  readonly #entryView = new DataView(this.#entry.buffer);
+  readonly #done = new Map<number, ToeCompletion>();
+  readonly #log2: number;
+  readonly #entries: number;
+  #sqTail = 0;
+  #sqHead = 0;
+  #cqHead = 0;
   #phase = 1;
   #tag = 0;
-  /** Completions that came while another was waited for. */
-  readonly #early: ToeCompletion[] = [];
+  /** Commands submitted and not completed. */
+  outstanding = 0;
+  interrupts = 0;
 
-  constructor(options: ToeOptions) {
-    this.#base = options.base;
-    this.#sq = options.memory;
-    this.#cq = options.memory + ENTRY * ENTRIES;
-    this.#buffer = options.memory + 2 * ENTRY * ENTRIES;
-    this.#dma = options.dmaOffset ?? 0;
+  constructor(options: ToeDriverOptions) {
+    this.#o = options;
+    this.#log2 = options.log2 ?? LOG2;
+    this.#entries = 1 << this.#log2;
   }
 
-  /** Sequence "Interface" of section 15. False where there is no interface, or management has not granted it. */
-  *start(g: Guest): Routine<boolean> {
-    const b = this.#base;
-    if ((yield g.load(b + ID)) !== INTERFACE_ID) return false;
-    if (((yield g.load(b + STATUS)) & GRANTED) === 0) return false;
-    yield g.store(b + CONTROL, RESET);
-    yield g.write(this.#sq, new Uint8Array(2 * ENTRY * ENTRIES));
-    yield* this.#ring(g, SQ_BASE, SQ_SIZE, this.#sq);
-    yield* this.#ring(g, CQ_BASE, CQ_SIZE, this.#cq);
-    yield g.store(b + INTERRUPT_ENABLE, COMPLETION);
-    yield g.store(b + CONTROL, ENABLE);
-    this.#tail = 0;
-    this.#head = 0;
+  get #completionRing(): number {
+    return this.#o.rings + this.#entries * ENTRY;
+  }
+
+  /** Resets the interface and sets its rings up; false where there is none, or it is not granted. */
+  *open(g: Guest): Routine<boolean> {
+    const { base, rings, moderation } = this.#o;
+    if ((yield g.load(base + ID)) >>> 0 !== ID_VALUE) return false;
+    yield g.store(base + CONTROL, 2);
+    yield g.write(rings, new Uint8Array(toeRingBytes(this.#log2)));
+    yield* this.#address(g, SQ_BASE, rings);
+    yield g.store(base + SQ_SIZE, this.#log2);
+    yield* this.#address(g, CQ_BASE, this.#completionRing);
+    yield g.store(base + CQ_SIZE, this.#log2);
+    if (moderation) yield g.store(base + COMPLETION_MODERATION, (moderation.microseconds << 16) | moderation.count);
+    yield g.store(base + INTERRUPT_ENABLE, COMPLETION | ERROR);
+    yield g.store(base + CONTROL, 1);
+    this.#sqTail = 0;
+    this.#sqHead = 0;
+    this.#cqHead = 0;
     this.#phase = 1;
-    return ((yield g.load(b + STATUS)) & READY) !== 0;
+    return ((yield g.load(base + STATUS)) & READY) !== 0;
   }
 
-  *#ring(g: Guest, base: number, size: number, at: number): Routine {
-    const address = at + this.#dma;
-    yield g.store(this.#base + base, address % 2 ** 32);
-    yield g.store(this.#base + base + 4, Math.floor(address / 2 ** 32));
-    yield g.store(this.#base + size, RING_LOG2);
+  *#address(g: Guest, register: number, address: number): Routine {
+    const { base } = this.#o;
+    yield g.store(base + register, address >>> 0);
+    yield g.store(base + register + 4, Math.floor(address / 2 ** 32));
   }
 
-  /** Puts a command into the ring and rings the doorbell: its tag. The caller keeps fewer outstanding than the ring has entries. */
-  *submit(g: Guest, command: ToeCommand): Routine<number> {
-    const entry = new Uint8Array(ENTRY);
-    const view = new DataView(entry.buffer);
-    const buffer = this.#buffer + this.#dma;
+  /** There is room for another command. */
+  get room(): boolean {
+    return (this.#sqTail + 1) % this.#entries !== this.#sqHead && this.outstanding < this.#entries - 1;
+  }
+
+  /** Puts a command into the ring, when there is room; its tag. */
+  *submit(g: Guest, c: ToeCommand): Routine<number> {
+    while (!this.room) yield* this.wait(g);
     this.#tag = (this.#tag + 1) >>> 0;
-    view.setUint8(0, command.opcode);
-    view.setUint8(1, command.flags ?? 0);
-    view.setUint32(4, this.#tag, true);
-    view.setUint32(8, command.socket ?? 0, true);
-    view.setUint32(12, command.length ?? 0, true);
-    view.setUint32(16, buffer % 2 ** 32, true);
-    view.setUint32(20, Math.floor(buffer / 2 ** 32), true);
-    view.setUint32(24, command.arg0 ?? 0, true);
-    view.setUint32(28, command.arg1 ?? 0, true);
-    if (command.address !== undefined) {
-      view.setUint16(42, 0xffff);
-      view.setUint32(44, command.address);
-    }
-    view.setUint16(48, command.port ?? 0, true);
-    yield g.write(this.#sq + ENTRY * this.#tail, entry);
-    this.#tail = (this.#tail + 1) % ENTRIES;
-    yield g.store(this.#base + SQ_TAIL, this.#tail);
-    return this.#tag;
+    const tag = this.#tag;
+    const v = this.#commandView;
+    this.#command.fill(0);
+    v.setUint8(0, c.opcode);
+    v.setUint8(1, c.flags ?? 0);
+    v.setUint32(4, tag, true);
+    v.setUint32(8, c.socket ?? 0, true);
+    v.setUint32(12, c.length ?? 0, true);
+    v.setUint32(16, (c.buffer ?? 0) >>> 0, true);
+    v.setUint32(20, Math.floor((c.buffer ?? 0) / 2 ** 32), true);
+    v.setUint32(24, c.arg0 ?? 0, true);
+    v.setUint32(28, c.arg1 ?? 0, true);
+    if (c.address?.length === 4) {
+      v.setUint16(42, 0xffff);
+      this.#command.set(c.address, 44);
+    } else if (c.address) this.#command.set(c.address, 32);
+    v.setUint16(48, c.port ?? 0, true);
+    yield g.compute(COMMAND_CYCLES);
+    yield g.write(this.#o.rings + ENTRY * this.#sqTail, this.#command);
+    this.#sqTail = (this.#sqTail + 1) % this.#entries;
+    this.outstanding++;
+    return tag;
   }
 
-  /** Waits for the completion of a command. */
+  /** The doorbell: the device is told of what was submitted. */
+  *ring(g: Guest): Routine {
+    yield g.store(this.#o.base + SQ_TAIL, this.#sqTail);
+  }
+
+  /** Takes the completions that are there; how many. */
+  *poll(g: Guest): Routine<number> {
+    let count = 0;
+    for (;;) {
+      const at = this.#completionRing + ENTRY * this.#cqHead;
+      const last = yield g.load(at + 60);
+      if (((last >>> 24) & 1) !== this.#phase) break;
+      yield g.read(at, this.#entry);
+      yield g.compute(COMPLETION_CYCLES);
+      const v = this.#entryView;
+      this.#sqHead = v.getUint16(50, true);
+      const tag = v.getUint32(8, true);
+      this.#done.set(tag, {
+        tag,
+        socket: v.getUint32(12, true),
+        result: v.getUint32(16, true),
+        opcode: v.getUint8(60),
+        flags: v.getUint8(61),
+        status: v.getUint8(62),
+      });
+      this.outstanding--;
+      this.#cqHead = (this.#cqHead + 1) % this.#entries;
+      if (this.#cqHead === 0) this.#phase ^= 1;
+      count++;
+    }
+    if (count > 0) yield g.store(this.#o.base + CQ_HEAD, this.#cqHead);
+    return count;
+  }
+
+  /** Takes completions; where there is none, waits for the interrupt and tries again. */
+  *wait(g: Guest): Routine {
+    const { base, gic } = this.#o;
+    while ((yield* this.poll(g)) === 0) {
+      yield g.wait();
+      const id = yield g.load(gic + GICC_IAR);
+      if ((id & 0x3ff) >= 1020) continue;
+      this.interrupts++;
+      yield g.store(base + INTERRUPT_STATUS, yield g.load(base + INTERRUPT_STATUS));
+      yield g.store(gic + GICC_EOIR, id);
+    }
+  }
+
+  /** The completions taken so far that nobody has asked for by tag, in order; they are the caller's now. */
+  takeAll(): ToeCompletion[] {
+    const all = [...this.#done.values()];
+    this.#done.clear();
+    return all;
+  }
+
+  /** The completion of a command that was submitted, when it is there. */
   *completion(g: Guest, tag: number): Routine<ToeCompletion> {
     for (;;) {
-      const at = this.#early.findIndex((c) => c.tag === tag);
-      if (at >= 0) return this.#early.splice(at, 1)[0] as ToeCompletion;
-      if (yield* this.#take(g)) continue;
-      g.mask();
-      if (!(yield* this.#ready(g))) yield g.wait();
-      g.unmask();
-      yield g.compute(10);
+      const found = this.#done.get(tag);
+      if (found) {
+        this.#done.delete(tag);
+        return found;
+      }
+      yield* this.wait(g);
     }
   }
 
+  /** One command from submission to completion. */
   *call(g: Guest, command: ToeCommand): Routine<ToeCompletion> {
-    return yield* this.completion(g, yield* this.submit(g, command));
+    const tag = yield* this.submit(g, command);
+    yield* this.ring(g);
+    return yield* this.completion(g, tag);
   }
 
-  *#ready(g: Guest): Routine<boolean> {
-    return ((yield g.load(this.#cq + ENTRY * this.#head + ENTRY - 1, 1)) & 1) === this.#phase;
-  }
-
-  *#take(g: Guest): Routine<boolean> {
-    if (!(yield* this.#ready(g))) return false;
-    const entry = new Uint8Array(ENTRY);
-    yield g.read(this.#cq + ENTRY * this.#head, entry);
-    const view = new DataView(entry.buffer);
-    this.#early.push({
-      tag: view.getUint32(8, true),
-      socket: view.getUint32(12, true),
-      result: view.getUint32(16, true),
-      flags: view.getUint8(61),
-      status: view.getUint8(62),
+  /** A TCP socket connected to a peer; -1 where that fails. */
+  *connect(g: Guest, address: readonly number[], port: number): Routine<number> {
+    const { status, socket } = yield* this.call(g, {
+      opcode: TOE_SOCKET,
+      arg0: 1,
+      arg1: address.length === 4 ? 4 : 6,
     });
-    this.#head = (this.#head + 1) % ENTRIES;
-    if (this.#head === 0) this.#phase ^= 1;
-    yield g.store(this.#base + CQ_HEAD, this.#head);
-    return true;
+    if (status !== 0) return -1;
+    const connected = yield* this.call(g, { opcode: TOE_CONNECT, socket, address, port });
+    return connected.status === 0 ? socket : -1;
   }
 
-  /** What the interrupt routine does for this interface (15, "Interrupt"): the waiting routine reads the ring. */
-  *interrupt(g: Guest): Routine {
-    yield g.store(this.#base + INTERRUPT_STATUS, yield g.load(this.#base + INTERRUPT_STATUS));
-  }
-
-  // --- sockets
-
-  /** A TCP socket connected to `address`:`port`, or -1. */
-  *connect(g: Guest, address: number, port: number): Routine<number> {
-    const { socket } = yield* this.call(g, { opcode: TOE_COMMAND.SOCKET, arg0: TCP, arg1: IPV4 });
-    const { status } = yield* this.call(g, { opcode: TOE_COMMAND.CONNECT, socket, address, port });
-    return status === 0 ? socket : -1;
-  }
-
-  /** A TCP socket that listens on `port`, or -1. */
-  *listen(g: Guest, port: number, backlog = 16): Routine<number> {
-    const { socket } = yield* this.call(g, { opcode: TOE_COMMAND.SOCKET, arg0: TCP, arg1: IPV4 });
-    const bound = yield* this.call(g, { opcode: TOE_COMMAND.BIND, socket, port });
-    const { status } = yield* this.call(g, { opcode: TOE_COMMAND.LISTEN, socket, arg0: backlog });
-    return bound.status === 0 && status === 0 ? socket : -1;
-  }
-
-  *accept(g: Guest, listener: number): Routine<number> {
-    const { status, socket } = yield* this.call(g, { opcode: TOE_COMMAND.ACCEPT, socket: listener });
-    return status === 0 ? socket : -1;
-  }
-
-  /** Sends at most `TOE_BUFFER` bytes: how many, or -1. */
-  *send(g: Guest, socket: number, data: Uint8Array): Routine<number> {
-    const length = Math.min(data.length, TOE_BUFFER);
-    yield g.write(this.#buffer, data.subarray(0, length));
-    const { status, result } = yield* this.call(g, { opcode: TOE_COMMAND.SEND, socket, length });
-    return status === 0 ? result : -1;
-  }
-
-  /** Fills `into` (with `all` to its end): bytes received, 0 at the end of the stream, -1 for an error. */
-  *receive(g: Guest, socket: number, into: Uint8Array, all = false): Routine<number> {
-    const length = Math.min(into.length, TOE_BUFFER);
-    const flags = all ? ALL : 0;
-    const c = yield* this.call(g, { opcode: TOE_COMMAND.RECEIVE, flags, socket, length });
-    if (c.status !== 0) return (c.flags & END) !== 0 ? 0 : -1;
-    if (c.result > 0) yield g.read(this.#buffer, into.subarray(0, c.result));
-    return c.result;
-  }
-
-  *close(g: Guest, socket: number): Routine {
-    yield* this.call(g, { opcode: TOE_COMMAND.CLOSE, socket });
+  /** A listening TCP socket at a port of every IPv4 address; -1 where that fails. */
+  *listen(g: Guest, port: number, backlog: number): Routine<number> {
+    const { status, socket } = yield* this.call(g, { opcode: TOE_SOCKET, arg0: 1, arg1: 4 });
+    if (status !== 0) return -1;
+    const bound = yield* this.call(g, { opcode: TOE_BIND, socket, address: [0, 0, 0, 0], port });
+    if (bound.status !== 0) return -1;
+    const listening = yield* this.call(g, { opcode: TOE_LISTEN, socket, arg0: backlog });
+    return listening.status === 0 ? socket : -1;
   }
 }
