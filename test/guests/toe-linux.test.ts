@@ -3,7 +3,6 @@
  * card for each line has a server at the end of each.
  */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,9 +10,7 @@ import { describe, expect, it } from "vitest";
 import { Initramfs } from "./support/initramfs.ts";
 import { armature, cli, ROOT, requireGuest, requireTool } from "./support/machines.ts";
 import { run, type Session } from "./support/session.ts";
-
-const IMAGE = join(ROOT, "firmware/images/toe.elf");
-const MEBIBYTE = 2 ** 20;
+import { fileHash, TOE_IMAGE } from "./support/toe.ts";
 
 /** Lines by number: card n has the address 52:54:00:00:01:0n, Linux 10.66.n.1, the TOE 10.66.n.2. */
 const LINES = [
@@ -51,27 +48,17 @@ done
 `,
 };
 
-/** SHA-256 of the server's file: words x(n+1) = 1664525 x(n) + 1013904223 from 1, little-endian (firmware/toe/http.c). */
-function fileHash(bytes: number): string {
-  const data = Buffer.alloc(bytes);
-  let x = 1;
-  for (let at = 0; at < data.length; at += 4) {
-    data.writeUInt32LE(x >>> 0, at);
-    x = (Math.imul(x, 1664525) + 1013904223) | 0;
-  }
-  return createHash("sha256").update(data).digest("hex");
-}
-
 class Bench implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "armature-toe-"));
   [Symbol.dispose](): void {
-    if (!process.env.KEEP) rmSync(this.folder, { recursive: true }); else console.log(this.folder);
+    if (!process.env["KEEP"]) rmSync(this.folder, { recursive: true });
+    else console.log(this.folder);
   }
   /** A server at the end of line `n`. */
   async server(n: number, line = "", ...more: string[]): Promise<Session> {
     const addresses = `toe.ip=10.66.${n}.2/24 toe.ip=fd66:${n}::2/64 toe.file=4`;
     const session = cli(
-      ...["run", "-M", "virt", "-m", "256", "-nographic", "-kernel", IMAGE, "-append", addresses],
+      ...["run", "-M", "virt", "-m", "256", "-nographic", "-kernel", TOE_IMAGE, "-append", addresses],
       ...["-netdev", `stream,id=n,server=on,addr.type=unix,addr.path=${this.folder}/s${n}${line}`],
       ...["-device", "toe,netdev=n", ...more],
     );
@@ -121,7 +108,7 @@ describe("the TOE and Debian's Linux as its peer", () => {
     expect(output.match(/2 packets received/g)).toHaveLength(2);
     expect(output.match(/<h1>A bare-metal web server<\/h1>/g)).toHaveLength(2);
     const hashes = [...output.matchAll(/^FILE ([0-9a-f]{64})/gm)].map((m) => m[1]);
-    expect(hashes).toEqual([fileHash(4 * MEBIBYTE), fileHash(4 * MEBIBYTE)]);
+    expect(hashes).toEqual([fileHash(4), fileHash(4)]);
     const [inward, outward] = [rates(output, "IN"), rates(output, "OUT")];
     console.log(`TOE and Linux: ${inward.join(", ")} Mb/s in, ${outward.join(", ")} out`);
     expect([inward.length, outward.length]).toEqual([2, 2]);
@@ -139,9 +126,9 @@ describe("the TOE and Debian's Linux as its peer", () => {
     expect(await shark("_ws.malformed")).toBe("");
     // Warnings about the TOE's frames: a full window is the peer's matter, and what the capture lacks cannot be missed on a good line.
     const mine = "(ip.src == 10.66.1.2 || ipv6.src == fd66:1::2)";
-    expect(await shark(`${mine} && _ws.expert.severity >= 0x600000 && !tcp.connection.rst && !tcp.analysis.window_full`)).toBe(
-      "",
-    );
+    expect(
+      await shark(`${mine} && _ws.expert.severity >= 0x600000 && !tcp.connection.rst && !tcp.analysis.window_full`),
+    ).toBe("");
     expect(await shark(`${mine} && (tcp.checksum.status == 0 || ip.checksum.status == 0)`)).toBe("");
   });
 
@@ -156,7 +143,7 @@ describe("the TOE and Debian's Linux as its peer", () => {
       const [name, more] = LINES[i] ?? ["", ""];
       const [inward = 0, outward = 0] = [...rates(part, "IN"), ...rates(part, "OUT")];
       console.log(`TOE and Linux, ${name}${more}: ${inward} Mb/s in, ${outward} out`);
-      expect(part, name).toContain(`FILE ${fileHash(4 * MEBIBYTE)}`);
+      expect(part, name).toContain(`FILE ${fileHash(4)}`);
       expect(Math.min(inward, outward), name).toBeGreaterThan(0.05);
       expect(part, name).toMatch(/50 open\n50 good\n/);
     }

@@ -3,15 +3,14 @@
  * the bare-metal server on a TOE of its own, in another process.
  */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Initramfs } from "./support/initramfs.ts";
 import { armature, cli, ROOT, requireGuest, requireTool } from "./support/machines.ts";
+import { fileHash, TOE_IMAGE } from "./support/toe.ts";
 
-const MEBIBYTE = 2 ** 20;
 const PF = "0000:01:00.0";
 const HERE = "toe.ip=10.67.0.1/24 toe.ip=fd67::1/64";
 
@@ -28,7 +27,7 @@ echo HASH $(toe-vfio ${PF} get 10.67.0.2 80 /file ${HERE} | sha256sum)
 toe-vfio ${PF} get fd67::2 80 / ${HERE} toe.interface=2
 toe-vfio ${PF} wild 10.67.0.2 7 ${HERE}; sleep 1
 toe-vfio ${PF} serve ${HERE} toe.client=10.67.0.2 toe.seconds=1
-grep vfio-msix /proc/interrupts
+toe-vfio ${PF} serve ${HERE} toe.http=0 toe.echo=0 toe.bytes=1; echo SERVED $?
 `,
   virtual: `${BIND}
 echo 3 > /sys/bus/pci/devices/${PF}/sriov_numvfs; sleep 1
@@ -40,17 +39,6 @@ toe-vfio ${PF} $V serve ${HERE} toe.interface=1 toe.client=10.67.0.2 toe.seconds
 `,
 };
 
-/** SHA-256 of the server's file: words x(n+1) = 1664525 x(n) + 1013904223 from 1, little-endian (firmware/toe/http.c). */
-function fileHash(bytes: number): string {
-  const data = Buffer.alloc(bytes);
-  let x = 1;
-  for (let at = 0; at < data.length; at += 4) {
-    data.writeUInt32LE(x >>> 0, at);
-    x = (Math.imul(x, 1664525) + 1013904223) | 0;
-  }
-  return createHash("sha256").update(data).digest("hex");
-}
-
 async function drive(test: keyof typeof SCRIPTS): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "armature-toe-"));
   try {
@@ -59,11 +47,13 @@ async function drive(test: keyof typeof SCRIPTS): Promise<string> {
     const files = { "bin/toe-vfio": readFileSync(join(folder, "build/linux/toe-vfio")) };
     using initramfs = new Initramfs(SCRIPTS, files, "initrd-full.cpio.gz");
     const wire = `addr.type=unix,addr.path=${folder}/wire`;
-    await using server = cli(
-      ...["run", "-M", "virt", "-m", "256", "-nographic", "-kernel", join(ROOT, "firmware/images/toe.elf")],
-      ...["-append", "toe.ip=10.67.0.2/24 toe.ip=fd67::2/64 toe.file=4"],
-      ...["-netdev", `stream,id=n,server=on,${wire}`, "-device", "toe,netdev=n"],
-    );
+    const peer = (more: string) =>
+      cli(
+        ...["run", "-M", "virt", "-m", "256", "-nographic", "-kernel", TOE_IMAGE],
+        ...["-append", `toe.ip=10.67.0.2/24 toe.ip=fd67::2/64 ${more}`],
+        ...["-netdev", `stream,id=n,server=on,${wire}`, "-device", "toe,netdev=n"],
+      );
+    await using server = peer("toe.file=4");
     await server.expect("iperf3 at port 5201, IPv6", 60);
     await using session = armature.start(
       [
@@ -74,6 +64,13 @@ async function drive(test: keyof typeof SCRIPTS): Promise<string> {
       ],
       ",iommu=smmuv3",
     );
+    if (test === "function") {
+      await session.expect("toe: iperf3 at port 5201, IPv6", 150);
+      await server[Symbol.asyncDispose]();
+      await using client = peer("toe.client=10.67.0.1 toe.seconds=1");
+      await client.expect(/toe: iperf3 client sent: [1-9]\d* bytes/);
+      expect(await client.exit()).toBe(0);
+    }
     await session.expect(`VP-TEST-END ${test}`, 150);
     const output = session.output.replaceAll("\r", "");
     if (process.env["KEEP"]) console.log(output.slice(output.indexOf("VP-TEST-BEGIN")));
@@ -102,21 +99,24 @@ function confined(output: string): void {
 }
 
 describe("the TOE under vfio-pci", () => {
-  it("the physical function: a file over IPv4, a page over IPv6 from a third interface, iperf3; DMA reaches what is mapped alone", async () => {
+  it("the physical function: a file over IPv4, a page over IPv6 from a third interface, iperf3 both ways; DMA reaches what is mapped alone", async () => {
     const output = await drive("function");
-    expect(output).toContain(`HASH ${fileHash(4 * MEBIBYTE)}`);
+    expect(output).toContain(`HASH ${fileHash(4)}`);
     expect(output).toContain("<h1>A bare-metal web server</h1>");
     expect(output).toMatch(/toe: HTTP\/1\.1 200 OK\ntoe: got 4194304 bytes, [1-9]\d* interrupts/);
     confined(output);
-    expect(output).toMatch(/toe: iperf3 client sent: \d+ bytes/);
+    expect(output).toMatch(/toe: iperf3 client sent: [1-9]\d* bytes/);
+    expect(output).toMatch(
+      /toe: iperf3 server received: [1-9]\d* bytes[\s\S]*toe: served [1-9]\d* bytes.*\nSERVED 0\n/,
+    );
   });
 
   it("a virtual function: one interface in an IOMMU group and a domain of its own", async () => {
     const output = await drive("virtual");
     const groups = [...output.matchAll(/^GROUP (\d+)$/gm)].map((m) => m[1]);
     expect(new Set(groups).size).toBe(2);
-    expect(output).toContain(`HASH ${fileHash(4 * MEBIBYTE)}`);
+    expect(output).toContain(`HASH ${fileHash(4)}`);
     confined(output);
-    expect(output).toMatch(/toe: iperf3 client received: \d+ bytes/);
+    expect(output).toMatch(/toe: iperf3 client received: [1-9]\d* bytes/);
   });
 });
