@@ -1,4 +1,5 @@
 import { adjustableCredit } from "./adjustable-credit.ts";
+import { toeModes } from "./e2-1-toe-modes.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { schedulerMatrix } from "./scheduler-matrix.ts";
@@ -9,7 +10,7 @@ export * from "./study.ts";
 export * from "./text.ts";
 
 /** All experiments, by id. */
-export const EXPERIMENTS: readonly Experiment[] = [schedulerMatrix, tickTheft, rateLimit, adjustableCredit];
+export const EXPERIMENTS: readonly Experiment[] = [toeModes, schedulerMatrix, tickTheft, rateLimit, adjustableCredit];
 
 /** The experiment named; upper and lower case are the same. Throws ParameterError that names those there are. */
 export function findExperiment(id: string): Experiment {
