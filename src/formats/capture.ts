@@ -30,19 +30,13 @@ const OPTION_TSRESOL = 9;
 
 type Order = "little" | "big";
 
-const fileHeader = (order: Order) =>
-  new Parser().endianness(order).skip(16).uint32("snapLength").uint32("linkType");
+const fileHeader = (order: Order) => new Parser().endianness(order).skip(16).uint32("snapLength").uint32("linkType");
 const packetHeader = (order: Order) =>
   new Parser().endianness(order).uint32("seconds").uint32("fraction").uint32("captured").uint32("original");
-const interfaceHeader = (order: Order) => new Parser().endianness(order).uint16("linkType").skip(2).uint32("snapLength");
+const interfaceHeader = (order: Order) =>
+  new Parser().endianness(order).uint16("linkType").skip(2).uint32("snapLength");
 const enhancedHeader = (order: Order) =>
-  new Parser()
-    .endianness(order)
-    .uint32("interface")
-    .uint32("high")
-    .uint32("low")
-    .uint32("captured")
-    .uint32("original");
+  new Parser().endianness(order).uint32("interface").uint32("high").uint32("low").uint32("captured").uint32("original");
 
 /** Reads a capture. Throws InputError, naming `where` and the place, for what is damaged or no Ethernet. */
 export function parseCapture(bytes: Uint8Array, where: string): CapturedPacket[] {

@@ -9,7 +9,7 @@ import { version } from "./product.ts";
 import { describeDevice, deviceNames, type RegisterFormat } from "./registers.ts";
 import { EXIT_OK } from "./runner.ts";
 import { buildMachine } from "./virt.ts";
-import { runVms } from "./vm.ts";
+import { runVms, type VmRunOptions } from "./vm.ts";
 
 /** Runs one verb; `run` takes the words after `armature run`. Throws InputError for what the user got wrong. */
 export async function runVerb(
@@ -81,17 +81,28 @@ export async function runVerb(
     .argument("<config>", "JSON with comments, schema docs/vm-config.schema.json")
     .option("--layout <layout>", "prefix: each line with its VM's name; columns: side by side", "prefix")
     .option("--json <file>", "write exits and accounts to a file")
+    .option("--net <network>", "the network behind the TOE, as -netdev: tap,ifname=tap0 (the file's peer unless given)")
     .option("--quiet", "no table at the end")
-    .action((config: string, options: { layout: string; json?: string; quiet?: boolean }) => {
-      const { layout, json, quiet } = options;
+    .option("--input <vm>", "standard input goes to this VM's console")
+    .action(async (config: string, options: Omit<VmRunOptions, "layout" | "top"> & { layout: string }) => {
+      const { layout, json, net, quiet, input } = options;
       if (layout !== "prefix" && layout !== "columns") {
         throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
       }
-      code = runVms(config, {
+      code = await runVms(config, {
         layout,
+        ...(net === undefined ? {} : { net }),
         ...(json === undefined ? {} : { json }),
         ...(quiet === undefined ? {} : { quiet }),
+        ...(input === undefined ? {} : { input }),
       });
+    });
+  program
+    .command("top")
+    .description("run the VMs of a file and show exits and times while they run, in place of their consoles")
+    .argument("<config>", "as for vm run")
+    .action(async (config: string) => {
+      code = await runVms(config, { top: true });
     });
   program
     .command("machines")
@@ -112,7 +123,7 @@ export async function runVerb(
     if (error.code === "commander.help") {
       // No verb at all.
       process.stderr.write(program.helpInformation());
-      throw new InputError("expected a command: run, vm, experiment, regs, dtb, map or machines");
+      throw new InputError("expected a command: run, vm, top, experiment, regs, dtb, map or machines");
     }
     throw new InputError(`${error.message.replace(/^error: /, "")} (armature --help lists the commands)`);
   }

@@ -45,6 +45,16 @@ export const VM_CONFIG_SCHEMA = {
     },
     trapWfe: { description: "WFE of guests yields the CPU", type: "boolean" },
     limit: { description: "Simulated seconds after which the run ends", type: "number", exclusiveMinimum: 0 },
+    peer: {
+      description: "A host inside the simulation that fetches a file by HTTP from each VM with an interface of the TOE",
+      type: "object",
+      additionalProperties: false,
+      required: ["address", "path"],
+      properties: {
+        address: { description: "IPv4 with prefix length: 10.0.2.1/24", type: "string" },
+        path: { type: "string", pattern: "^/" },
+      },
+    },
     vms: {
       type: "array",
       minItems: 1,
@@ -81,6 +91,14 @@ export const VM_CONFIG_SCHEMA = {
                       description: "Where the guest sees it; as on the board unless given",
                       type: "string",
                       pattern: "^0x[0-9a-f]+$",
+                    },
+                    address: { description: "TOE: the VM's IPv4 address with prefix length", type: "string" },
+                    gateway: { description: "TOE: IPv4", type: "string" },
+                    weight: {
+                      description: "TOE: of a passed interface in the dispatcher",
+                      type: "integer",
+                      minimum: 1,
+                      maximum: 65535,
                     },
                     registers: {
                       description: "Registers that go another way than the rest",

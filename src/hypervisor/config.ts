@@ -1,5 +1,5 @@
 /** A machine with its VMs as data: what a file of VMs holds, what is wrong with it, and the machine that it describes. */
-import { type BoardPart, VIRT_PARTS } from "../../platform/virt/board.ts";
+import { type BoardPart, TOE, VIRT_PARTS, virtPart } from "../../platform/virt/board.ts";
 import type { ImageFile } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { PL011, Pl011 } from "../devices/pl011/index.ts";
@@ -14,6 +14,8 @@ import type { Hypervisor } from "./hypervisor.ts";
 import { addHypervisor } from "./machine.ts";
 import { BLOCK } from "./memory.ts";
 import { createScheduler, type DomainParameters, SCHEDULER_NAMES } from "./scheduler/index.ts";
+import { HypervisorSmmu } from "./smmu.ts";
+import { type ToeAssignment, ToeService, toeAddress } from "./toe/service.ts";
 import type { RegionMode, Vm } from "./vm.ts";
 
 export interface DeviceConfiguration {
@@ -56,6 +58,8 @@ export interface HypervisorConfiguration {
   readonly costs?: Partial<CostTable>;
   readonly trapWfe?: boolean;
   readonly limit?: number;
+  /** A host inside the simulation, at the other end of the TOE's link, that fetches `path` by HTTP from every VM with a TOE interface. */
+  readonly peer?: { readonly address: string; readonly path: string };
   readonly vms: readonly VmConfiguration[];
 }
 
@@ -94,6 +98,12 @@ export function bytesOf(size: number | string): number {
 function deviceOf(device: RegionMode | DeviceConfiguration): DeviceConfiguration {
   return typeof device === "string" ? { mode: device } : device;
 }
+/** The VM's interface of the TOE, where it has one. */
+export function toeOf(vm: VmConfiguration): DeviceConfiguration | undefined {
+  const entry = vm.devices?.["toe"];
+  const device = entry === undefined ? undefined : deviceOf(entry);
+  return device?.mode === "none" ? undefined : device;
+}
 const findPart = (name: string): BoardPart | undefined => VIRT_PARTS.find((p) => p.name === name);
 const hex = (n: number): string => `0x${n.toString(16)}`;
 
@@ -111,6 +121,11 @@ export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
   }
   const cpus = machine.cpus ?? 1;
   const names = new Map<string, Place>();
+  const addresses = new Map<string, Place>();
+  if (config.peer !== undefined && toeAddress(config.peer.address) === null) {
+    const message = `address "${config.peer.address}": expected IPv4 with prefix length, such as 10.0.2.1/24`;
+    problems.push({ message, at: ["peer", "address"] });
+  }
   const given = new Map<string, Place>();
   const memory = bytesOf(machine.memory ?? DEFAULT_MEMORY);
   // a little is left for translation tables
@@ -147,6 +162,14 @@ export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
       });
     });
     checkDevices(vm, here, given, problems);
+    const toe = toeOf(vm);
+    if (toe?.address !== undefined) {
+      const at: Place = [...here, "devices", "toe", "address"];
+      const [host = ""] = toe.address.split("/");
+      const before = addresses.get(host);
+      if (before !== undefined) problems.push({ message: `${vm.name}: ${host} is given twice`, at, other: before });
+      addresses.set(host, at);
+    }
   });
   return problems;
 }
@@ -160,13 +183,14 @@ function checkDevices(vm: VmConfiguration, here: Place, given: Map<string, Place
     const at: Place = [...here, "devices", name];
     const device = deviceOf(entry);
     const part = findPart(name);
+    if (part?.kind === "toe") checkToe(vm, device, at, problems);
     if (part === undefined || RESERVED.includes(part.kind)) {
       const known = VIRT_PARTS.filter((p) => !RESERVED.includes(p.kind)).map((p) => p.name);
       problems.push({ message: `${vm.name}: there is no device "${name}": expected one of ${known.join(", ")}`, at });
       continue;
     }
     const base = device.at === undefined ? part.base : Number.parseInt(device.at, 16);
-    const size = Math.max(part.size, PAGE);
+    const size = part.kind === "toe" ? 2 * TOE.frame : Math.max(part.size, PAGE);
     if (base % PAGE !== 0)
       problems.push({ message: `${vm.name}: ${name} at ${hex(base)}: expected a multiple of 4K`, at });
     for (const other of places) {
@@ -188,6 +212,7 @@ function checkDevice(
   given: Map<string, Place>,
   problems: Problem[],
 ): void {
+  if (part.kind === "toe") return;
   const modes = [device.mode, ...Object.values(device.registers ?? {})];
   if (modes.includes("trap") && !TRAPPABLE.includes(part.kind)) {
     problems.push({ message: `${vm.name}: ${name}: there is no model of ${part.kind} to trap into`, at });
@@ -211,6 +236,23 @@ function checkDevice(
   given.set(physical.name, at);
 }
 
+/** An interface of the TOE: an address that no other VM has; its place and registers are what they are. */
+function checkToe(vm: VmConfiguration, device: DeviceConfiguration, at: Place, problems: Problem[]): void {
+  if (device.mode === "none") return;
+  if (device.address === undefined) {
+    problems.push({ message: `${vm.name}: toe: expected an address, such as "10.0.2.15/24"`, at });
+  } else if (toeAddress(device.address) === null) {
+    const message = `${vm.name}: toe: address "${device.address}": expected IPv4 with prefix length, such as 10.0.2.15/24`;
+    problems.push({ message, at: [...at, "address"] });
+  }
+  if (device.gateway !== undefined && toeAddress(`${device.gateway}/0`) === null) {
+    problems.push({ message: `${vm.name}: toe: gateway "${device.gateway}": expected IPv4`, at: [...at, "gateway"] });
+  }
+  for (const name of ["physical", "at", "registers"] as const) {
+    if (device[name] !== undefined) problems.push({ message: `${vm.name}: toe has no "${name}"`, at: [...at, name] });
+  }
+}
+
 function partBase(name: string): number {
   return findPart(name)?.base ?? 0;
 }
@@ -228,6 +270,8 @@ export interface ConfiguredMachine {
   readonly machine: VirtMachine;
   readonly hypervisor: Hypervisor;
   readonly vms: readonly Vm[];
+  /** The UART that each VM has for its console, its own or the machine's; null where it has none. */
+  readonly consoles: readonly (Pl011 | null)[];
 }
 
 /**
@@ -238,14 +282,24 @@ export function createConfiguredMachine(
   config: HypervisorConfiguration,
   images: readonly VmImages[],
   onOutput: (vm: number, byte: number) => void,
-  options: Pick<VirtOptions, "code"> = {},
+  options: Pick<VirtOptions, "code"> & {
+    /** What the TOE's network port is joined to. */
+    readonly connect?: NonNullable<VirtOptions["toe"]>["connect"];
+  } = {},
 ): ConfiguredMachine {
   const { machine: board = {}, scheduler = {} } = config;
   const { cpus = 1, cpu = "cortex-a57" } = board;
   const passed = config.vms.flatMap((vm) =>
     Object.entries(vm.devices ?? {}).map(([name, device]) => deviceOf(device).physical ?? name),
   );
+  const toes = config.vms.flatMap((vm) => toeOf(vm) ?? []);
+  const ownToes = toes.filter((device) => device.mode === "pass").length;
   const machine = createVirtMachine({
+    ...(toes.length === 0
+      ? {}
+      : { toe: { interfaces: 1 + ownToes, ...(options.connect === undefined ? {} : { connect: options.connect }) } }),
+    // a device of a VM's own does DMA by itself
+    ...(ownToes === 0 ? {} : { iommu: "smmuv3" as const }),
     cpus,
     cpu,
     memory: bytesOf(board.memory ?? DEFAULT_MEMORY),
@@ -260,17 +314,46 @@ export function createConfiguredMachine(
     ...(config.costs ? { costs: config.costs } : {}),
     ...(config.trapWfe === undefined ? {} : { trapWfe: config.trapWfe }),
   });
+  const toe = toes.length === 0 ? null : new ToeService(hypervisor, machine);
+  if (machine.smmu !== null) addSmmu(hypervisor, toe);
   const vms = config.vms.map((vm, n) =>
-    addVm(machine, hypervisor, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)),
+    addVm(machine, hypervisor, toe, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)),
   );
   machine.reset();
   for (const vm of vms) hypervisor.request(vm, "start");
-  return { machine, hypervisor, vms };
+  const consoles = config.vms.map((vm, n): Pl011 | null => {
+    const entry = vm.devices === undefined ? "trap" : vm.devices["uart0"];
+    if (entry === undefined) return null;
+    const device = deviceOf(entry);
+    const own = vms[n]?.children.find((m) => m.name === "uart0");
+    const uart = device.mode === "pass" ? machine.devices.get(device.physical ?? "uart0") : own;
+    return device.mode !== "none" && uart instanceof Pl011 ? uart : null;
+  });
+  return { machine, hypervisor, vms, consoles };
+}
+
+function addSmmu(hypervisor: Hypervisor, toe: ToeService | null): void {
+  const { pool, physicalAddressSize } = hypervisor.options;
+  const { base, interrupts } = virtPart("smmu");
+  const eventSpi = interrupts.find((i) => i.line === "eventq")?.number ?? 0;
+  const own = toe === null ? [] : ToeService.streams;
+  hypervisor.services.push(new HypervisorSmmu(hypervisor, "smmu", { base, eventSpi, pool, physicalAddressSize, own }));
+}
+
+function assignmentOf(device: DeviceConfiguration): ToeAssignment {
+  const address = toeAddress(device.address ?? "");
+  const gateway = device.gateway === undefined ? null : toeAddress(`${device.gateway}/0`);
+  return {
+    addresses: address === null ? [] : [address],
+    ...(gateway === null ? {} : { gateway: gateway.address }),
+    ...(device.weight === undefined ? {} : { weight: device.weight }),
+  };
 }
 
 function addVm(
   machine: VirtMachine,
   hypervisor: Hypervisor,
+  toe: ToeService | null,
   config: VmConfiguration,
   cpu: string,
   images: VmImages,
@@ -288,9 +371,11 @@ function addVm(
       ...(images.dtb ? { deviceTree: images.dtb } : {}),
       ...(append === undefined ? {} : { append }),
     },
+    config.name,
   );
   const regions = devices.map(([name, entry]) => {
     const device = deviceOf(entry);
+    if (name === "toe" && toe !== null) return toe.region(device.mode, assignmentOf(device));
     const physical = machine.devices.get(device.physical ?? name);
     const passes = [device.mode, ...Object.values(device.registers ?? {})].includes("pass");
     if (name === "uart0" && passes && physical instanceof Pl011) physical.onTransmit = onTransmit;

@@ -2,7 +2,7 @@
 import { virtPart } from "../../platform/virt/board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "../../platform/virt/boot.ts";
 import { virtDeviceTree } from "../../platform/virt/device-tree.ts";
-import { encodeFdt, type FdtNode } from "../formats/index.ts";
+import { encodeFdt, type FdtNode, InputError } from "../formats/index.ts";
 
 export interface GuestBoard {
   readonly cpus: number;
@@ -26,6 +26,7 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     gicVirtualization: false,
     secondUart: has("uart1"),
     secondTimer: has("timer1"),
+    toeInterfaces: has("toe") ? 1 : 0,
     random: [],
   });
   const units = new Map(
@@ -35,16 +36,14 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     const [kind = "", unit = ""] = node.name.split("@");
     if (["fw-cfg", "virtio_mmio", "pcie", "flash", "pmu", "v2m"].includes(kind)) return false;
     if (kind === "gpio-keys") return has("gpio");
-    if (kind === "platform-bus") return has("timer0") || has("timer1");
+    if (kind === "platform-bus") return has("timer0") || has("timer1") || has("toe");
     const part = units.get(unit);
     return part === undefined || kind === "memory" || kind === "intc" || has(part);
   };
   const reduce = (node: FdtNode): FdtNode => {
     const [kind] = node.name.split("@");
     const children = node.children
-      .filter(
-        (child) => keeps(child) && (kind !== "platform-bus" || has(child.name === "timer@0" ? "timer0" : "timer1")),
-      )
+      .filter((child) => keeps(child) && (kind !== "platform-bus" || has(onPlatformBus(child.name))))
       .map(reduce);
     const { properties } = node;
     if (has("uart0")) return { ...node, children };
@@ -55,8 +54,26 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
   return reduce(whole);
 }
 
+/** Name of the board's part by its node; the TOE's management frame is the hypervisor's. */
+function onPlatformBus(node: string): string {
+  if (node.startsWith("toe-interface@")) return "toe";
+  return node === "timer@0" ? "timer0" : node === "timer@1000" ? "timer1" : "";
+}
+
 /** Images, entry and X0 as the board's own boot has them. Throws InputError where an image does not fit. */
-export function guestBoot(board: GuestBoard, boot: Omit<BootOptions, "firmware" | "loaders">): BootPlan {
+export function guestBoot(
+  board: GuestBoard,
+  boot: Omit<BootOptions, "firmware" | "loaders">,
+  name = "guest",
+): BootPlan {
+  try {
+    return plan(board, boot);
+  } catch (error) {
+    throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
+  }
+}
+
+function plan(board: GuestBoard, boot: Omit<BootOptions, "firmware" | "loaders">): BootPlan {
   const deviceTree = boot.deviceTree ?? { name: "device tree", data: encodeFdt(guestDeviceTree(board)) };
   return planBoot(
     { ...boot, deviceTree },

@@ -41,6 +41,8 @@ type CpuCells = { ready: boolean; vcpu: number; armed: Time };
 interface PerCpu {
   readonly cpu: PhysicalCpu;
   readonly cells: CpuCells;
+  /** The first deadline of the vCPUs whose home it is; null while it has to be looked for. */
+  soonest: Time | null;
 }
 
 export class Hypervisor extends Module implements El2Handler {
@@ -81,6 +83,7 @@ export class Hypervisor extends Module implements El2Handler {
     this.#cpus = physicalCpus.map((cpu) => ({
       cpu,
       cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
+      soonest: null,
     }));
     this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
       now: () => this.#now(),
@@ -162,8 +165,11 @@ export class Hypervisor extends Module implements El2Handler {
       this.#handle(cpu, vcpu, exit);
     }
     if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
-    if (this.life.asked) this.life.carryOut(cpu);
-    this.#expire(cpu);
+    if (this.life.asked) {
+      this.life.carryOut(cpu);
+      this.#lookAgain();
+    }
+    this.#expire(cpu, per);
     this.#goOn(cpu, per);
     if (vcpu !== null) {
       const { statistics } = vcpu.vm;
@@ -206,6 +212,7 @@ export class Hypervisor extends Module implements El2Handler {
         break;
       case "system register":
         this.#register = systemRegisterName(exit.syndrome);
+        this.#lookAgain();
         if (!emulateSystemRegister(cpu, vcpu, exit)) cpu.injectUndefined();
         break;
       case "floating point":
@@ -243,6 +250,7 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
     }
+    this.#lookAgain();
     const request: PsciRequest = psciCall(this.life, cpu, vcpu);
     if (request === "suspend") this.#wait(cpu, vcpu);
     else if (request === "cpu off") {
@@ -342,7 +350,10 @@ export class Hypervisor extends Module implements El2Handler {
       else if (id === VIRTUAL_TIMER) {
         // stays active until the guest ends it
         if (vcpu === null) this.interrupts.deactivate(cpu, acknowledged);
-        else vcpu.vm.distributor.latch(vcpu.index, id);
+        else {
+          vcpu.vm.distributor.latch(vcpu.index, id);
+          vcpu.cells.timerTaken = true;
+        }
       } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
         this.interrupts.deactivate(cpu, acknowledged);
       } else if (!this.routing.passOn(id)) {
@@ -366,12 +377,15 @@ export class Hypervisor extends Module implements El2Handler {
 
   #wake(vcpu: Vcpu, now: Time, reason: string): void {
     vcpu.activity = "runnable";
+    (this.#cpus[vcpu.cells.home] as PerCpu).soonest = null;
     this.dispatcher.wake(vcpu, now, reason);
   }
 
   /** Timers of vCPUs whose home is this CPU. */
-  #expire(cpu: PhysicalCpu): void {
+  #expire(cpu: PhysicalCpu, per: PerCpu): void {
     const now = cpu.time;
+    if (per.soonest !== null && now < per.soonest) return;
+    per.soonest = null;
     for (const v of this.#vcpus) {
       if (v.cells.home !== cpu.index || v.activity === "off") continue;
       if (v.cells.control !== 0) v.updateTimer(now);
@@ -380,11 +394,17 @@ export class Hypervisor extends Module implements El2Handler {
       this.#wake(v, now, "timer");
     }
   }
-  #nextExpiry(cpu: PhysicalCpu): Time {
+  #nextExpiry(cpu: PhysicalCpu, per: PerCpu): Time {
+    if (per.soonest !== null) return per.soonest;
     let at = NEVER;
     const now = cpu.time;
     for (const v of this.#vcpus) if (v.cells.home === cpu.index) at = Math.min(at, v.deadline(now));
+    per.soonest = at;
     return at;
+  }
+  /** Something that a deadline depends on has changed, on this CPU or on all. */
+  #lookAgain(): void {
+    for (const per of this.#cpus) per.soonest = null;
   }
 
   // --- which vCPU next
@@ -423,7 +443,7 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   #arm(cpu: PhysicalCpu, per: PerCpu): void {
-    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#nextExpiry(cpu));
+    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#nextExpiry(cpu, per));
     if (at === per.cells.armed) return;
     per.cells.armed = at;
     cpu.setTimer(at);
@@ -432,6 +452,8 @@ export class Hypervisor extends Module implements El2Handler {
   #load(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { vm, cells } = vcpu;
     cpu.spend(this.costs.worldSwitch);
+    (this.#cpus[cells.home] as PerCpu).soonest = null;
+    per.soonest = null;
     cells.on = cpu.index;
     cells.home = cpu.index;
     cells.timer = NEVER;
@@ -439,6 +461,7 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
     if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
+    for (const service of this.services) service.switched?.(cpu, vm);
   }
 
   #unload(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
@@ -448,14 +471,18 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.unload();
     cells.on = -1;
     per.cells.vcpu = -1;
+    per.soonest = null;
     cells.timer = vcpu.context.timerDeadline;
+    for (const service of this.services) service.switched?.(cpu, vcpu.vm);
   }
 
   protected override onReset(): void {
     this.life.asked = true;
+    this.#lookAgain();
   }
   protected override onRestore(): void {
     this.life.asked = true;
+    this.#lookAgain();
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
 }

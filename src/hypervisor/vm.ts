@@ -208,11 +208,20 @@ export class Vm extends Module {
   loadImages(): void {
     const { ram, guest } = this.#host;
     const offset = this.cells.memory - ram.base;
-    for (let done = 0; done < this.options.memory; done += BLOCK) {
-      // pages that were never written stay so
-      if (ram.memory.slice(offset + done, BLOCK).some((byte) => byte !== 0)) {
-        ram.memory.fill(offset + done, new Uint8Array(BLOCK));
+    const { memory } = ram;
+    const { words } = memory.arena;
+    const end = offset + this.options.memory;
+    for (let at = offset; at < end; ) {
+      const region = memory.direct(at, false);
+      const to = Math.min(region?.end ?? end, end);
+      // what was never written is no memory of the host's yet, and stays so
+      if (region?.writable === true) {
+        const first = (region.arenaAt + (at - region.start)) / 4;
+        if (words.subarray(first, first + (to - at) / 4).some((word) => word !== 0)) {
+          memory.fill(at, new Uint8Array(to - at));
+        }
       }
+      at = to;
     }
     for (const { address, data } of this.options.images) ram.memory.fill(offset + address - guest.ram, data);
   }

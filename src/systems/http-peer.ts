@@ -55,16 +55,23 @@ type Cells = {
   attempts: number;
 };
 
-/** Servers may come up later than the peer. */
-const RETRY = 2 * MS;
+interface Target {
+  readonly of: HttpTarget;
+  readonly cells: Cells;
+  readonly retry: Event;
+}
+
+/** Servers may come up later than the peer; an answer takes far less. */
+const RETRY = MS;
 const ATTEMPTS = 2000;
 const MOST = 65_536;
-const FIRST = MS;
+/** Before that the servers have no address yet, and an ARP request without answer is sent again only after a second. */
+const FIRST = 10 * MS;
 
 export class HttpPeer extends Module implements Station {
   readonly #o: HttpPeerOptions;
   readonly #stack: Stack;
-  readonly #targets: readonly { readonly of: HttpTarget; readonly cells: Cells; readonly retry: Event }[];
+  readonly #targets: readonly Target[];
   readonly #table = crcTable();
 
   constructor(parent: Module | Simulation, name: string, options: HttpPeerOptions) {
@@ -103,7 +110,10 @@ export class HttpPeer extends Module implements Station {
   }
 
   #connect(n: number): void {
-    const { of, cells } = this.#targets[n] as (typeof this.#targets)[number];
+    const { of, cells, retry } = this.#targets[n] as Target;
+    // no answer so far: whatever is at the other end was not up when it was asked
+    if (cells.socket >= 0) this.#stack.abort(cells.socket);
+    cells.socket = -1;
     cells.attempts++;
     const made = this.#stack.socket("tcp", of.address.length === 4 ? 4 : 6);
     if (!made.ok) {
@@ -113,10 +123,11 @@ export class HttpPeer extends Module implements Station {
     cells.socket = made.value;
     cells.phase = "connecting";
     if (!this.#stack.connect(made.value, { address: of.address, port: of.port ?? 80 }).ok) this.#again(n);
+    else retry.scheduleAt(this.simulation.now + RETRY);
   }
 
   #again(n: number): void {
-    const { cells, retry } = this.#targets[n] as (typeof this.#targets)[number];
+    const { cells, retry } = this.#targets[n] as Target;
     if (cells.socket >= 0) this.#stack.abort(cells.socket);
     cells.socket = -1;
     if (cells.attempts >= ATTEMPTS) cells.phase = "no connection";
@@ -131,6 +142,7 @@ export class HttpPeer extends Module implements Station {
     if (cells.phase === "connecting") {
       if ((events & EVENT_CONNECTED) !== 0) {
         cells.phase = "receiving";
+        target.retry.cancel();
         cells.begun = this.simulation.now;
         const host = of.address.length === 4 ? of.address.join(".") : "peer";
         const request = `GET ${of.path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;

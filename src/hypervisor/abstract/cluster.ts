@@ -16,7 +16,7 @@ import {
   type Time,
 } from "../../sim/index.ts";
 import { type CostTable, costTable } from "../costs.ts";
-import { AbstractContext } from "./context.ts";
+import { AbstractContext, BUSY } from "./context.ts";
 import { AbstractCpu } from "./cpu.ts";
 import type { GuestProgram } from "./program.ts";
 
@@ -96,6 +96,12 @@ export class AbstractCluster extends Module {
     if (running) throw new SnapshotError(`guest program "${running.program.name}" is running and cannot be saved`);
     if (this.cpus.some((c) => c.loaded !== null)) throw new SnapshotError(`${this.fullName}: a guest is loaded`);
     return null;
+  }
+
+  /** The operation under way has had its effect and takes that many cycles. */
+  takes(context: AbstractContext, cycles: number): void {
+    context.remaining = Math.max(Math.round(cycles * this.ticksPerCycle), 1);
+    context.status = BUSY;
   }
 
   get observed(): Time {

@@ -11,6 +11,7 @@ import { type Event, type Initiator, type Line, Module, NEVER, type Time } from 
 import type { El2Handler, Exit, ExitReason, PhysicalCpu, Stage2Root, VcpuContext } from "../physical-cpu.ts";
 import type { AbstractCluster } from "./cluster.ts";
 import { AbstractContext, BEGIN, BUSY, READY } from "./context.ts";
+import { MemoryPath } from "./memory-path.ts";
 import {
   CLEAR_BITS,
   COMPUTE,
@@ -25,7 +26,7 @@ import {
   WRITE_BLOCK,
   YIELD,
 } from "./program.ts";
-import { NOT_DIRECT, StageTwoTlb } from "./translation.ts";
+import { StageTwoTlb } from "./translation.ts";
 
 /** ESR_EL2 (DDI 0487 D17.2.37): EC in 31:26, IL. */
 const ESR_WFX = (0x01 << 26) | (1 << 25) | (1 << 24) | (14 << 20);
@@ -72,6 +73,7 @@ export class AbstractCpu extends Module implements PhysicalCpu {
   due: Time = NEVER;
   readonly #cluster: AbstractCluster;
   readonly #transaction = new Transaction();
+  readonly #memory: MemoryPath;
   readonly #exit = new ExitRecord();
   readonly #hypervisorTimer: Event;
   readonly #virtualTimer: Event;
@@ -105,6 +107,7 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     this.#transaction.cpu = index;
     this.#transaction.exceptionLevel = 1;
     this.tlb = new StageTwoTlb(cluster.bus, this.#transaction);
+    this.#memory = new MemoryPath(this, cluster, this.tlb, this.#transaction);
     this.initiator = { cpu: index, pc: () => this.#context?.program.name ?? "EL2" };
     this.#hypervisorTimer = this.event("CNTHP_deadline", () => this.hypervisorLine.raise());
     this.#virtualTimer = this.event("CNTV_deadline", () => this.virtualLine.raise());
@@ -225,19 +228,19 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     const op = context.operation;
     switch (op.kind) {
       case COMPUTE:
-        this.#takes(context, op.amount);
+        this.#cluster.takes(context, op.amount);
         return true;
       case LOAD:
       case STORE:
       case CLEAR_BITS:
-        return this.#access(context, op.address, op.size, op.kind !== LOAD);
+        return this.#memory.access(context) || this.#abort();
       case READ_BLOCK:
       case WRITE_BLOCK:
-        return this.#block(context);
+        return this.#memory.block(context) || this.#abort();
       case WAIT:
         // WFI that has something to wake it does not trap (DDI 0487 D1.7.2)
         if (this.#cells.virq) {
-          this.#takes(context, 1);
+          this.#cluster.takes(context, 1);
           return true;
         }
         this.#leave("wfi", ESR_WFX);
@@ -254,18 +257,12 @@ export class AbstractCpu extends Module implements PhysicalCpu {
       case SET_TIMER:
         context.timerDeadline = Math.min(op.amount, NEVER);
         this.#armVirtualTimer(context.timerDeadline);
-        this.#takes(context, costs.deviceWrite);
+        this.#cluster.takes(context, costs.deviceWrite);
         return true;
       default:
-        this.#takes(context, 1);
+        this.#cluster.takes(context, 1);
         return true;
     }
-  }
-
-  /** The operation has had its effect and takes that many cycles. */
-  #takes(context: AbstractContext, cycles: number): void {
-    context.remaining = Math.max(this.#toTicks(cycles), 1);
-    context.status = BUSY;
   }
 
   #done(context: AbstractContext): void {
@@ -273,102 +270,9 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     context.status = READY;
   }
 
-  #access(context: AbstractContext, address: number, size: number, write: boolean): boolean {
-    const { tlb } = this;
-    const op = context.operation;
-    if (address % size !== 0) {
-      this.guestError({ kind: "width", address, size, write, detail: "unaligned access by a guest program" });
-      context.abort = address;
-      this.#takes(context, 1);
-      return true;
-    }
-    if (!tlb.find(address, write)) {
-      this.#abort(address, size, write);
-      return false;
-    }
-    const offset = address % 4096;
-    const at = write ? tlb.writeAt : tlb.readAt;
-    const { arena, costs } = this.#cluster;
-    if (at !== NOT_DIRECT) {
-      const where = at + offset;
-      if (op.kind === CLEAR_BITS) {
-        context.result = arena.view.getUint32(where, true);
-        arena.view.setUint32(where, context.result & ~op.low, true);
-        arena.writtenWord(where, 4);
-      } else if (write) {
-        store(arena.view, where, size, op.low, op.high);
-        arena.writtenWord(where, size);
-      } else {
-        context.result = size === 8 || size === 4 ? arena.view.getUint32(where, true) : narrow(arena.view, where, size);
-        if (size === 8) op.high = arena.view.getUint32(where + 4, true);
-      }
-      this.#takes(context, costs.memoryAccess);
-      return true;
-    }
-    if (op.kind === CLEAR_BITS) {
-      this.guestError({ kind: "width", address, detail: "atomic operation on a device" });
-      context.abort = address;
-      this.#takes(context, 1);
-      return true;
-    }
-    const tx = this.#transaction;
-    tx.response = 0;
-    tx.delay = 0;
-    const physical = tlb.page + offset;
-    if (write) {
-      tx.high = op.high;
-      this.#cluster.bus.write(physical, size, op.low >>> 0, tx);
-    } else {
-      context.result = this.#cluster.bus.read(physical, size, tx);
-      op.high = size === 8 ? tx.high : 0;
-    }
-    if (tx.response !== 0) context.abort = address;
-    this.#takes(context, write ? costs.deviceWrite : costs.deviceRead);
-    context.remaining += tx.delay;
-    return true;
-  }
-
-  /** Moves a block page by page; a fault in its middle leaves `position` there. Registers are moved in words. */
-  #block(context: AbstractContext): boolean {
-    const op = context.operation;
-    const write = op.kind === WRITE_BLOCK;
-    const { arena, costs } = this.#cluster;
-    const before = op.position;
-    while (op.position < op.data.length) {
-      const address = op.address + op.position;
-      if (!this.tlb.find(address, write)) {
-        op.size = 1;
-        op.low = op.data[op.position] as number;
-        op.high = 0;
-        this.#abort(address, 1, write);
-        return false;
-      }
-      const offset = address % 4096;
-      const at = write ? this.tlb.writeAt : this.tlb.readAt;
-      const length = Math.min(4096 - offset, op.data.length - op.position);
-      if (at === NOT_DIRECT) {
-        this.#abortBlock(context, address);
-        return true;
-      }
-      if (write) {
-        arena.bytes.set(op.data.subarray(op.position, op.position + length), at + offset);
-        arena.written(at + offset, length);
-      } else op.data.set(arena.bytes.subarray(at + offset, at + offset + length), op.position);
-      op.position += length;
-    }
-    this.#takes(context, costs.memoryAccess + costs.copy * (op.position - before));
-    return true;
-  }
-
-  /** Blocks are for memory. */
-  #abortBlock(context: AbstractContext, address: number): void {
-    this.guestError({ kind: "width", address, detail: "block transfer to a device" });
-    context.abort = address;
-    this.#takes(context, 1);
-  }
-
   /** Stage 2 data abort (ISS encoding of DDI 0487 D17.2.37): valid, no extension, register 0. */
-  #abort(address: number, size: number, write: boolean): void {
+  #abort(): false {
+    const { address, size, write } = this.#memory.fault;
     const exit = this.#exit;
     exit.virtualAddress = address;
     exit.ipa = address;
@@ -378,6 +282,7 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     const sas = size === 8 ? 3 : size >> 1;
     const iss = (sas << 22) | (size === 8 ? 1 << 15 : 0) | (write ? 1 << 6 : 0) | this.tlb.fault.code;
     this.#leave("data abort", ESR_DATA_ABORT | iss);
+    return false;
   }
 
   // --- EL2
@@ -583,18 +488,4 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     this.tlb.flush();
     this.due = this.#cells.due;
   }
-}
-
-function store(view: DataView, at: number, size: number, low: number, high: number): void {
-  if (size === 4) view.setUint32(at, low, true);
-  else if (size === 1) view.setUint8(at, low);
-  else if (size === 2) view.setUint16(at, low, true);
-  else {
-    view.setUint32(at, low, true);
-    view.setUint32(at + 4, high, true);
-  }
-}
-
-function narrow(view: DataView, at: number, size: number): number {
-  return size === 1 ? view.getUint8(at) : view.getUint16(at, true);
 }

@@ -8,22 +8,13 @@
  */
 import { PPI, RAM_BASE, virtPart } from "../../../platform/virt/board.ts";
 import { Transaction } from "../../bus/index.ts";
-import {
-  type Event,
-  Module,
-  NEVER,
-  SnapshotError,
-  type StateHash,
-  type StateValue,
-  type Time,
-} from "../../sim/index.ts";
+import { Module, NEVER, SnapshotError, type StateHash, type StateValue, type Time } from "../../sim/index.ts";
 import { MemoryPool } from "../memory.ts";
-import type { El2Handler, Exit, PhysicalCpu, Stage2Root } from "../physical-cpu.ts";
-import { Dispatcher, type DomainParameters, type Schedulable, type Scheduler } from "../scheduler/index.ts";
+import type { El2Handler, Exit, PhysicalCpu } from "../physical-cpu.ts";
+import { Dispatcher, type Scheduler } from "../scheduler/index.ts";
 import { Stage2, type TableAccess } from "../stage2.ts";
-import type { AbstractContext } from "./context.ts";
+import { Domain, type DomainOptions, LISTS } from "./domain.ts";
 import type { AbstractMachine } from "./machine.ts";
-import type { GuestProgram } from "./program.ts";
 
 /** Immediate of the event-channel hypercall. */
 export const EVENT_CHANNEL = 0x4556;
@@ -39,84 +30,19 @@ const GICC = virtPart("gicc").base;
 const GICH = virtPart("gich").base;
 const GICH_ELRSR = GICH + 0x30;
 const GICV = virtPart("gicv").base;
-const LISTS = 4;
 const PAGE = 4096;
 const MIB = 2 ** 20;
 const TIMER = 16 + PPI.hypervisorTimer;
 const VIRTUAL_TIMER = 16 + PPI.virtualTimer;
 
+/** Places in what is kept of GICH. */
+const HCR = 0;
+const VMCR = 1;
+const APR = 2;
+
 const PENDING = 0x1000_0000;
 const STATE = 0x3000_0000;
 const HARDWARE = 0x8000_0000;
-
-export interface PassedDevice {
-  readonly ipa: number;
-  readonly base: number;
-  readonly size: number;
-}
-
-export interface DomainOptions {
-  readonly name: string;
-  readonly program: GuestProgram;
-  /** MiB of memory, even; 2 unless given. */
-  readonly memory?: number;
-  readonly scheduling?: DomainParameters;
-  /** Physical CPUs, bit n is CPU n; all unless given. */
-  readonly affinity?: number;
-  readonly devices?: readonly PassedDevice[];
-  /** SPIs of the machine that this domain gets, and the CPU that takes them; CPU 0 unless given. */
-  readonly interrupts?: readonly { readonly spi: number; readonly edge?: boolean; readonly cpu?: number }[];
-}
-
-/** A domain with its one vCPU. */
-export class Domain implements Schedulable {
-  readonly id: number;
-  readonly domain: number;
-  readonly name: string;
-  readonly affinity: number;
-  readonly context: AbstractContext;
-  readonly stage2: Stage2;
-  readonly root: Stage2Root;
-  /** Physical address of its memory and of its event page. */
-  readonly memory: number;
-  readonly events: number;
-  /** Virtual interrupts not yet in a list register; hardware ones with HARDWARE. */
-  readonly pending: number[] = [];
-  /** GICH_VMCR, APR and list registers while not loaded. */
-  readonly gich = new Int32Array(2 + LISTS);
-  /** By port: the other end. */
-  readonly channels: ({ readonly domain: Domain; readonly port: number } | undefined)[] = [];
-  /** Wakes it when its virtual timer is due while it is blocked. */
-  readonly timer: Event;
-  /** Physical CPU it is loaded on, or -1. */
-  on = -1;
-  /** Why it was stopped; null while it runs. */
-  stopped: string | null = null;
-  interrupts = 0;
-  hypercalls = 0;
-  /** More is pending than list registers hold. */
-  waits = false;
-
-  constructor(
-    id: number,
-    options: DomainOptions,
-    context: AbstractContext,
-    stage2: Stage2,
-    places: { readonly memory: number; readonly events: number },
-    timer: Event,
-  ) {
-    this.id = id;
-    this.domain = id;
-    this.name = options.name;
-    this.affinity = options.affinity ?? 0xff;
-    this.context = context;
-    this.stage2 = stage2;
-    this.root = stage2.root(5); // 48 bits of physical address
-    this.memory = places.memory;
-    this.events = places.events;
-    this.timer = timer;
-  }
-}
 
 export interface MonitorCounts {
   readonly exits: { readonly [reason: string]: number };
@@ -134,6 +60,8 @@ export class Monitor extends Module implements El2Handler {
   readonly #edges = new Set<number>();
   readonly #targets = new Map<number, number>();
   readonly #last: (Domain | null)[];
+  /** GICH_HCR, VMCR and APR of each CPU as they are. */
+  readonly #present: Int32Array;
   readonly #exits = new Map<string, number>();
   readonly #transaction = new Transaction();
   #injections = 0;
@@ -161,6 +89,7 @@ export class Monitor extends Module implements El2Handler {
       write: (address, size, value) => ram.poke(address - RAM_BASE, size, value),
     };
     this.#last = cpus.map(() => null);
+    this.#present = new Int32Array(3 * cpus.length);
     for (const cpu of cpus) cpu.handler = this;
     this.part("domains", {
       save: (): StateValue => {
@@ -365,8 +294,8 @@ export class Monitor extends Module implements El2Handler {
     domain.timer.cancel();
     cpu.load(domain.context, domain.root);
     const { gich } = domain;
-    cpu.write(GICH + 8, 4, (gich[0] as number) >>> 0);
-    cpu.write(GICH + 0xf0, 4, (gich[1] as number) >>> 0);
+    this.#gich(cpu, VMCR, gich[0] as number);
+    this.#gich(cpu, APR, gich[1] as number);
     for (let n = 0; n < LISTS; n++) {
       const list = (gich[2 + n] as number) >>> 0;
       if (list === 0) continue;
@@ -374,7 +303,15 @@ export class Monitor extends Module implements El2Handler {
       // the physical timer interrupt is the CPU's own: active here while the guest handles it
       if (isTimer(list)) cpu.write(GICD + 0x300, 4, (1 << VIRTUAL_TIMER) >>> 0);
     }
-    cpu.write(GICH, 4, domain.waits ? 3 : 1);
+    this.#gich(cpu, HCR, domain.waits ? 3 : 1);
+  }
+
+  /** Writes a register of GICH unless it has that value already. */
+  #gich(cpu: PhysicalCpu, register: number, value: number): void {
+    const at = 3 * cpu.index + register;
+    if (this.#present[at] === value) return;
+    this.#present[at] = value;
+    cpu.write(GICH + (register === HCR ? 0 : register === VMCR ? 8 : 0xf0), 4, value >>> 0);
   }
 
   #unload(cpu: PhysicalCpu, domain: Domain): void {
@@ -382,10 +319,13 @@ export class Monitor extends Module implements El2Handler {
     domain.on = -1;
     cpu.unload();
     const { gich } = domain;
-    cpu.write(GICH, 4, 0);
+    const present = 3 * cpu.index;
     gich[0] = cpu.read(GICH + 8, 4);
-    gich[1] = cpu.read(GICH + 0xf0, 4);
+    this.#present[present + VMCR] = gich[0] as number;
     const empty = cpu.read(GICH_ELRSR, 4);
+    // a priority is active only while a list register is
+    gich[1] = empty === 15 ? 0 : cpu.read(GICH + 0xf0, 4);
+    this.#present[present + APR] = gich[1] as number;
     for (let n = 0; n < LISTS; n++) {
       gich[2 + n] = 0;
       if ((empty & (1 << n)) !== 0) continue;
@@ -394,6 +334,7 @@ export class Monitor extends Module implements El2Handler {
       cpu.write(GICH + 0x100 + 4 * n, 4, 0);
       if (isTimer(list)) cpu.write(GICC + 0x1000, 4, VIRTUAL_TIMER);
     }
+    this.#gich(cpu, HCR, 1);
     const { timerDeadline } = domain.context;
     if (domain.stopped === null && timerDeadline < NEVER) domain.timer.scheduleAt(timerDeadline);
   }
@@ -403,7 +344,7 @@ export class Monitor extends Module implements El2Handler {
     const { pending } = domain;
     if (pending.length === 0) {
       if (domain.waits) {
-        cpu.write(GICH, 4, 1);
+        this.#gich(cpu, HCR, 1);
         domain.waits = false;
       }
       return;
@@ -431,7 +372,7 @@ export class Monitor extends Module implements El2Handler {
     pending.length = left;
     if (left > 0 !== domain.waits) {
       domain.waits = left > 0;
-      cpu.write(GICH, 4, left > 0 ? 3 : 1); // UIE: nearly empty
+      this.#gich(cpu, HCR, left > 0 ? 3 : 1); // UIE: nearly empty
     }
   }
 
