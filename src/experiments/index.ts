@@ -1,8 +1,10 @@
 import { adjustableCredit } from "./adjustable-credit.ts";
 import { toeModes } from "./e2-1-toe-modes.ts";
 import { toeShares } from "./e2-2-toe-shares.ts";
+import { toeDescheduled } from "./e2-3-toe-descheduled.ts";
 import { drrFairness } from "./e7-5-drr.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
+import { hypervisorOverhead } from "./hypervisor-overhead.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { schedulerMatrix } from "./scheduler-matrix.ts";
 import { tickTheft } from "./tick-theft.ts";
@@ -15,6 +17,8 @@ export * from "./text.ts";
 export const EXPERIMENTS: readonly Experiment[] = [
   toeModes,
   toeShares,
+  toeDescheduled,
+  hypervisorOverhead,
   schedulerMatrix,
   tickTheft,
   rateLimit,

@@ -9,7 +9,7 @@ import { version } from "./product.ts";
 import { describeDevice, deviceNames, type RegisterFormat } from "./registers.ts";
 import { EXIT_OK } from "./runner.ts";
 import { buildMachine } from "./virt.ts";
-import { runVms } from "./vm.ts";
+import { runVms, type VmRunOptions } from "./vm.ts";
 
 /** Runs one verb; `run` takes the words after `armature run`. Throws InputError for what the user got wrong. */
 export async function runVerb(
@@ -83,8 +83,9 @@ export async function runVerb(
     .option("--json <file>", "write exits and accounts to a file")
     .option("--net <network>", "the network behind the TOE, as -netdev: tap,ifname=tap0 (the file's peer unless given)")
     .option("--quiet", "no table at the end")
-    .action(async (config: string, options: { layout: string; json?: string; net?: string; quiet?: boolean }) => {
-      const { layout, json, net, quiet } = options;
+    .option("--input <vm>", "standard input goes to this VM's console")
+    .action(async (config: string, options: Omit<VmRunOptions, "layout" | "top"> & { layout: string }) => {
+      const { layout, json, net, quiet, input } = options;
       if (layout !== "prefix" && layout !== "columns") {
         throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
       }
@@ -93,7 +94,15 @@ export async function runVerb(
         ...(net === undefined ? {} : { net }),
         ...(json === undefined ? {} : { json }),
         ...(quiet === undefined ? {} : { quiet }),
+        ...(input === undefined ? {} : { input }),
       });
+    });
+  program
+    .command("top")
+    .description("run the VMs of a file and show exits and times while they run, in place of their consoles")
+    .argument("<config>", "as for vm run")
+    .action(async (config: string) => {
+      code = await runVms(config, { top: true });
     });
   program
     .command("machines")
@@ -114,7 +123,7 @@ export async function runVerb(
     if (error.code === "commander.help") {
       // No verb at all.
       process.stderr.write(program.helpInformation());
-      throw new InputError("expected a command: run, vm, experiment, regs, dtb, map or machines");
+      throw new InputError("expected a command: run, vm, top, experiment, regs, dtb, map or machines");
     }
     throw new InputError(`${error.message.replace(/^error: /, "")} (armature --help lists the commands)`);
   }

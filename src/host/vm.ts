@@ -22,10 +22,11 @@ import {
 } from "../hypervisor/config.ts";
 import { VM_CONFIG_SCHEMA } from "../hypervisor/config-schema.ts";
 import { hypervisorReport } from "../hypervisor/report.ts";
-import { formatTime, SEC } from "../sim/index.ts";
+import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { VmConsoles } from "./vm-consoles.ts";
+import { runAttended, runWatched } from "./vm-input.ts";
 import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
 
@@ -38,10 +39,16 @@ export interface VmRunOptions {
   readonly net?: string;
   /** No table at the end. */
   readonly quiet?: boolean;
+  /** In place of the consoles a table of exits and times, drawn anew while the VMs run. */
+  readonly top?: boolean;
+  /** The VM whose console has standard input. */
+  readonly input?: string;
 }
 
 /** Simulated seconds unless the file says otherwise. */
 const DEFAULT_LIMIT = 600;
+/** Host milliseconds between tables of `top`. */
+const REDRAW = 250;
 
 /** Reads and checks a file. Throws InputError that names file, line and both parties. */
 export function readVmConfiguration(path: string): HypervisorConfiguration {
@@ -93,6 +100,11 @@ export function parseVmConfiguration(path: string, text: string): HypervisorConf
 /** Runs the VMs of a file. 0: all have switched themselves off. */
 export async function runVms(path: string, options: VmRunOptions = {}): Promise<number> {
   const config = readVmConfiguration(path);
+  const { input } = options;
+  const listener = config.vms.findIndex((vm) => vm.name === input);
+  if (input !== undefined && listener < 0) {
+    throw new InputError(`vm run: --input ${input}: expected one of ${config.vms.map((vm) => vm.name).join(", ")}`);
+  }
   const consoles = new VmConsoles(
     config.vms.map((vm) => vm.name),
     options.layout ?? "prefix",
@@ -111,20 +123,26 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   const begun = performance.now();
   const network = new VmNetwork(config, options.net);
   const { connect } = network;
-  const { machine, hypervisor, vms } = createConfiguredMachine(config, images, (vm, byte) => consoles.put(vm, byte), {
-    ...(connect === undefined ? {} : { connect }),
-  });
+  const put = (vm: number, byte: number) => (options.top === true ? undefined : consoles.put(vm, byte));
+  const made = createConfiguredMachine(config, images, put, connect === undefined ? {} : { connect });
+  const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
   const done = () => vms.every((vm) => vm.status === "off" || vm.status === "stopped");
   for (const vm of vms) {
     vm.onState = () => {
-      if (vm.status !== "defined")
+      if (vm.status !== "defined" && options.top !== true)
         consoles.remark(vm.id, `[${vm.status}${vm.cells.reason === "" ? "" : `: ${vm.cells.reason}`}]`);
       if (done()) simulation.pause();
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
-  if (network.outside) await network.run(simulation, limit, done);
+  const uart = made.consoles[listener] ?? null;
+  if (options.top === true) {
+    // home, and what was there is cleared
+    const draw = () => process.stdout.write(`\x1b[H\x1b[J${reportText(hypervisorReport(hypervisor))}\n`);
+    runWatched(simulation, REDRAW, draw, limit, done);
+  } else if (uart !== null) await runAttended(simulation, uart, limit, done);
+  else if (network.outside) await network.run(simulation, limit, done);
   else simulation.run(limit);
   consoles.end();
   const report = hypervisorReport(hypervisor);
@@ -136,7 +154,7 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   }
   if (options.json !== undefined) writeOutput("--json", options.json, `${JSON.stringify(report, null, 2)}\n`);
   if (!done()) {
-    const idle = simulation.now < limit;
+    const idle = simulation.nextEventTime >= NEVER;
     process.stderr.write(`armature: ${idle ? "the VMs sleep and nothing would wake them" : "the time is up"}\n`);
     return idle ? EXIT_HANG : EXIT_FAILED;
   }

@@ -270,6 +270,8 @@ export interface ConfiguredMachine {
   readonly machine: VirtMachine;
   readonly hypervisor: Hypervisor;
   readonly vms: readonly Vm[];
+  /** The UART that each VM has for its console, its own or the machine's; null where it has none. */
+  readonly consoles: readonly (Pl011 | null)[];
 }
 
 /**
@@ -319,7 +321,15 @@ export function createConfiguredMachine(
   );
   machine.reset();
   for (const vm of vms) hypervisor.request(vm, "start");
-  return { machine, hypervisor, vms };
+  const consoles = config.vms.map((vm, n): Pl011 | null => {
+    const entry = vm.devices === undefined ? "trap" : vm.devices["uart0"];
+    if (entry === undefined) return null;
+    const device = deviceOf(entry);
+    const own = vms[n]?.children.find((m) => m.name === "uart0");
+    const uart = device.mode === "pass" ? machine.devices.get(device.physical ?? "uart0") : own;
+    return device.mode !== "none" && uart instanceof Pl011 ? uart : null;
+  });
+  return { machine, hypervisor, vms, consoles };
 }
 
 function addSmmu(hypervisor: Hypervisor, toe: ToeService | null): void {
@@ -361,6 +371,7 @@ function addVm(
       ...(images.dtb ? { deviceTree: images.dtb } : {}),
       ...(append === undefined ? {} : { append }),
     },
+    config.name,
   );
   const regions = devices.map(([name, entry]) => {
     const device = deviceOf(entry);

@@ -1,0 +1,59 @@
+/** Runs of VMs that somebody watches: standard input for the console of one, a table that is drawn anew. */
+import { performance } from "node:perf_hooks";
+import type { Pl011 } from "../devices/pl011/index.ts";
+import { MS, type Simulation, type Time, US } from "../sim/index.ts";
+
+/** Host milliseconds of simulation between looks at the event loop. */
+const SLICE = 8;
+/** Simulated time between looks at characters that found no room. */
+const STEP: Time = 100 * US;
+
+/**
+ * Runs until `done` or `limit`. What comes on standard input goes to `uart` as it has room; until its end simulated time is no faster than
+ * the host's, so that somebody may answer what is asked.
+ */
+export async function runAttended(
+  simulation: Simulation,
+  uart: Pl011,
+  limit: Time,
+  done: () => boolean,
+): Promise<void> {
+  const waiting: number[] = [];
+  let open = true;
+  const onData = (data: Uint8Array): void => {
+    for (const byte of data) waiting.push(byte);
+  };
+  const onEnd = (): void => {
+    open = false;
+  };
+  process.stdin.on("data", onData).on("end", onEnd);
+  const begun = performance.now();
+  const isOver = (): boolean => done() || simulation.now >= limit;
+  while (!isOver()) {
+    const ahead = open && simulation.now / MS - (performance.now() - begun) >= SLICE;
+    const until = ahead ? 0 : performance.now() + SLICE;
+    while (!isOver() && performance.now() < until) {
+      while (waiting.length > 0 && uart.receiveSpace > 0) uart.receive(waiting.shift() ?? 0);
+      simulation.run(Math.min(simulation.now + STEP, limit));
+    }
+    await new Promise((resolve) => setTimeout(resolve, ahead ? SLICE : 0));
+  }
+  process.stdin.off("data", onData).off("end", onEnd).pause();
+}
+
+/** Runs until `done` or `limit`, and calls `draw` every so many host milliseconds. */
+export function runWatched(
+  simulation: Simulation,
+  every: number,
+  draw: () => void,
+  limit: Time,
+  done: () => boolean,
+): void {
+  let next = performance.now() + every;
+  while (!done() && simulation.now < limit) {
+    simulation.run(Math.min(simulation.now + STEP, limit));
+    if (performance.now() < next) continue;
+    draw();
+    next = performance.now() + every;
+  }
+}

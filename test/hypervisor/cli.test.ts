@@ -1,0 +1,104 @@
+/** `armature vm run` and `armature top`: the example, its report, its exit code; consoles beside each other. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { VmConsoles } from "../../src/host/vm-consoles.ts";
+import type { HypervisorReport } from "../../src/hypervisor/report.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "armature-vm-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const armature = (...words: string[]) =>
+  spawnSync(process.execPath, [join(ROOT, "bin/armature.mjs"), ...words], { encoding: "utf8", timeout: 60_000 });
+
+describe("armature vm run", () => {
+  it("runs the example: both guests to their end, a table, the counters as JSON, exit code 0", () => {
+    const json = join(folder, "report.json");
+    const run = armature("vm", "run", join(ROOT, "examples/two-guests.jsonc"), "--json", json);
+    expect([run.status, run.stderr]).toEqual([0, ""]);
+    const said = (name: string) =>
+      run.stdout
+        .split("\n")
+        .filter((l) => l.startsWith(name.padEnd(7)) && l.includes("| two: "))
+        .map((l) => l.slice(10));
+    expect(said("trapped").length).toBeGreaterThan(20);
+    expect(said("trapped")).toEqual(said("passed"));
+    expect(run.stdout).toMatch(/^ +register {2}uart0\.UARTFR /m);
+    const report = JSON.parse(readFileSync(json, "utf8")) as HypervisorReport;
+    expect(report.vms.map((v) => [v.name, v.state])).toEqual([
+      ["trapped", "off"],
+      ["passed", "off"],
+    ]);
+    const [a, b] = report.vms;
+    const sum = a?.reasons.reduce((n, r) => n + r.count, 0);
+    expect(a?.exits).toBe(sum);
+    expect(a?.exits).toBeGreaterThan(5 * (b?.exits ?? 0));
+  });
+
+  it("a VM that would sleep for ever: exit code 3; one that is stopped: 1; a bad file: 2", () => {
+    const file = (name: string, words: readonly number[]): string => {
+      const data = new Uint8Array(new Uint32Array(words).buffer);
+      writeFileSync(join(folder, `${name}.bin`), data);
+      const config = { limit: 0.01, vms: [{ name, memory: "8M", kernel: `${name}.bin` }] };
+      writeFileSync(join(folder, `${name}.json`), JSON.stringify(config));
+      return join(folder, `${name}.json`);
+    };
+    // wfi; b .-4
+    const sleeper = armature("vm", "run", file("sleeper", [0xd503207f, 0x17ffffff]), "--quiet");
+    expect([sleeper.status, sleeper.stderr]).toEqual([3, "armature: the VMs sleep and nothing would wake them\n"]);
+    // movz x1, #0xb00, lsl #16; ldr w0, [x1]: an abort whose vector is a hole
+    const faulty = armature("vm", "run", file("faulty", [0xd2a16001, 0xb9400020]), "--quiet");
+    expect([faulty.status, faulty.stdout]).toEqual([
+      1,
+      expect.stringContaining("[stopped: aborts without end at 0x200]"),
+    ]);
+    const none = armature("vm", "run", join(folder, "none.json"));
+    expect([none.status, none.stderr]).toEqual([2, expect.stringContaining("none.json: cannot be read: no such file")]);
+  });
+
+  it("armature top draws the table in place of consoles", () => {
+    const run = armature("top", join(ROOT, "examples/two-guests.jsonc"));
+    expect(run.status).toBe(0);
+    expect(run.stdout).toContain("trapped.vcpu0");
+    expect(run.stdout).not.toContain("two: hello");
+  });
+});
+
+describe("consoles on one terminal", () => {
+  const show = (layout: "prefix" | "columns", use: (c: VmConsoles) => void): string => {
+    let out = "";
+    const consoles = new VmConsoles(["a", "bee"], layout, (text) => {
+      out += text;
+    });
+    use(consoles);
+    consoles.end();
+    return out;
+  };
+  const type = (c: VmConsoles, vm: number, text: string) => {
+    for (const ch of text) c.put(vm, ch.charCodeAt(0));
+  };
+
+  it("prefix: whole lines with the VM's name, however characters are mixed; the rest at the end", () => {
+    const out = show("prefix", (c) => {
+      type(c, 0, "on");
+      type(c, 1, "two\r\n");
+      type(c, 0, "e\nlast");
+      c.remark(1, "[off]");
+    });
+    expect(out).toBe("bee | two\na   | one\nbee | [off]\na   | last\n");
+  });
+
+  it("columns: each line in its VM's column, folded where it is too long", () => {
+    const lines = show("columns", (c) => {
+      type(c, 1, `${"x".repeat(60)}\n`);
+      type(c, 0, "left\n");
+    }).split("\n");
+    expect(lines[2]).toBe(`${" ".repeat(58)} | ${"x".repeat(58)}`);
+    expect(lines[3]).toBe(`${" ".repeat(58)} | xx`);
+    expect(lines[4]).toBe(`left${" ".repeat(54)} |`);
+  });
+});
