@@ -3,7 +3,9 @@
 #define FIBER_H
 #include "types.h"
 
+#ifndef FIBER_STACK
 #define FIBER_STACK 0x3000u
+#endif
 
 /* Starts `entry(argument)`; false where there is no room for another. Stacks come from `memory_take`. */
 bool fiber_start(void (*entry)(void *), void *argument);

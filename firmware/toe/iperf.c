@@ -29,6 +29,7 @@ struct stream {
   s32 socket;
   u64 bytes;
   volatile bool ended;
+  bool aborted;
 };
 
 static struct test {
@@ -155,12 +156,12 @@ static bool serve_stream(s32 socket) {
   if (test.reverse) {
     fiber_wait(&test.running);
     send_data(s);
-    /* Closed or aborted by the control connection's fiber. */
-    return false;
+    return !s->aborted;
   }
   u8 *buffer = buffer_of(n);
   if (buffer) receive_data(s, buffer);
-  return true;
+  s->ended = true;
+  return !s->aborted;
 }
 
 /* --- the server */
@@ -170,6 +171,16 @@ static void report(const char *role) {
   for (u32 i = 0; i < test.count; i++) bytes += test.stream[i].bytes;
   u64 kilobits = elapsed ? bytes * 8000 / elapsed : 0;
   say("iperf3 %s: %lu bytes in %lu us, %lu.%03lu Mb/s, streams %u", role, bytes, elapsed, kilobits / 1000, kilobits % 1000, test.count);
+}
+
+/* Transfers that the client has no interest in any more end. */
+static void stop_streams(void) {
+  for (u32 i = 0; i < test.count; i++) {
+    struct stream *s = &test.stream[i];
+    if (s->ended || s->aborted) continue;
+    s->aborted = true;
+    toe_abort(&toe, s->socket);
+  }
 }
 
 static void serve_control(s32 socket) {
@@ -188,10 +199,11 @@ static void serve_control(s32 socket) {
   u8 state;
   bool fine = take(socket, &state, 1) && state == TEST_END;
   test.ended = timer_virtual_count();
-  /* Senders stop here; what they have under way the client does not read any more. */
   test.over = true;
-  if (!fine) return;
-  if (!give_state(socket, EXCHANGE_RESULTS) || !take_text(socket) || !give_text(socket, results())) return;
+  if (!fine || !give_state(socket, EXCHANGE_RESULTS) || !take_text(socket)) return;
+  /* The client reads its streams, and takes a reset for a failure, until it has heard of that state. */
+  if (test.reverse) stop_streams();
+  if (!give_text(socket, results())) return;
   if (!give_state(socket, DISPLAY_RESULTS) || !take(socket, &state, 1)) return;
   report(test.reverse ? "server sent" : "server received");
 }
@@ -199,8 +211,11 @@ static void serve_control(s32 socket) {
 bool iperf_serve(s32 socket) {
   u8 cookie[COOKIE];
   if (!prepare() || !take(socket, cookie, COOKIE)) return true;
+  if (test.active && !memcmp(cookie, test.cookie, COOKIE) && test.count < test.wanted) return serve_stream(socket);
+  /* The last test may be about to end; a client that comes in the middle of one is refused. */
+  u64 patience = timer_virtual_count() + timer_ticks(1000000);
+  while (test.active && timer_virtual_count() < patience) fiber_sleep_until(timer_virtual_count() + timer_ticks(1000));
   if (test.active) {
-    if (!memcmp(cookie, test.cookie, COOKIE) && test.count < test.wanted) return serve_stream(socket);
     give_state(socket, ACCESS_DENIED);
     return true;
   }
@@ -210,14 +225,9 @@ bool iperf_serve(s32 socket) {
   serve_control(socket);
   test.over = true;
   test.running = true;
-  for (u32 i = 0; i < test.count; i++) {
-    struct stream *s = &test.stream[i];
-    if (!s->ended) {
-      if (test.reverse) toe_abort(&toe, s->socket);
-      else toe_shutdown(&toe, s->socket, TOE_SHUT_RECEIVE);
-    } else if (test.reverse) toe_close(&toe, s->socket);
-    fiber_wait(&s->ended);
-  }
+  /* What is still under way, in either direction, nobody counts any more. */
+  stop_streams();
+  for (u32 i = 0; i < test.count; i++) fiber_wait(&test.stream[i].ended);
   test.active = false;
   return true;
 }

@@ -12,13 +12,24 @@
 
 extern struct toe toe;
 
+/* The machine's part, in main.c. */
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
+void power_off(void) __attribute__((noreturn));
+void fatal(const char *what) __attribute__((noreturn));
+
+/* "name=value name=value ..."; kept, not copied. */
+void server_arguments(const char *text);
 /* Text and numbers of the boot arguments. */
 const char *argument(const char *name);
 u32 parameter(const char *name, u32 otherwise);
-/* Payload that a server has moved; ends the program where it was told to. */
+/* Configures and grants an interface as the arguments say. */
+void server_configure(u64 management, u32 interface);
+/* Starts the fibers that the arguments ask for, on the interface `toe`, which is open. */
+void server_begin(void);
+/* Payload that a server has moved. */
 void served(u64 bytes);
-void power_off(void) __attribute__((noreturn));
+/* Whether as much has been served as was asked for; says so. */
+bool server_finished(void);
 
 /* Accepts at a port for ever; each connection gets a fiber that runs `serve`, and is closed behind it unless that is false. */
 void server_start(const char *name, u16 port, bool (*serve)(s32 socket));

@@ -1,4 +1,5 @@
 import { adjustableCredit } from "./adjustable-credit.ts";
+import { toeModes } from "./e2-1-toe-modes.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
 import { hypervisorOverhead } from "./hypervisor-overhead.ts";
 import { rateLimit } from "./rate-limit.ts";
@@ -11,6 +12,7 @@ export * from "./text.ts";
 
 /** All experiments, by id. */
 export const EXPERIMENTS: readonly Experiment[] = [
+  toeModes,
   hypervisorOverhead,
   schedulerMatrix,
   tickTheft,

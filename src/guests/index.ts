@@ -10,3 +10,4 @@ export {
 } from "./scheduling.ts";
 export type { EventScan } from "./split-driver.ts";
 export { type SriovOptions, type SriovResult, SriovSystem } from "./sriov.ts";
+export { type ToeCommand, type ToeCompletion, ToeDriver, type ToeDriverOptions, toeRingBytes } from "./toe.ts";

@@ -72,18 +72,21 @@ export interface ToeCompletion {
 }
 
 export interface ToeDriverOptions {
-  /** Guest addresses: the interface's frame, the GIC's CPU interface, 64-byte aligned memory of `TOE_RING_BYTES`. */
+  /** Guest addresses: the interface's frame, the GIC's CPU interface, 64-byte aligned memory of `toeRingBytes(log2)`. */
   readonly base: number;
   readonly gic: number;
   readonly rings: number;
+  /** Entries of each ring are 2 to the power of it; 8 unless given. */
+  readonly log2?: number;
   /** Completions before an interrupt, and microseconds after the first; each its own unless given. */
   readonly moderation?: { readonly count: number; readonly microseconds: number };
 }
 
 const LOG2 = 8;
-const ENTRIES = 1 << LOG2;
-/** Memory of both rings. */
-export const TOE_RING_BYTES = 2 * ENTRIES * ENTRY;
+/** Memory of both rings, of 2 to the power of `log2` entries each. */
+export function toeRingBytes(log2 = LOG2): number {
+  return (2 * ENTRY) << log2;
+}
 
 export class ToeDriver {
   readonly #o: ToeDriverOptions;
@@ -92,6 +95,8 @@ export class ToeDriver {
   readonly #entry = new Uint8Array(ENTRY);
   readonly #entryView = new DataView(this.#entry.buffer);
   readonly #done = new Map<number, ToeCompletion>();
+  readonly #log2: number;
+  readonly #entries: number;
   #sqTail = 0;
   #sqHead = 0;
   #cqHead = 0;
@@ -103,10 +108,12 @@ export class ToeDriver {
 
   constructor(options: ToeDriverOptions) {
     this.#o = options;
+    this.#log2 = options.log2 ?? LOG2;
+    this.#entries = 1 << this.#log2;
   }
 
   get #completionRing(): number {
-    return this.#o.rings + ENTRIES * ENTRY;
+    return this.#o.rings + this.#entries * ENTRY;
   }
 
   /** Resets the interface and sets its rings up; false where there is none, or it is not granted. */
@@ -114,11 +121,11 @@ export class ToeDriver {
     const { base, rings, moderation } = this.#o;
     if ((yield g.load(base + ID)) >>> 0 !== ID_VALUE) return false;
     yield g.store(base + CONTROL, 2);
-    yield g.write(rings, new Uint8Array(TOE_RING_BYTES));
+    yield g.write(rings, new Uint8Array(toeRingBytes(this.#log2)));
     yield* this.#address(g, SQ_BASE, rings);
-    yield g.store(base + SQ_SIZE, LOG2);
+    yield g.store(base + SQ_SIZE, this.#log2);
     yield* this.#address(g, CQ_BASE, this.#completionRing);
-    yield g.store(base + CQ_SIZE, LOG2);
+    yield g.store(base + CQ_SIZE, this.#log2);
     if (moderation) yield g.store(base + COMPLETION_MODERATION, (moderation.microseconds << 16) | moderation.count);
     yield g.store(base + INTERRUPT_ENABLE, COMPLETION | ERROR);
     yield g.store(base + CONTROL, 1);
@@ -137,7 +144,7 @@ export class ToeDriver {
 
   /** There is room for another command. */
   get room(): boolean {
-    return (this.#sqTail + 1) % ENTRIES !== this.#sqHead && this.outstanding < ENTRIES - 1;
+    return (this.#sqTail + 1) % this.#entries !== this.#sqHead && this.outstanding < this.#entries - 1;
   }
 
   /** Puts a command into the ring, when there is room; its tag. */
@@ -163,7 +170,7 @@ export class ToeDriver {
     v.setUint16(48, c.port ?? 0, true);
     yield g.compute(COMMAND_CYCLES);
     yield g.write(this.#o.rings + ENTRY * this.#sqTail, this.#command);
-    this.#sqTail = (this.#sqTail + 1) % ENTRIES;
+    this.#sqTail = (this.#sqTail + 1) % this.#entries;
     this.outstanding++;
     return tag;
   }
@@ -194,7 +201,7 @@ export class ToeDriver {
         status: v.getUint8(62),
       });
       this.outstanding--;
-      this.#cqHead = (this.#cqHead + 1) % ENTRIES;
+      this.#cqHead = (this.#cqHead + 1) % this.#entries;
       if (this.#cqHead === 0) this.#phase ^= 1;
       count++;
     }
@@ -213,6 +220,13 @@ export class ToeDriver {
       yield g.store(base + INTERRUPT_STATUS, yield g.load(base + INTERRUPT_STATUS));
       yield g.store(gic + GICC_EOIR, id);
     }
+  }
+
+  /** The completions taken so far that nobody has asked for by tag, in order; they are the caller's now. */
+  takeAll(): ToeCompletion[] {
+    const all = [...this.#done.values()];
+    this.#done.clear();
+    return all;
   }
 
   /** The completion of a command that was submitted, when it is there. */

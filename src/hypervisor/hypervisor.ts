@@ -461,6 +461,7 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
     if (this.routing.timerInFlight(vcpu)) this.interrupts.setActive(cpu, VIRTUAL_TIMER, true);
+    for (const service of this.services) service.switched?.(cpu, vm);
   }
 
   #unload(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
@@ -472,6 +473,7 @@ export class Hypervisor extends Module implements El2Handler {
     per.cells.vcpu = -1;
     per.soonest = null;
     cells.timer = vcpu.context.timerDeadline;
+    for (const service of this.services) service.switched?.(cpu, vcpu.vm);
   }
 
   protected override onReset(): void {

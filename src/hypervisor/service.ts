@@ -13,6 +13,8 @@ export interface Service {
   started?(cpu: PhysicalCpu, vm: Vm): void;
   /** A VM runs no more. */
   halted?(cpu: PhysicalCpu, vm: Vm): void;
+  /** A vCPU of the VM was loaded on the CPU, or unloaded from it. */
+  switched?(cpu: PhysicalCpu, vm: Vm): void;
   /** One of its own interrupts was taken; true where it was its. */
   interrupt?(cpu: PhysicalCpu, id: number): boolean;
 }

@@ -145,7 +145,7 @@ export class Cluster extends Module {
       {
         ...(options.decodedPages === undefined ? {} : { pages: options.decodedPages }),
         absent: absentInstructions(model),
-        onCode: (page) => this.#eachSet((set) => set.flushWrites(page * 4096)),
+        onCode: (page, at) => this.#eachSet((set) => set.setCode(page * 4096, at)),
         onDrop: (at) => this.#eachSet((set) => set.flushDecoded(at)),
       },
     );
@@ -235,7 +235,7 @@ export class Cluster extends Module {
     return this.engine.codeCache.find(at);
   }
   codeWritten(at: number, length: number): void {
-    this.engine.codeCache.invalidate(at, length);
+    this.engine.codeCache.written(at, length);
   }
 
   // --- time

@@ -14,6 +14,7 @@ import {
   virtPart,
 } from "../../../platform/virt/board.ts";
 import { type PcieSlot, populatePcie } from "../../../platform/virt/pcie.ts";
+import { connectToe, makeToe, type ToeSlot } from "../../../platform/virt/toe.ts";
 import { Arena, Memory, Router, type Target } from "../../bus/index.ts";
 import { GicVirtualization, Gicv2 } from "../../devices/gicv2/index.ts";
 import { Gicv2m } from "../../devices/gicv2m/index.ts";
@@ -21,6 +22,7 @@ import { Pl011 } from "../../devices/pl011/index.ts";
 import { Pl031 } from "../../devices/pl031/index.ts";
 import { Smmuv3 } from "../../devices/smmuv3/index.ts";
 import { Sp804 } from "../../devices/sp804/index.ts";
+import { FRAME_SIZE, type ToeCore } from "../../devices/toe/index.ts";
 import { PcieHost } from "../../pcie/index.ts";
 import { Line, type Module, Simulation } from "../../sim/index.ts";
 import type { CostTable } from "../costs.ts";
@@ -41,6 +43,8 @@ export interface AbstractMachineOptions {
   readonly pcie?: readonly PcieSlot[];
   readonly secondUart?: boolean;
   readonly secondTimer?: boolean;
+  /** The TCP/IP offload engine; absent unless given. */
+  readonly toe?: ToeSlot;
 }
 
 export class AbstractMachine {
@@ -55,6 +59,7 @@ export class AbstractMachine {
   readonly uart: Pl011;
   readonly timer: Sp804;
   readonly smmu: Smmuv3 | null;
+  readonly toe: ToeCore | null;
   readonly pcie: PcieHost;
   readonly cpus: AbstractCluster;
   /** Parts by their name on the board. */
@@ -90,7 +95,8 @@ export class AbstractMachine {
     );
     for (const [name, module] of populatePcie(this.pcie, options.pcie ?? [])) build(name, module);
 
-    const { smmu } = this;
+    this.toe = options.toe === undefined ? null : build("toe", makeToe(simulation, options.toe, bus, arena, this.smmu));
+    const { smmu, toe } = this;
     const targets: { readonly [kind: string]: (p: BoardPart) => Target | undefined } = {
       ram: () => this.ram,
       "gicv2-distributor": () => this.gic.distributor,
@@ -103,13 +109,16 @@ export class AbstractMachine {
       pl031: () => rtc.registers,
       "pcie-ecam": () => this.pcie.ecam,
       smmuv3: () => smmu?.registers,
+      toe: () => toe?.space,
     };
     for (const p of VIRT_PARTS) {
       const target = targets[p.kind]?.(p);
       if (!target) continue;
-      bus.map({ name: p.name, base: p.base, size: p.kind === "ram" ? memory : p.size, target });
+      const size = p.kind === "ram" ? memory : toe && p.kind === "toe" ? (1 + toe.count) * FRAME_SIZE : p.size;
+      bus.map({ name: p.name, base: p.base, size, target });
       this.#connect(p);
     }
+    if (toe) connectToe(toe, (number) => this.gic.spi(number));
     const { memory: pcieMemory, io } = this.pcie.bus;
     const { memory32, memory64 } = PCIE;
     bus.map({ name: "pcieMemory32", ...memory32, target: pcieMemory, offset: memory32.base });

@@ -14,6 +14,9 @@ import type { DeviceModel, RegionOptions, Vm } from "../vm.ts";
 import { BACKEND_BYTES, ToeBackend } from "./backend.ts";
 import { VIRTUAL_TOE_BYTES, VirtualToe } from "./virtual-toe.ts";
 
+const DISPATCHER = 0x60;
+const RUNNING = 0x70;
+const COUPLED = 1 << 8;
 const TABLE_SELECT = 0x80;
 const TABLE_COMMAND = 0x84;
 const TABLE_ADDRESS = 0x90;
@@ -41,6 +44,13 @@ export interface ToeAssignment {
   readonly weight?: number;
 }
 
+export interface ToeServiceOptions {
+  /** The TOE's dispatcher (manual 12.1): 0 deficit weighted round robin, 1 first come first served, 2 round robin, 3 weighted round robin; 0 unless given. */
+  readonly policy?: 0 | 1 | 2 | 3;
+  /** Commands of a passed interface are served only while its VM runs: RUNNING follows every world switch. */
+  readonly coupled?: boolean;
+}
+
 /** "10.0.2.15/24" as the TOE's tables have it; null where it is none. */
 export function toeAddress(text: string): ToeAddress | null {
   const [host = "", bits = ""] = text.split("/");
@@ -63,9 +73,15 @@ export class ToeService extends Module implements Service {
   readonly #virtual = new Map<number, VirtualToe>();
   readonly #passed: { readonly number: number; readonly assignment: ToeAssignment }[] = [];
   readonly #emulated: ToeAssignment[] = [];
+  readonly #options: ToeServiceOptions;
 
-  constructor(hypervisor: Hypervisor, machine: { readonly bus: Target; readonly arena: Arena }) {
+  constructor(
+    hypervisor: Hypervisor,
+    machine: { readonly bus: Target; readonly arena: Arena },
+    options: ToeServiceOptions = {},
+  ) {
     super(hypervisor, "toe");
+    this.#options = options;
     this.#hypervisor = hypervisor;
     this.#machine = machine;
     const { pool } = hypervisor.options;
@@ -143,6 +159,27 @@ export class ToeService extends Module implements Service {
     const gateway = this.#emulated.find((a) => a.gateway !== undefined)?.gateway;
     this.#configure(cpu, OWN, { addresses: emulated, ...(gateway === undefined ? {} : { gateway }) });
     for (const { number, assignment } of this.#passed) this.#configure(cpu, number, assignment);
+    const { policy = 0, coupled = false } = this.#options;
+    if (policy !== 0 || coupled) cpu.write(virtPart("toe").base + DISPATCHER, 4, policy | (coupled ? COUPLED : 0));
+    if (coupled) for (const { number } of this.#passed) this.#running(cpu, number, false);
+  }
+
+  switched(cpu: PhysicalCpu, vm: Vm): void {
+    if (this.#options.coupled !== true) return;
+    const number = numberOf(vm);
+    if (number < 0) return;
+    cpu.spend(this.#hypervisor.costs.deviceRead + this.#hypervisor.costs.deviceWrite);
+    this.#running(
+      cpu,
+      number,
+      vm.vcpus.some((v) => v.cells.on >= 0),
+    );
+  }
+  #running(cpu: PhysicalCpu, number: number, on: boolean): void {
+    const at = virtPart("toe").base + RUNNING + 4 * (number >> 5);
+    const bit = 1 << (number & 31);
+    const before = cpu.read(at, 4);
+    cpu.write(at, 4, (on ? before | bit : before & ~bit) >>> 0);
   }
 
   #configure(cpu: PhysicalCpu, number: number, { addresses, gateway, weight = 1 }: ToeAssignment): void {
@@ -173,8 +210,7 @@ export class ToeService extends Module implements Service {
   halted(cpu: PhysicalCpu, vm: Vm): void {
     this.#virtual.get(vm.id)?.halted();
     // a passed interface is reset, so that its next user finds nothing of this one's
-    const region = vm.options.regions.find((r) => r.name === "toe");
-    const number = region?.physical === undefined ? -1 : (region.physical.base - TOE.base) / TOE.frame - 1;
+    const number = numberOf(vm);
     if (number >= 0) cpu.write(TOE.base + IF_CONTROL + IF_STRIDE * number, 4, 3);
   }
 
@@ -183,4 +219,10 @@ export class ToeService extends Module implements Service {
     this.#backend.interrupt(cpu);
     return true;
   }
+}
+
+/** The interface that a VM is passed, or -1. */
+function numberOf(vm: Vm): number {
+  const region = vm.options.regions.find((r) => r.name === "toe");
+  return region?.physical === undefined ? -1 : (region.physical.base - TOE.base) / TOE.frame - 1;
 }

@@ -58,7 +58,7 @@ function saveCode(context: Local<"i32">, pc: Local<"i32">, count: Local<"i32">, 
 
 /**
  * A store into a page with decoded code, to words that are not decoded themselves: done here, as data and code share pages in small
- * programs. Only plain stores of up to 8 bytes; returns from the function when done.
+ * programs. Only plain stores; returns from the function when done.
  */
 function undecodedStore(
   f: w.Func,
@@ -78,26 +78,33 @@ function undecodedStore(
   const last = op64(address.get, w.value("i64", op(size.get, k(1), 0x6b).code, 0xad), 0x7c);
   const tag = op64(op64(last, w.i64Const(12), 0x88), w.i64Const(0, -0x80000000), 0x84);
   const at = (offset: number) => L.TLB_WRITE + offset;
-  // the slots of the words touched, up to three
+  // the slots of the words touched, up to three, or five
   const slot = (a: I64) => op(slots.get, op(op(wrap(a), k(4092), 0x71), k(2), 0x74), 0x6a);
+  const later = (by: number) => w.load("i32", w.LOAD_U16, slot(op64(address.get, w.i64Const(by), 0x7c)));
   const value = w.load("i64", w.LOAD_I64, context.get, L.MAIL_VALUE);
   const store = (bytes: number, opcode: number) =>
     w.when(op(size.get, k(bytes), 0x46), [w.store([opcode], host.get, value), k(L.GO_ON).code, w.RETURN]);
   return [
     w.block(done, [
-      w.brIf(op(op(access.get, k(~L.ACCESS_PAIR), 0x71), op(size.get, k(8), 0x4b), 0x72), done),
+      w.brIf(op(access.get, k(~L.ACCESS_PAIR), 0x71), done),
       entry.set(op(w.load("i32", w.LOAD_I32, context.get, L.TLB), tlbIndex(address.get), 0x6a)),
       w.brIf(w.value("i32", w.load("i64", w.LOAD_I64, entry.get, at(L.TLB_TAG)).code, tag.code, 0x52), done),
       w.brIf(w.value("i32", slots.tee(w.load("i32", w.LOAD_I32, entry.get, at(L.TLB_CODE))).code, 0x45), done),
       w.brIf(
         op(
           op(w.load("i32", w.LOAD_U16, slot(address.get)), w.load("i32", w.LOAD_U16, slot(last)), 0x72),
-          w.load("i32", w.LOAD_U16, slot(op64(address.get, w.i64Const(3), 0x7c))),
+          later(3),
           0x72,
         ),
         done,
       ),
       host.set(op(w.load("i32", w.LOAD_I32, entry.get, at(L.TLB_ADDEND)), wrap(address.get), 0x6a)),
+      w.when(op(size.get, k(16), 0x46), [
+        w.brIf(op(later(7), later(11), 0x72), done),
+        w.store(w.simd(11), host.get, w.load("v128", w.simd(0), context.get, L.MAIL_VALUE)),
+        k(L.GO_ON).code,
+        w.RETURN,
+      ]),
       store(8, 0x37),
       store(4, 0x3e),
       store(1, 0x3c),

@@ -160,23 +160,29 @@ export class TlbSet {
     }
   }
 
-  /** Drops write entries whose arena page is `arenaPage` (an address): its code state changed. */
-  flushWrites(arenaPage: number): void {
+  /**
+   * The arena page at `arenaPage` (an address) has got decoded code at `code`, or has none any more (0). Write entries for it are changed where
+   * they are: to drop them would let a guest see that an old translation has gone.
+   */
+  setCode(arenaPage: number, code: number): void {
     if (this.#empty) return;
-    for (let slot = 0; slot < ENTRIES; slot++) {
-      const entry = ENTRIES + slot;
-      const word = this.#word(entry);
-      const at = ((this.#words[word + 2] as number) + ((this.#words[word] as number) << 12)) >>> 0;
-      if (at === arenaPage) this.drop(entry);
+    const words = this.#words;
+    for (let entry = ENTRIES, word = this.#word(ENTRIES); entry < 2 * ENTRIES; entry++, word += ENTRY_WORDS) {
+      if (((words[word + 2] as number) + ((words[word] as number) << 12)) >>> 0 !== arenaPage) continue;
+      const old = this.#kinds[entry] as number;
+      if ((old & ENTRY_IO) !== 0 || (words[word] === -1 && words[word + 1] === -1)) continue;
+      const kind = code !== 0 ? old | ENTRY_CODE : old & ~ENTRY_CODE;
+      this.#kinds[entry] = kind;
+      words[word + 1] = kind !== 0 ? (words[word + 1] as number) | MARK : (words[word + 1] as number) & ~MARK;
+      words[word + 3] = kind === ENTRY_CODE ? code : 0;
     }
   }
 
-  /** The decoded page at `at` is given to other code: drops fetch entries, and write entries that know it. */
+  /** The decoded page at `at` is given to other code: drops fetch entries that lead to it. */
   flushDecoded(at: number): void {
     if (this.#empty) return;
-    this.flushFetches();
-    for (let entry = ENTRIES; entry < 2 * ENTRIES; entry++) {
-      if ((this.#words[this.#word(entry) + 3] as number) >>> 0 === at && at !== 0) this.drop(entry);
+    for (let entry = 2 * ENTRIES, word = this.#word(entry); entry < 3 * ENTRIES; entry++, word += ENTRY_WORDS) {
+      if ((this.#words[word + 2] as number) >>> 0 === at) this.drop(entry);
     }
   }
 

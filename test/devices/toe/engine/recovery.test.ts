@@ -266,3 +266,23 @@ describe("SYN flood (RFC 4987)", () => {
     `);
   });
 });
+
+describe("a reader that reads no more", () => {
+  it("RFC 2018 4: after shutdown of receiving early data is acknowledged selectively still, and counts when the gap is filled", () => {
+    const s = script(`${OPENED_SACK}
+      0.3   < P. 2001:3001(1000) ack 1 win 32000
+      0.3   > . 1:1(0) ack 1 <sack 2001:3001>
+      0.4   shutdown receive
+      0.5   < P. 3001:4001(1000) ack 1 win 32000
+      0.5   > . 1:1(0) ack 1 <sack 3001:4001>
+      0.6   < P. 5001:6001(1000) ack 1 win 32000
+      0.6   > . 1:1(0) ack 1 <sack 5001:6001 3001:4001>
+      0.7   < P. 1:3001(3000) ack 1 win 32000
+      0.7   > . 1:1(0) ack 4001 <sack 5001:6001>
+      0.8   < P. 4001:5001(1000) ack 1 win 32000
+      0.8   > . 1:1(0) ack 6001
+      0.9   recv 100 = 0
+    `);
+    expect(s.stack.bufferBytes).toBe(0);
+  });
+});

@@ -194,6 +194,7 @@ export class Connection {
   /** How far beyond the readable bytes the ring holds something. */
   get extent(): number {
     let end = this.receiving.used;
+    if (this.shutReceive !== 0) return end;
     for (let i = 1; i < this.early.length; i += 2) {
       const offset = ((this.early[i] - this.rcvNxt) | 0) + this.receiving.used;
       if (offset > end) end = offset;

@@ -1,0 +1,85 @@
+/**
+ * Work inside Debian's Linux, beside QEMU's translator (-accel tcg,thread=single) on the same machine: TCP over the guest's own loopback, large
+ * and small segments; copying through the page cache; gzip; SHA-256; processes. Each load is timed by this machine's clock between two lines that
+ * the guest prints. Runs of both by turns, medians. Needs what `npm run guests` fetches.
+ *   node bench/linux-load.ts [RUNS] [LOAD...] [--only armature|qemu]
+ */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Initramfs } from "../test/guests/support/initramfs.ts";
+import { ROOT } from "../test/guests/support/machines.ts";
+import { Session } from "../test/guests/support/session.ts";
+
+const { ARMATURE_GUESTS } = process.env;
+const IMAGES = join(ARMATURE_GUESTS ?? join(homedir(), ".cache/armature-guests"), "img");
+if (!existsSync(join(IMAGES, "vmlinuz")) || !existsSync(join(IMAGES, "initrd-full.cpio.gz"))) {
+  console.log(`${IMAGES}: no kernel; "npm run guests" fetches it`);
+  process.exit(0);
+}
+
+const transfer = (bytes: string) => `iperf3 -c 127.0.0.1 -n ${bytes} -i 0 | grep -E 'receiver|error'`;
+const LOADS: { readonly [name: string]: string } = {
+  loopback: transfer("512M"),
+  segments: `ifconfig lo mtu 1500; ethtool -K lo tso off gso off gro off > /dev/null; ${transfer("96M")}`,
+  copy: "dd if=/dev/zero of=/tmp/a bs=64k count=1024; for i in 1 2 3 4; do dd if=/tmp/a of=/tmp/b bs=64k; done; rm /tmp/a /tmp/b",
+  gzip: "gzip -c /lib/aarch64-linux-gnu/libcrypto.so.3 > /tmp/c; gunzip -c /tmp/c | md5sum; rm /tmp/c",
+  sha256: "for i in 1 2 3 4; do sha256sum /lib/aarch64-linux-gnu/libcrypto.so.3; done",
+  processes:
+    "i=0; while [ $i -lt 400 ]; do /bin/busybox true; /bin/busybox true | /bin/busybox cat; i=$((i + 1)); done",
+};
+
+const { values, positionals } = parseArgs({ options: { only: { type: "string" } }, allowPositionals: true });
+const runs = Number(positionals.find((word) => /^\d+$/.test(word)) ?? 3);
+const asked = positionals.filter((word) => word in LOADS);
+const names = asked.length > 0 ? asked : Object.keys(LOADS);
+const script = [
+  "ifconfig lo up; iperf3 -s -D; sleep 1",
+  ...names.map((name) => `echo MARK-BEGIN-${name}; ${LOADS[name]}; echo MARK-END-${name}`),
+].join("\n");
+
+const machines: readonly { readonly name: string; readonly command: string; readonly options: readonly string[] }[] = [
+  {
+    name: "Armature",
+    command: process.execPath,
+    options: [...process.execArgv, join(ROOT, "bin/armature-system-aarch64.mjs"), "-M", "virt"],
+  },
+  {
+    name: "QEMU",
+    command: "qemu-system-aarch64",
+    options: ["-M", "virt,gic-version=2", "-cpu", "cortex-a57", "-accel", "tcg,thread=single", "-nic", "none"],
+  },
+].filter(({ name }) => name.toLowerCase() === (values.only ?? name).toLowerCase());
+
+/** Seconds of each load. */
+async function measure({ command, options }: (typeof machines)[number]): Promise<number[]> {
+  using initramfs = new Initramfs({ load: script }, {}, "initrd-full.cpio.gz");
+  const common = ["-nographic", "-m", "512M", "-kernel", join(IMAGES, "vmlinuz"), "-initrd", initramfs.path];
+  const append = "console=ttyAMA0 quiet vptest=load";
+  await using session = new Session(command, [...options, ...common, "-append", append]);
+  const seconds: number[] = [];
+  for (const name of names) {
+    await session.expect(`MARK-BEGIN-${name}`, 120);
+    const start = performance.now();
+    await session.expect(`MARK-END-${name}`, 300);
+    seconds.push((performance.now() - start) / 1000);
+  }
+  await session.exit(60);
+  return seconds;
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
+const all = machines.map((): number[][] => []);
+for (let i = 0; i < runs; i++) for (const [n, machine] of machines.entries()) all[n]?.push(await measure(machine));
+console.log(`Work inside Debian's Linux, one CPU, seconds, medians of ${runs}`);
+console.log(`load        ${machines.map(({ name }) => name.padStart(10)).join("")}   ratio`);
+for (const [k, name] of names.entries()) {
+  const seconds = all.map((list) => median(list.map((s) => s[k] as number)));
+  const ratio = seconds.length > 1 ? ((seconds[0] as number) / (seconds[1] as number)).toFixed(2).padStart(8) : "";
+  console.log(`${name.padEnd(12)}${seconds.map((s) => s.toFixed(2).padStart(10)).join("")}${ratio}`);
+}
