@@ -1,7 +1,7 @@
 import { adjustableCredit } from "./adjustable-credit.ts";
 import { toeModes } from "./e2-1-toe-modes.ts";
+import { hypervisorOverhead } from "./e2-4-hypervisor-overhead.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
-import { hypervisorOverhead } from "./hypervisor-overhead.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { schedulerMatrix } from "./scheduler-matrix.ts";
 import { tickTheft } from "./tick-theft.ts";
