@@ -242,8 +242,8 @@ export const toeModes: Experiment = {
       {
         point: "most",
         simulated: percent(most),
-        holds: most >= 1.2 && most <= 1.4,
-        remark: "holds within 10 points; grows as the guest's own work a transfer gets less",
+        holds: most >= 1.25 && most <= 1.35,
+        remark: "holds within 5 points; grows as the guest's own work a transfer gets less",
       },
       {
         point: "range",
