@@ -14,7 +14,7 @@ import { createScheduler } from "../src/hypervisor/scheduler/index.ts";
 import { MS, SEC } from "../src/sim/index.ts";
 import { report } from "./support/measure.ts";
 
-const ROUNDS = 8;
+const ROUNDS = 5;
 
 /** Shortest wall time of `run` in milliseconds, after one round to warm up, and what that round gave. */
 function shortest<T>(run: () => T, rounds = ROUNDS): { milliseconds: number; result: T } {
@@ -132,7 +132,7 @@ function translated(mode: "trap" | "pass"): void {
   simulation.run(simulation.now + MS);
   const { milliseconds, result } = shortest(() => {
     const before = accesses();
-    simulation.run(simulation.now + 100 * MS);
+    simulation.run(simulation.now + (mode === "pass" ? 2 : 10) * MS);
     return accesses() - before;
   });
   report(`${mode === "trap" ? "trapped" : "passed"} register accesses, AArch64 code`, result / milliseconds / 1000);

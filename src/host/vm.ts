@@ -22,7 +22,7 @@ import {
 } from "../hypervisor/config.ts";
 import { VM_CONFIG_SCHEMA } from "../hypervisor/config-schema.ts";
 import { hypervisorReport } from "../hypervisor/report.ts";
-import { formatTime, SEC } from "../sim/index.ts";
+import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { VmConsoles } from "./vm-consoles.ts";
@@ -154,7 +154,7 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   }
   if (options.json !== undefined) writeOutput("--json", options.json, `${JSON.stringify(report, null, 2)}\n`);
   if (!done()) {
-    const idle = simulation.now < limit;
+    const idle = simulation.nextEventTime >= NEVER;
     process.stderr.write(`armature: ${idle ? "the VMs sleep and nothing would wake them" : "the time is up"}\n`);
     return idle ? EXIT_HANG : EXIT_FAILED;
   }

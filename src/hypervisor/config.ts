@@ -371,6 +371,7 @@ function addVm(
       ...(images.dtb ? { deviceTree: images.dtb } : {}),
       ...(append === undefined ? {} : { append }),
     },
+    config.name,
   );
   const regions = devices.map(([name, entry]) => {
     const device = deviceOf(entry);

@@ -2,7 +2,7 @@
 import { virtPart } from "../../platform/virt/board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "../../platform/virt/boot.ts";
 import { virtDeviceTree } from "../../platform/virt/device-tree.ts";
-import { encodeFdt, type FdtNode } from "../formats/index.ts";
+import { encodeFdt, type FdtNode, InputError } from "../formats/index.ts";
 
 export interface GuestBoard {
   readonly cpus: number;
@@ -61,7 +61,19 @@ function onPlatformBus(node: string): string {
 }
 
 /** Images, entry and X0 as the board's own boot has them. Throws InputError where an image does not fit. */
-export function guestBoot(board: GuestBoard, boot: Omit<BootOptions, "firmware" | "loaders">): BootPlan {
+export function guestBoot(
+  board: GuestBoard,
+  boot: Omit<BootOptions, "firmware" | "loaders">,
+  name = "guest",
+): BootPlan {
+  try {
+    return plan(board, boot);
+  } catch (error) {
+    throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
+  }
+}
+
+function plan(board: GuestBoard, boot: Omit<BootOptions, "firmware" | "loaders">): BootPlan {
   const deviceTree = boot.deviceTree ?? { name: "device tree", data: encodeFdt(guestDeviceTree(board)) };
   return planBoot(
     { ...boot, deviceTree },

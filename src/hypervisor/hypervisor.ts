@@ -350,7 +350,10 @@ export class Hypervisor extends Module implements El2Handler {
       else if (id === VIRTUAL_TIMER) {
         // stays active until the guest ends it
         if (vcpu === null) this.interrupts.deactivate(cpu, acknowledged);
-        else vcpu.vm.distributor.latch(vcpu.index, id);
+        else {
+          vcpu.vm.distributor.latch(vcpu.index, id);
+          vcpu.cells.timerTaken = true;
+        }
       } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
         this.interrupts.deactivate(cpu, acknowledged);
       } else if (!this.routing.passOn(id)) {

@@ -58,12 +58,17 @@ export class InterruptRouting {
     return distributor.isLatched(vcpu.index, VIRTUAL_TIMER) || distributor.isActive(vcpu.index, VIRTUAL_TIMER);
   }
 
-  /** A timer interrupt that the guest has made go away before it was taken. */
+  /** A timer interrupt that the guest has made go away before it was taken, or has ended. */
   retractTimer(cpu: PhysicalCpu, vcpu: Vcpu): void {
     const { distributor } = vcpu.vm;
-    const { index } = vcpu;
-    if (!distributor.isLatched(index, VIRTUAL_TIMER) || cpu.virtualTimerAsserted) return;
-    distributor.unlatch(index, VIRTUAL_TIMER);
+    const { index, cells } = vcpu;
+    // what the guest has made pending itself (GICD_ISPENDR) stays until it is taken
+    if (!cells.timerTaken) return;
+    if (distributor.isLatched(index, VIRTUAL_TIMER)) {
+      if (cpu.virtualTimerAsserted) return;
+      distributor.unlatch(index, VIRTUAL_TIMER);
+    } else if (distributor.isActive(index, VIRTUAL_TIMER)) return;
+    cells.timerTaken = false;
     this.#interrupts.setActive(cpu, VIRTUAL_TIMER, false);
   }
 }

@@ -25,6 +25,8 @@ type VcpuCells = {
   compare: number;
   /** When the saved virtual timer fires. */
   timer: Time;
+  /** The virtual timer's interrupt came from the hardware, is active there, and not over in the guest. */
+  timerTaken: boolean;
   /** Since when an interrupt waits to be presented, or -1; how many have waited, in all how long, and at most. */
   waiting: Time;
   presented: number;
@@ -66,6 +68,7 @@ export class Vcpu extends Module implements Schedulable {
       control: 0,
       compare: 0,
       timer: NEVER,
+      timerTaken: false,
       waiting: -1,
       presented: 0,
       latency: 0,
@@ -130,5 +133,6 @@ export class Vcpu extends Module implements Schedulable {
     cells.control = 0;
     cells.compare = 0;
     cells.timer = NEVER;
+    cells.timerTaken = false;
   }
 }

@@ -32,7 +32,8 @@ describe("firmware hypervisor and model", () => {
       expect(devices(passed)).toEqual(devices(alone));
       const modes = ["trap", "pass"] as const;
       const model = runModel(modes.map((mode) => ({ program: "probe", mode, append })));
-      for (const guest of model.guests) expect(devices(guest)).toEqual(devices(alone));
+      expect(model.guests[0]).toBe(alone);
+      expect(devices(model.guests[1] as string)).toEqual(devices(alone));
     },
   );
 });

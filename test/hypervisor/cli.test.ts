@@ -43,7 +43,7 @@ describe("armature vm run", () => {
     const file = (name: string, words: readonly number[]): string => {
       const data = new Uint8Array(new Uint32Array(words).buffer);
       writeFileSync(join(folder, `${name}.bin`), data);
-      const config = { limit: 0.01, vms: [{ name, memory: "2M", kernel: `${name}.bin` }] };
+      const config = { limit: 0.01, vms: [{ name, memory: "8M", kernel: `${name}.bin` }] };
       writeFileSync(join(folder, `${name}.json`), JSON.stringify(config));
       return join(folder, `${name}.json`);
     };

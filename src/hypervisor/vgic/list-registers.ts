@@ -31,11 +31,13 @@ export type VirtualInterfaceState = {
   apr: number;
   /** How many list registers are in use while the vCPU is loaded and outside EL2. */
   used: number;
+  /** A bit a list register: it was filled as pending. */
+  pending: number;
   control: number;
 };
 
 export function virtualInterfaceState(): VirtualInterfaceState & StateRecord {
-  return { vmcr: VMCR_RESET, apr: 0, used: 0, control: 0 };
+  return { vmcr: VMCR_RESET, apr: 0, used: 0, pending: 0, control: 0 };
 }
 
 /** The physical interrupt behind a virtual one, -1 for none. */
@@ -99,13 +101,15 @@ export class VirtualInterface {
       d.setActive(vcpu, id, (list & ACTIVE) !== 0);
       const hardware = (list & HARDWARE) !== 0;
       if ((list & PENDING) === 0) {
-        if (id >= 16 && !hardware && !d.isEdge(vcpu, id)) d.unlatch(vcpu, id);
+        // taken as pending, a level has used up what software made pending; one that was active all the time has not
+        if (id >= 16 && !hardware && ((state.pending >>> i) & 1) !== 0 && !d.isEdge(vcpu, id)) d.unlatch(vcpu, id);
         continue;
       }
       if (id < 16) d.requestSgi(vcpu, id, (list >>> 10) & 7);
       else if (hardware || d.isEdge(vcpu, id)) d.latch(vcpu, id);
     }
     state.used = 0;
+    state.pending = 0;
     if ((state.control & HCR_UIE) === 0) return;
     // ends of interrupts that had no list register: the highest active ones, as ends come in that order
     let ended = cpu.read(this.#gich + GICH_HCR, 4) >>> EOI_COUNT;
@@ -140,6 +144,7 @@ export class VirtualInterface {
         else if (i.id < 16) list |= i.source << 10;
         else if (!edge) list |= EOI;
         cpu.write(this.#gich + GICH_LR + 4 * state.used, 4, list >>> 0);
+        if (pending) state.pending |= 1 << state.used;
         state.used++;
         if (pending && (edge || physical >= 0)) d.taken(vcpu, i.id, i.source);
       }

@@ -46,7 +46,11 @@ export function guests(config: HypervisorConfiguration, images: readonly VmImage
   }
   return {
     ...made,
-    output: (vm) => String.fromCharCode(...(bytes[vm] ?? [])).replaceAll("\r", ""),
+    output: (vm) =>
+      (bytes[vm] ?? [])
+        .map((b) => String.fromCharCode(b))
+        .join("")
+        .replaceAll("\r", ""),
     run: (seconds) => {
       machine.simulation.run(seconds * SECOND);
     },
