@@ -124,11 +124,11 @@ export class Msix extends Capability {
   }
 
   get enabled(): boolean {
-    return (this.get("MSIX") & ENABLE) !== 0;
+    return (this.headWord & ENABLE) !== 0;
   }
   isMasked(vector: number): boolean {
     return (
-      (this.get("MSIX") & FUNCTION_MASK) !== 0 || ((this.#state.table[vector * WORDS + CONTROL] as number) & 1) !== 0
+      (this.headWord & FUNCTION_MASK) !== 0 || ((this.#state.table[vector * WORDS + CONTROL] as number) & 1) !== 0
     );
   }
   isPending(vector: number): boolean {
@@ -153,7 +153,7 @@ export class Msix extends Capability {
 
   /** Sends what is pending and no longer masked. */
   #deliver(): void {
-    if (!this.enabled || (this.get("MSIX") & FUNCTION_MASK) !== 0) return;
+    if (!this.enabled || (this.headWord & FUNCTION_MASK) !== 0) return;
     const { pending } = this.#state;
     for (let w = 0; w < pending.length; w++) {
       if (pending[w] === 0) continue;
