@@ -97,6 +97,9 @@ export interface PlotSeries {
   readonly data: readonly (readonly [number, number])[] | readonly number[];
 }
 
+/** Images of guests by file name: what `firmware/images` holds, brought by whoever runs the experiment. */
+export type Images = ReadonlyMap<string, Uint8Array>;
+
 /** The runs of one set of parameters, by configuration name. */
 export type Results = ReadonlyMap<string, Measured>;
 
@@ -110,9 +113,11 @@ export interface Experiment {
   readonly parameters: readonly Parameter[];
   readonly points: readonly Point[];
   readonly measures: readonly Measure[];
+  /** Files of `firmware/images` that `run` needs. */
+  readonly images?: readonly string[];
   configurations(parameters: Values): readonly Configuration[];
   /** Pure: the same arguments give the same numbers, in any thread. */
-  run(settings: Values, parameters: Values, seed: number): Measured;
+  run(settings: Values, parameters: Values, seed: number, images?: Images): Measured;
   outcomes(results: Results, parameters: Values): readonly Outcome[];
   plots(results: Results, parameters: Values): readonly Plot[];
 }

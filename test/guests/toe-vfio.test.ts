@@ -73,7 +73,6 @@ async function drive(test: keyof typeof SCRIPTS): Promise<string> {
     }
     await session.expect(`VP-TEST-END ${test}`, 150);
     const output = session.output.replaceAll("\r", "");
-    if (process.env["KEEP"]) console.log(output.slice(output.indexOf("VP-TEST-BEGIN")));
     expect(await session.exit()).toBe(0);
     expect(output).not.toMatch(/\b(BUG|WARNING|Oops|panic|Call trace|Unhandled)\b/i);
     return output.slice(output.indexOf(`VP-TEST-BEGIN ${test}`));

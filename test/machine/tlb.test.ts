@@ -81,8 +81,8 @@ describe.each([
         ...saved,
         modules: { ...saved.modules, "cpus.cpu0": { ...cpu, state: { ...cpu.state, tlb } } },
       }) as unknown as SimulationState;
-    expect(() => m.simulation.load(spoilt([]))).toThrow("cpus.cpu0.tlb: expected 5 sets");
-    expect(() => m.simulation.load(spoilt([1, 2, 3, 4, null]))).toThrow(
+    expect(() => m.simulation.load(spoilt([]))).toThrow("cpus.cpu0.tlb: expected 13 sets");
+    expect(() => m.simulation.load(spoilt([1, ...new Array<null>(12).fill(null)]))).toThrow(
       "cpus.cpu0.tlb.0: expected a set of TLB entries",
     );
   });

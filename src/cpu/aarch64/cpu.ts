@@ -22,9 +22,11 @@ import { SelfHostedDebug, type StepCells } from "./self-hosted.ts";
 import { CpuState } from "./state.ts";
 import { SystemRegisters } from "./sysreg/access.ts";
 import type { CpuModel } from "./sysreg/models.ts";
-import type { RegisterTable } from "./sysreg/table.ts";
+import { offsetOf, type RegisterTable } from "./sysreg/table.ts";
 import { SystemInstructions } from "./system.ts";
 import { GenericTimer } from "./timer.ts";
+
+const ELR_EL2 = offsetOf("ELR_EL2");
 
 /** What a CPU is doing. */
 export const RUNNING = 0;
@@ -113,7 +115,9 @@ export class Cpu extends Module {
     this.system = new SystemInstructions(this);
     this.debug = new CpuDebug(this);
     this.transaction.cpu = index;
-    this.initiator = { cpu: index, pc: () => this.context.hex(L.PC) };
+    // what a model at EL2 does on a guest's behalf is the guest's instruction
+    const atGuest = () => cluster.el2Software !== null && this.context.el === 2;
+    this.initiator = { cpu: index, pc: () => this.context.hex(atGuest() ? ELR_EL2 : L.PC) };
     this.part("registers", new CpuState(this));
     this.tlbState = this.part("tlb", new TlbState(this));
   }

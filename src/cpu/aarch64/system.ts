@@ -228,6 +228,7 @@ export class SystemInstructions {
       case "translate":
         return cpu.mmu.addressTranslate(high, low, row.target ?? 1, row.write ? WRITE : READ, row.combined ?? false);
       case "flush":
+      case "flushAsid":
       case "flushAddress": {
         const regime = row.target ?? 1;
         // the operand has the page number, bits 55 to 12, in bits 43 to 0
@@ -237,6 +238,7 @@ export class SystemInstructions {
         for (const other of cpu.cluster.cpus) {
           if (other !== cpu && !everywhere) continue;
           if (row.kind === "flush") other.mmu.flush(regime);
+          else if (row.kind === "flushAsid") other.mmu.flushAsid(high >>> 16);
           else other.mmu.flushAddress(regime, pageHigh, pageLow);
         }
         return L.GO_ON;

@@ -1,7 +1,8 @@
 /** Runs an experiment's tasks in threads, on as many cores as there are; the results stand in the tasks' order. */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { findExperiment, type Measured, type Task } from "../../experiments/index.ts";
+import type { Measured, Task } from "../../experiments/index.ts";
+import { runTask } from "./task.ts";
 
 interface Answer {
   readonly measured?: Measured;
@@ -18,7 +19,7 @@ export async function runTasks(tasks: readonly Task[], jobs: number, done: () =>
   const count = Math.min(jobs, tasks.length);
   if (count <= 1) {
     for (const [n, task] of tasks.entries()) {
-      results[n] = findExperiment(task.experiment).run(task.settings, task.parameters, task.seed);
+      results[n] = runTask(task);
       done();
     }
     return results;

@@ -35,6 +35,9 @@ export interface BackendUser {
   completed(cpu: PhysicalCpu, request: number, completion: DataView): void;
 }
 
+/** What an emulated interface needs of it. */
+export type Backend = Pick<ToeBackend, "add" | "start" | "nextRequest" | "submit" | "ring" | "abort">;
+
 export interface BackendOptions {
   /** Frame of the interface, and its SPI. */
   readonly base: number;

@@ -13,7 +13,7 @@ import { TOE_INTERFACE } from "../../devices/toe/registers/index.ts";
 import { type HooksOf, RegisterBank } from "../../registers/index.ts";
 import { type Event, type Line, Module, SnapshotError, type StatePart, type StateValue, US } from "../../sim/index.ts";
 import type { PhysicalCpu } from "../physical-cpu.ts";
-import { type BackendUser, ENTRY_BYTES, type ToeBackend } from "./backend.ts";
+import { type Backend, type BackendUser, ENTRY_BYTES } from "./backend.ts";
 
 /** Commands of one VM that are under way. */
 const MOST = 256;
@@ -37,7 +37,7 @@ const EVENT_MASK = 256;
 const INTERNAL = 0x8000_0000;
 
 export interface VirtualToeOptions {
-  readonly backend: ToeBackend;
+  readonly backend: Backend;
   readonly port: Port;
   /** Addresses that are the VM's, 16 bytes each as the manual has them, with prefix lengths of 128 bits. */
   readonly addresses: readonly { readonly address: Uint8Array; readonly prefix: number }[];

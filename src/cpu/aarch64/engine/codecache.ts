@@ -21,6 +21,8 @@ const STORES_EMPTY = 64;
 const STORES_DECODED = 2048;
 /** 1,024 operations and the end of the page. */
 export const DECODED_PAGE_BYTES = (WORDS + 1) * OPERATION_BYTES;
+/** Behind the number of the operation at the end of the page: i32, stores to words that are not decoded, which the engine counts. */
+export const STORES_AT = WORDS * OPERATION_BYTES + 4;
 
 export interface CodeCacheOptions {
   /** Decoded pages kept; default 2048 (8 MiB of code in 32 MiB). */

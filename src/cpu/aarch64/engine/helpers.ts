@@ -1,4 +1,6 @@
 /** Imports of the interpreter and the functions that its handlers share. */
+
+import { STORES_AT } from "./codecache.ts";
 import { defineFloat } from "./fp/index.ts";
 import * as L from "./layout.ts";
 import * as w from "./wasm.ts";
@@ -56,6 +58,9 @@ function saveCode(context: Local<"i32">, pc: Local<"i32">, count: Local<"i32">, 
   ];
 }
 
+/** A power of two: of so many stores to words that are not decoded one goes to the host. */
+const STORES_INSIDE = 64;
+
 /**
  * A store into a page with decoded code, to words that are not decoded themselves: done here, as data and code share pages in small
  * programs. Only plain stores; returns from the function when done.
@@ -82,6 +87,7 @@ function undecodedStore(
   const slot = (a: I64) => op(slots.get, op(op(wrap(a), k(4092), 0x71), k(2), 0x74), 0x6a);
   const later = (by: number) => w.load("i32", w.LOAD_U16, slot(op64(address.get, w.i64Const(by), 0x7c)));
   const value = w.load("i64", w.LOAD_I64, context.get, L.MAIL_VALUE);
+  const counted = w.load("i32", w.LOAD_I32, slots.get, STORES_AT);
   const store = (bytes: number, opcode: number) =>
     w.when(op(size.get, k(bytes), 0x46), [w.store([opcode], host.get, value), k(L.GO_ON).code, w.RETURN]);
   return [
@@ -98,6 +104,9 @@ function undecodedStore(
         ),
         done,
       ),
+      // one of some goes to the host, which clears the page when there are many of them and the page is not executed
+      w.store(w.STORE_I32, slots.get, op(counted, k(1), 0x6a), STORES_AT),
+      w.brIf(w.value("i32", op(counted, k(STORES_INSIDE - 1), 0x71).code, 0x45), done),
       host.set(op(w.load("i32", w.LOAD_I32, entry.get, at(L.TLB_ADDEND)), wrap(address.get), 0x6a)),
       w.when(op(size.get, k(16), 0x46), [
         w.brIf(op(later(7), later(11), 0x72), done),

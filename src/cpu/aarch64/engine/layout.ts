@@ -91,7 +91,7 @@ export const TLB_READ = 0;
 export const TLB_WRITE = TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_FETCH = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const TLB_SET_BYTES = 3 * TLB_ENTRIES * TLB_ENTRY_BYTES;
-export const TLB_CONTEXTS = 5;
+export const TLB_CONTEXTS = 13;
 /** Entry number of an address by its low word: the page number folded, so that pages 4 MiB apart do not share an entry. */
 export const tlbSlot = (low: number): number => ((low >>> 12) ^ (low >>> 22)) & (TLB_ENTRIES - 1);
 /** Offsets in an entry. */
@@ -103,7 +103,7 @@ export const TLB_ADDEND = 8;
  */
 export const TLB_CODE = 12;
 
-export const CONTEXT_BYTES = 0x80000;
+export const CONTEXT_BYTES = 0x14_0000;
 
 /** Bits of MAIL_ACCESS. */
 export const ACCESS_UNPRIVILEGED = 1; // LDTR, STTR

@@ -80,7 +80,8 @@ function forms(t: Transfer): Row[] {
       section: "C6.2.168 to C6.2.303",
       bits: `${size} 111000 ${opc} 0 imm9:9 10 Rn:5 Rt:5`,
       axes: { sp: stackAxis },
-      cold: true,
+      // those of 64 bits are what Linux copies from and to user space with
+      cold: (v) => v.sp === 1 || t.bytes !== 8,
       regs,
       imm: (f) => signExtend(f.imm9, 9),
       meaning: (e, o) => transfer(e, t, e.add(baseOf(e, o), e.imm64()), o.t, L.ACCESS_UNPRIVILEGED),

@@ -256,6 +256,11 @@ const MEASURED: readonly (readonly [string, string])[] = [
   ["LDR (register offset, to 32 bits) [sp=0 option=3]", "HINT (NOP, YIELD, and those of later versions) [hint=0]"],
   ["SBFM [sf=1 form=1]", "LDR (register offset, to 32 bits) [sp=0 option=3]"],
   ["B.cond [cond=12 near=1]", "UBFM [sf=1 form=2]"],
+  // Linux's copies from and to user space
+  ["LDTR (unprivileged, to 64 bits) [sp=0]", "LDTR (unprivileged, to 64 bits) [sp=0]"],
+  ["STTR (unprivileged, 64 bits) [sp=0]", "STTR (unprivileged, 64 bits) [sp=0]"],
+  ["ADD, SUB (immediate) [sf=1 op=0]", "STP, STNP (64 bits) [sp=0 mode=1]"],
+  ["ADD, SUB (immediate) [sf=1 op=0]", "LDP, LDNP (64 bits) [sp=0 mode=1]"],
 ];
 
 export const PAIRS: readonly (readonly [string, string])[] = [...compareAndBranch, ...MEASURED];

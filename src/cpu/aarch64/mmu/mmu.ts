@@ -39,14 +39,22 @@ const EL1_KEY = [
 const EL2_KEY = ["SCTLR_EL2", "TCR_EL2", "TTBR0_EL2", "TTBR1_EL2", "MAIR_EL2"] as const;
 /** Offsets of the words that make up a key; reserved high halves are left out. */
 const KEYS = [keyOffsets(EL1_KEY), keyOffsets(EL1_KEY), keyOffsets(EL2_KEY)] as const;
+/** Places in a key of the EL1&0 regime: TCR_EL1, two words, and the high words of TTBR0_EL1 and TTBR1_EL1. */
+const KEY_TCR = 2;
+const KEY_TTBR0 = 5;
+const KEY_TTBR1 = 7;
 /** HCR_EL2 bits that steer translation: VM, PTW, DC, TGE. Others (VI...) change often. */
 const HCR_KEY = 0x0800_1005;
 const HCR_EL2 = offsetOf("HCR_EL2");
 const PAR_EL1 = offsetOf("PAR_EL1");
 
-/** Which sets serve which level; EL2 of a VHE host, which switches tables as EL1 does, has those of EL1 as well. */
-const POOLS = [[0, 1], [2, 3], [4]] as const;
-const HOST_POOL = [2, 3, 4] as const;
+/**
+ * Which sets serve which level; EL2 of a VHE host, which switches tables as EL1 does, has those of EL1 as well. Linux takes one set of EL0 and two
+ * of EL1 a process, where it keeps its own pages from EL0 (KPTI): its tables and those of the entry code, all with the ASID of the process.
+ */
+const POOLS = [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9, 10, 11], [12]] as const;
+const HOST_POOL = [...POOLS[1], ...POOLS[2]] as const;
+const EL2_SET = 12;
 
 export class Mmu {
   readonly #cpu: Cpu;
@@ -74,7 +82,7 @@ export class Mmu {
     this.#context = cpu.context;
     const guest = new StageOne(1);
     this.one = [guest, guest, new StageOne(2)];
-    this.sets = [0, 1, 2, 3, 4].map((i) => new TlbSet(cpu.context, i));
+    this.sets = POOLS.flat().map((i) => new TlbSet(cpu.context, i));
     this.#current = POOLS.map((pool) => this.sets[pool[0]] as TlbSet);
     this.#walker = new Walker(reader);
     this.#debugWalker = new Walker(debugReader);
@@ -229,15 +237,21 @@ export class Mmu {
   /** Drops all entries of the EL1&0 (1) or EL2 (2) regime; with E2H, whose regimes share sets, of both. */
   flush(level: number): void {
     if (this.#isE2h) this.flushAll();
-    else if (level === 2) this.sets[4]?.flush();
-    else for (let i = 0; i < 4; i++) this.sets[i]?.flush();
+    else if (level === 2) this.sets[EL2_SET]?.flush();
+    else for (let i = 0; i < EL2_SET; i++) this.sets[i]?.flush();
+  }
+
+  /** Drops entries of the EL1&0 regime that an ASID has, whichever the VMID; with E2H those of all. */
+  flushAsid(asid: number): void {
+    if (this.#isE2h) this.flushAll();
+    else for (let i = 0; i < EL2_SET; i++) if (hasAsid((this.sets[i] as TlbSet).key, asid)) this.sets[i]?.flush();
   }
 
   /** Drops what the page at an address touches, of the EL1&0 (1) or EL2 (2) regime. */
   flushAddress(level: number, high: number, low: number): void {
     if (this.#isE2h) for (const set of this.sets) set.flushAddress(high, low);
-    else if (level === 2) this.sets[4]?.flushAddress(high, low);
-    else for (let i = 0; i < 4; i++) this.sets[i]?.flushAddress(high, low);
+    else if (level === 2) this.sets[EL2_SET]?.flushAddress(high, low);
+    else for (let i = 0; i < EL2_SET; i++) this.sets[i]?.flushAddress(high, low);
   }
 
   /** After a restore: sets are used in the order that they have now. */
@@ -285,6 +299,13 @@ export class Mmu {
 function sameKey(a: Int32Array, b: Int32Array, words: number): boolean {
   for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;
   return true;
+}
+
+/** The ASID in a key of the EL1&0 regime: TCR_EL1.A1 says of which table base, TCR_EL1.AS how many bits (DDI 0487J.a D17.2.131). */
+function hasAsid(key: Int32Array, asid: number): boolean {
+  const base = ((key[KEY_TCR] as number) & (1 << 22)) !== 0 ? (key[KEY_TTBR1] as number) : (key[KEY_TTBR0] as number);
+  const mask = ((key[KEY_TCR + 1] as number) & (1 << 4)) !== 0 ? 0xffff : 0xff;
+  return (((base >>> 16) ^ asid) & mask) === 0;
 }
 
 function keyOffsets(names: readonly ((typeof EL1_KEY)[number] | (typeof EL2_KEY)[number])[]): number[] {

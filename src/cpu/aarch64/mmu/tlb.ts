@@ -1,6 +1,6 @@
 /**
- * The software TLB that the engine looks into, and what this side knows beside it. A CPU has five sets of 1,024 entries a kind of access: two
- * for EL0, two for EL1, one for EL2. A set belongs to the values of all registers that steer its translations, its key; when those
+ * The software TLB that the engine looks into, and what this side knows beside it. A CPU has 13 sets of 2,048 entries a kind of access: four
+ * for EL0, eight for EL1, one for EL2. A set belongs to the values of all registers that steer its translations, its key; when those
  * change, another set with the right key is taken, or the one not used for longest is emptied. So switching page tables to
  * and fro (KPTI) or between levels costs no entries. The TLB is a cache, not state: it is not hashed
  * (`tlb-state.ts` says what snapshots have of it).

@@ -14,6 +14,7 @@ export type OperationKind =
   | "zero"
   | "translate"
   | "flush"
+  | "flushAsid"
   | "flushAddress";
 
 export interface OperationRow {
@@ -64,13 +65,13 @@ export const OPERATIONS: readonly OperationRow[] = [
 
   { name: "TLBI VMALLE1IS", at: "S1_0_C8_C3_0", kind: "flush", ...TLB1, ...IS },
   { name: "TLBI VAE1IS", at: "S1_0_C8_C3_1", kind: "flushAddress", ...TLB1, ...IS },
-  { name: "TLBI ASIDE1IS", at: "S1_0_C8_C3_2", kind: "flush", ...TLB1, ...IS },
+  { name: "TLBI ASIDE1IS", at: "S1_0_C8_C3_2", kind: "flushAsid", ...TLB1, ...IS },
   { name: "TLBI VAAE1IS", at: "S1_0_C8_C3_3", kind: "flushAddress", ...TLB1, ...IS },
   { name: "TLBI VALE1IS", at: "S1_0_C8_C3_5", kind: "flushAddress", ...TLB1, ...IS },
   { name: "TLBI VAALE1IS", at: "S1_0_C8_C3_7", kind: "flushAddress", ...TLB1, ...IS },
   { name: "TLBI VMALLE1", at: "S1_0_C8_C7_0", kind: "flush", ...TLB1 },
   { name: "TLBI VAE1", at: "S1_0_C8_C7_1", kind: "flushAddress", ...TLB1 },
-  { name: "TLBI ASIDE1", at: "S1_0_C8_C7_2", kind: "flush", ...TLB1 },
+  { name: "TLBI ASIDE1", at: "S1_0_C8_C7_2", kind: "flushAsid", ...TLB1 },
   { name: "TLBI VAAE1", at: "S1_0_C8_C7_3", kind: "flushAddress", ...TLB1 },
   { name: "TLBI VALE1", at: "S1_0_C8_C7_5", kind: "flushAddress", ...TLB1 },
   { name: "TLBI VAALE1", at: "S1_0_C8_C7_7", kind: "flushAddress", ...TLB1 },

@@ -322,4 +322,87 @@ describe("code that changes", () => {
     m.run(300 * US); // the CPU has run ahead by up to a quantum of 100 us
     expect(m.x(3)).toBe(211n);
   });
+
+  it("a page that is code, then data, then code again is executed as last written", () => {
+    const m = mapped(
+      [
+        0xaa02_03e5, // mov x5, x2
+        0xd280_0806, // mov x6, #64
+        0xd50b_7425, // dc zva, x5
+        0x9101_00a5, // add x5, x5, #64
+        0xf100_04c6, // subs x6, x6, #1
+        0x54ff_ffa1, // b.ne -12
+        0x2900_1041, // stp w1, w4, [x2]
+        0xd50b_7522, // ic ivau, x2
+        0xd503_3fdf, // isb
+        0xd63f_0040, // blr x2
+        0x8b00_0063, // add x3, x3, x0
+        0x1100_8021, // add w1, w1, #32: the next immediate
+        0xf100_054a, // subs x10, x10, #1
+        0x54ff_fe61, // b.ne to the first
+        0x1400_0000, // b .
+      ],
+      FLAT,
+    );
+    const flags = () => (m.arena.pageFlags[m.cluster.arenaPage(Number(DATA), true) / 4096] as number) & 1;
+    const run = (rounds: bigint) => {
+      m.setX(1, 0xd280_0020n); // mov x0, #1
+      m.setX(2, DATA);
+      m.setX(3, 0n);
+      m.setX(4, 0xd65f_03c0n); // ret
+      m.setX(10, rounds);
+      m.enter(1, AT, 1, 0);
+      m.run(100 * US);
+    };
+    run(10n);
+    expect(m.x(3)).toBe(55n);
+    expect(flags()).toBe(1);
+    // without the call the page holds data: stores need not look for code any more
+    m.words(CODE + 36, [0xd503_201f]); // nop
+    run(2n);
+    expect(flags()).toBe(0);
+    m.words(CODE + 36, [0xd63f_0040]);
+    run(4n);
+    expect(m.x(3)).toBe(10n);
+  });
+  it("many stores beside the code of a page leave the code as it is", () => {
+    const m = mapped(
+      [
+        0xa901_1843, // stp x3, x6, [x2, #16]
+        0xf900_1443, // str x3, [x2, #40]
+        0xd63f_0040, // blr x2
+        0x8b00_0063, // add x3, x3, x0
+        0xf100_054a, // subs x10, x10, #1
+        0x54ff_ff61, // b.ne to the first
+        0x1400_0000, // b .
+      ],
+      FLAT,
+    );
+    m.words(Number(DATA), [0xd280_0020, 0xd65f_03c0]); // mov x0, #1; ret
+    m.setX(2, DATA);
+    m.setX(10, 5000n);
+    m.run(200 * US);
+    expect(m.x(3)).toBe(5000n);
+    expect([m.quad(Number(DATA) + 16), m.quad(Number(DATA) + 40)]).toEqual([4999n, 4999n]);
+  });
+});
+
+describe("D8.14: TLBI by ASID", () => {
+  const LDR = 0xf940_0020; // ldr x0, [x1]
+  const TLBI_ASIDE1 = msr("S1_0_C8_C7_2", 4);
+  it("drops the entries of its ASID; those of others stay (a choice), and without TCR_EL1.AS bits 15:8 do not count", () => {
+    const m = mapped([LDR, TLBI_ASIDE1, LDR, TLBI_ASIDE1, LDR], FLAT);
+    m.setSys("TTBR0_EL1", (1n << 48n) | BigInt(TABLE));
+    m.quads(Number(DATA), [7n]);
+    m.setX(1, 0x8010_0000n);
+    m.step();
+    m.quads(TABLE + 16, [0n]);
+    m.setX(0, 0n);
+    m.setX(4, 2n << 48n);
+    m.step(2);
+    expect(m.x(0)).toBe(7n);
+    m.setX(4, 0x101n << 48n);
+    m.step(2);
+    expect(m.sys("ESR_EL1")).toBe(0x9600_0005n); // translation fault, level 1
+  });
 });

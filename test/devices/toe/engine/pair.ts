@@ -22,6 +22,8 @@ export interface WireOptions {
   readonly jitter?: Time;
   /** Probabilities in parts of 10,000. */
   readonly loss?: number;
+  /** Frames lost in a row, on average (two-state Gilbert model); 1 unless given. */
+  readonly burst?: number;
   readonly duplicate?: number;
   /** Frames that wait for the transmitter. */
   readonly queue?: number;
@@ -37,6 +39,8 @@ class Way extends Module {
   #free: Time = 0;
   #under: { frame: Frame; at: Time }[] = [];
   lost = 0;
+  /** Within a burst of losses. */
+  #bad = false;
 
   constructor(parent: Simulation, name: string, options: WireOptions) {
     super(parent, name);
@@ -50,17 +54,18 @@ class Way extends Module {
         this.#under = [];
         this.#free = 0;
         this.lost = 0;
+        this.#bad = false;
       },
     };
     this.part("under", under);
   }
   send(frame: Frame): boolean {
-    const { rate = 0, delay = 0, jitter = 0, loss = 0, duplicate = 0, queue = 1000 } = this.#options;
+    const { rate = 0, delay = 0, jitter = 0, duplicate = 0, queue = 1000 } = this.#options;
     const { now } = this.simulation;
     if (this.#under.length >= queue) return false;
     const bits = 8 * (Math.max(frame.length, 60) + 24);
     this.#free = Math.max(now, this.#free) + (rate === 0 ? 0 : Math.ceil((bits * SEC) / rate));
-    if (loss > 0 && this.#random.below(10_000) < loss) {
+    if (this.#loses()) {
       this.lost++;
       return true;
     }
@@ -75,6 +80,14 @@ class Way extends Module {
     if (first !== undefined) this.#arrival.scheduleAt(Math.max(now, first.at));
     return true;
   }
+  #loses(): boolean {
+    const { loss = 0, burst = 1 } = this.#options;
+    if (loss === 0) return false;
+    // Bursts end with 1 / burst, and begin so often that the share of frames in them is the loss.
+    const chance = burst === 1 ? loss : this.#bad ? 10_000 - 10_000 / burst : loss / (burst * (1 - loss / 10_000));
+    this.#bad = this.#random.below(1_000_000) < 100 * chance;
+    return this.#bad;
+  }
   #arrive(): void {
     while (this.#under.length > 0 && this.#under[0].at <= this.simulation.now) {
       const next = this.#under.shift();
@@ -86,13 +99,15 @@ class Way extends Module {
     return {
       free: this.#free,
       lost: this.lost,
+      bad: this.#bad,
       under: this.#under.map(({ frame, at }) => ({ frame: frame.slice(), at })),
     };
   }
   #load(value: StateValue): void {
-    const v = value as unknown as { free: number; lost: number; under: { frame: Frame; at: Time }[] };
+    const v = value as unknown as { free: number; lost: number; bad: boolean; under: { frame: Frame; at: Time }[] };
     this.#free = v.free;
     this.lost = v.lost;
+    this.#bad = v.bad;
     this.#under = v.under.map(({ frame, at }) => ({ frame: frame.slice(), at }));
   }
 }

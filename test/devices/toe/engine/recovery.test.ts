@@ -60,10 +60,12 @@ describe("retransmission time-out (RFC 6298)", () => {
     script(`${OPENED_SACK}${TEN}
       0.4   < . 1:1(0) ack 1 win 32000 <sack 2001:3001>
       0.4   > . 10001:11001(1000) ack 1
-      0.6   > . 1:1001(1000) ack 1
-      0.7   < . 1:1(0) ack 1001 win 32000 <sack 2001:3001>
-      0.7   > . 1001:2001(1000) ack 1
-      0.7   > . 3001:4001(1000) ack 1
+      // RFC 8985 6.3.
+      0.425 > . 1:1001(1000) ack 1
+      0.725 > . 1:1001(1000) ack 1
+      0.8   < . 1:1(0) ack 1001 win 32000 <sack 2001:3001>
+      0.8   > . 1001:2001(1000) ack 1
+      0.8   > . 3001:4001(1000) ack 1
     `);
   });
 });
@@ -129,7 +131,7 @@ describe("fast retransmit and recovery", () => {
       0.4   < . 1:1(0) ack 1 win 32000 <sack 20001:30001>
       0.4   < . 1:1(0) ack 1 win 32000 <sack 5001:4001>
       0.4   < . 1:1(0) ack 1 win 32000 <sack 4000000000:4000001000>
-    `).quiet(0.59);
+    `).quiet(0.49);
   });
 });
 
@@ -264,5 +266,25 @@ describe("SYN flood (RFC 4987)", () => {
       0.3   send 15000 = 15000
       0.3   > . 1:1289(1288) ack 1
     `);
+  });
+});
+
+describe("a reader that reads no more", () => {
+  it("RFC 2018 4: after shutdown of receiving early data is acknowledged selectively still, and counts when the gap is filled", () => {
+    const s = script(`${OPENED_SACK}
+      0.3   < P. 2001:3001(1000) ack 1 win 32000
+      0.3   > . 1:1(0) ack 1 <sack 2001:3001>
+      0.4   shutdown receive
+      0.5   < P. 3001:4001(1000) ack 1 win 32000
+      0.5   > . 1:1(0) ack 1 <sack 3001:4001>
+      0.6   < P. 5001:6001(1000) ack 1 win 32000
+      0.6   > . 1:1(0) ack 1 <sack 5001:6001 3001:4001>
+      0.7   < P. 1:3001(3000) ack 1 win 32000
+      0.7   > . 1:1(0) ack 4001 <sack 5001:6001>
+      0.8   < P. 4001:5001(1000) ack 1 win 32000
+      0.8   > . 1:1(0) ack 6001
+      0.9   recv 100 = 0
+    `);
+    expect(s.stack.bufferBytes).toBe(0);
   });
 });

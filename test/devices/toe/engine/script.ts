@@ -335,7 +335,7 @@ export class Script {
           return String(data.length);
         });
       case "shutdown":
-        return shown(stack.shutdown(this.socket, "send"), done);
+        return shown(stack.shutdown(this.socket, args[0] === "receive" ? "receive" : "send"), done);
       case "close":
         return shown(stack.close(this.socket), done);
       case "abort":

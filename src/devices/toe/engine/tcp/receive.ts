@@ -114,7 +114,8 @@ function early(t: Tcp, c: Connection, seq: number, at: number, length: number): 
   c.ackNow = 1;
   if (length <= 0) return;
   t.engine.counts.tcpOutOfOrder++;
-  if (c.shutReceive !== 0 || !store(t, c, seq, at, length)) {
+  // Of what nobody will read the numbers are kept all the same: a peer that heard of no early data would send all of it again.
+  if (c.shutReceive === 0 && !store(t, c, seq, at, length)) {
     t.engine.counts.tcpNoMemory++;
     return;
   }
