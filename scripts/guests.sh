@@ -16,7 +16,7 @@ IMAGES=(vmlinuz u-boot.bin initrd-min.cpio.gz initrd-full.cpio.gz kernels kvmmin
 for name in kernels-bare kernels-integer; do
   for scale in 100 10 1; do IMAGES+=("$name-$scale.bin" "$name-$scale.elf"); done
 done
-TOOLS=(qemu-system-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc gdb-multiarch dtc tshark g++ make cpio mke2fs chromium)
+TOOLS=(qemu-system-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc gdb-multiarch dtc tshark g++ make cpio mke2fs chromium curl iperf3 ip)
 # What the images are made from: when it changes, they are made again.
 SOURCES=("$HERE/guests.sh" "$HERE"/guests/*.sh "$HERE"/../firmware/guests/*.c "$HERE"/../firmware/guests/*.lds "$HERE"/../firmware/guests/initramfs/*)
 STAMP=$ARMATURE_GUESTS/made-from
@@ -90,7 +90,7 @@ apt-get "${APT[@]}" update || echo "guests: apt-get update was not clean; going 
 export DEBIAN_FRONTEND=noninteractive
 apt-get "${APT[@]}" install -y --no-install-recommends "${RELEASE[@]}" qemu-system-arm qemu-system-data qemu-utils qemu-user
 apt-get "${APT[@]}" install -y --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross gdb-multiarch make \
-  device-tree-compiler cpio kmod file xz-utils zstd socat u-boot-qemu u-boot-tools iperf3 ethtool iproute2 tshark libsystemc-dev g++ e2fsprogs debootstrap chromium
+  device-tree-compiler cpio kmod file xz-utils zstd socat u-boot-qemu u-boot-tools iperf3 ethtool iproute2 curl tshark libsystemc-dev g++ e2fsprogs debootstrap chromium
 
 KERNEL=$(apt-cache "${APT[@]}" depends linux-image-arm64:arm64 | sed -n 's/.*Depends: \(linux-image-[0-9][^: ]*-arm64\).*/\1/p' | head -1)
 [ -n "$KERNEL" ] || { echo "guests: linux-image-arm64 names no kernel package" >&2; exit 1; }

@@ -5,6 +5,8 @@
 import type { Arena } from "./arena.ts";
 import { type DirectRegion, RESPONSE_OK, RESPONSE_TARGET_ERROR, type Target, Transaction } from "./transaction.ts";
 
+/** Bytes that are copied one by one. */
+const SMALL = 32;
 const NOWHERE: DirectRegion = { start: 1, end: 0, arenaAt: 0, writable: false };
 
 export class Port {
@@ -172,7 +174,10 @@ export class Port {
         const n = Math.min(region.end - at, data.length - done);
         const arenaAt = region.arenaAt + (at - region.start);
         if (write) {
-          this.#arena.bytes.set(data.subarray(done, done + n), arenaAt);
+          // a view costs more than a descriptor's bytes
+          const { bytes } = this.#arena;
+          if (n <= SMALL) for (let i = 0; i < n; i++) bytes[arenaAt + i] = data[done + i] as number;
+          else bytes.set(n === data.length ? data : data.subarray(done, done + n), arenaAt);
           this.#arena.written(arenaAt, n);
         } else data.set(this.#arena.bytes.subarray(arenaAt, arenaAt + n), done);
         done += n;

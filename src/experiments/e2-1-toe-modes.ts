@@ -12,6 +12,9 @@ const SIZES = [256, 1024, 4096, 16_384, 65_536] as const;
 /** Sizes at which the number of VMs is varied. */
 const FEW = [4096, 65_536] as const;
 const MOST_VMS = 4;
+/** Where the wire is the limit, two modes differ by what a run's end cuts off. */
+const EQUAL = 1.01;
+const WARM_UP = 4 * MS;
 type Direction = "send" | "receive";
 
 const TCC = "Chang et al., Virtualization Technology for TCP/IP Offload Engine, IEEE TCC 2014";
@@ -98,7 +101,14 @@ export const toeModes: Experiment = {
       choices: ["round-robin", "credit", "preemptive-io"],
       source: "assumed: which schedulers were compared is not published",
     },
-    { name: "duration", value: 6, unit: "ms", minimum: 1, maximum: 1000, source: "assumed; after 2 ms of warm-up" },
+    {
+      name: "duration",
+      value: 6,
+      unit: "ms",
+      minimum: 1,
+      maximum: 1000,
+      source: "assumed; after 4 ms in which connections are made and windows open",
+    },
   ],
   points: [
     {
@@ -199,16 +209,20 @@ export const toeModes: Experiment = {
     const { simulation, machine } = system;
     const [cpu] = machine.cpus.cpus;
     const look = () => ({
-      bytes: traffic.reduce((sum, t) => sum + t.bytes, 0),
+      // of what is sent, what has arrived: not what fills send buffers
+      bytes:
+        direction === "send"
+          ? Array.from({ length: vms }, (_, n) => system.peer.taken(n + 1)).reduce((a, b) => a + b, 0)
+          : traffic.reduce((sum, t) => sum + t.bytes, 0),
       transfers: traffic.reduce((sum, t) => sum + t.transfers, 0),
       exits: cpu?.exits ?? 0,
       guest: cpu?.guestTime ?? 0,
       hypervisor: cpu?.hypervisorTime ?? 0,
     });
-    simulation.run(2 * MS);
+    simulation.run(WARM_UP);
     const before = look();
     const duration = num(parameters, "duration") * MS;
-    simulation.run(2 * MS + duration);
+    simulation.run(WARM_UP + duration);
     const after = look();
     const failure = traffic.find((t) => t.failure !== null || t.connected < 0);
     if (failure) throw new Error(`${label(mode, direction, size, vms)}: ${failure.failure ?? "not connected"}`);
@@ -237,13 +251,14 @@ export const toeModes: Experiment = {
         simulated: `${native.toFixed(2)} Gb/s of payload`,
         holds: native > 9.3,
         remark:
-          "the payload that fits 10 Gb/s in frames of 1514 bytes is 9.41 Gb/s, but for what buffers take at the ends",
+          "the payload that fits 10 Gb/s in frames of 1514 bytes is 9.41 Gb/s; holds with less work a transfer as well",
       },
       {
         point: "most",
         simulated: percent(most),
-        holds: most >= 1.2 && most <= 1.4,
-        remark: "holds within 10 points; grows as the guest's own work a transfer gets less",
+        holds: most >= 1.25 && most <= 1.35,
+        remark:
+          "holds within 5 points; the guest's own work a transfer is the most that native throughput leaves room for, and with less the gap is larger still",
       },
       {
         point: "range",
@@ -260,8 +275,9 @@ export const toeModes: Experiment = {
       },
       {
         point: "order",
-        simulated: `holds at ${PLACES.filter((_, n) => (parts[n] ?? 2) <= 1.001 && (gains[n] ?? 0) >= 0.999).length} of ${PLACES.length} places`,
-        holds: parts.every((p) => p <= 1.001) && gains.every((g) => g >= 0.999),
+        simulated: `holds at ${PLACES.filter((_, n) => (parts[n] ?? 2) <= EQUAL && (gains[n] ?? 0) >= 1 / EQUAL).length} of ${PLACES.length} places`,
+        holds: parts.every((p) => p <= EQUAL) && gains.every((g) => g >= 1 / EQUAL),
+        remark: "equal where they differ by less than 1 %",
       },
       {
         point: "small",
@@ -318,14 +334,17 @@ export const toeModes: Experiment = {
         ],
       },
       {
-        title: "Direct over native",
+        title: "Part of native throughput, send",
         kind: "bar" as const,
         x: "bytes a transfer",
         y: "%",
         categories: SIZES.map(bytes),
-        series: (["send", "receive"] as const).map((direction) => ({
-          name: direction,
-          data: SIZES.map((size) => ofNative(results, { direction, size, vms: 1 }) * 100),
+        series: (["direct", "emulated"] as const).map((mode) => ({
+          name: mode,
+          data: SIZES.map((size) => {
+            const at: Place = { direction: "send", size, vms: 1 };
+            return (100 * rate(results, mode, at)) / rate(results, "native", at);
+          }),
         })),
         marks: [{ name: "paper: 80 %", y: 80 }],
         yMaximum: 100,

@@ -1,7 +1,10 @@
 import { adjustableCredit } from "./adjustable-credit.ts";
 import { toeModes } from "./e2-1-toe-modes.ts";
+import { toeShares } from "./e2-2-toe-shares.ts";
+import { toeDescheduled } from "./e2-3-toe-descheduled.ts";
+import { hypervisorOverhead } from "./e2-4-hypervisor-overhead.ts";
+import { drrFairness } from "./e7-5-drr.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
-import { hypervisorOverhead } from "./hypervisor-overhead.ts";
 import { rateLimit } from "./rate-limit.ts";
 import { schedulerMatrix } from "./scheduler-matrix.ts";
 import { tickTheft } from "./tick-theft.ts";
@@ -13,11 +16,14 @@ export * from "./text.ts";
 /** All experiments, by id. */
 export const EXPERIMENTS: readonly Experiment[] = [
   toeModes,
+  toeShares,
+  toeDescheduled,
   hypervisorOverhead,
   schedulerMatrix,
   tickTheft,
   rateLimit,
   adjustableCredit,
+  drrFairness,
 ];
 
 /** The experiment named; upper and lower case are the same. Throws ParameterError that names those there are. */

@@ -47,6 +47,8 @@ export interface Traffic {
   interrupts: number;
   /** When its connections were there; -1 before. */
   connected: Time;
+  /** A burst: when its doorbell was rung; -1 before. */
+  rung: Time;
   /** Why it ended; null while it runs. */
   failure: string | null;
 }
@@ -105,6 +107,7 @@ export function toeBurst(o: TrafficOptions): Traffic {
         yield* driver.submit(g, { opcode: TOE_SEND, socket, length: o.size(n), buffer: RAM_BASE + BUFFERS });
       }
       yield* driver.ring(g);
+      traffic.rung = g.now;
       yield g.yield();
       while (driver.outstanding > 0) {
         yield* driver.poll(g);
@@ -124,7 +127,7 @@ export function toeBurst(o: TrafficOptions): Traffic {
 function make(o: TrafficOptions, program: GuestProgram): Traffic {
   const bytes = BUFFERS + o.connections * o.window * o.largest;
   const memory = Math.ceil(bytes / (2 * MIB)) * 2 * MIB;
-  return { program, memory, transfers: 0, bytes: 0, interrupts: 0, connected: -1, failure: null };
+  return { program, memory, transfers: 0, bytes: 0, interrupts: 0, connected: -1, rung: -1, failure: null };
 }
 
 function driverOf({ log2 = 8, moderation }: TrafficOptions): ToeDriver {

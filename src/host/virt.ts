@@ -8,6 +8,7 @@ import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../pla
 import type { InterpreterCode } from "../cpu/aarch64/engine/interpreter.ts";
 import { PC } from "../cpu/aarch64/engine/layout.ts";
 import { BREAK, Pl011 } from "../devices/pl011/index.ts";
+import { Sp804 } from "../devices/sp804/index.ts";
 import { VirtioDevice } from "../devices/virtio/index.ts";
 import { InputError } from "../formats/index.ts";
 import { machineReport, type QtestDevice, type SnapshotMachine } from "../observe/index.ts";
@@ -75,6 +76,7 @@ function virtOptions(run: RunOptions): VirtOptions {
     highEcam: run.machine.highEcam,
     highMmio: run.machine.highMmio,
     secondUart: run.secondSerial !== undefined,
+    secondTimer: run.machine.secondTimer,
     ...(run.machine.iommu === undefined ? {} : { iommu: run.machine.iommu }),
     readOnlyFlash: run.flash.filter((f) => f.readOnly).map((f) => (f.bank === 0 ? 0 : 1)),
     ...(run.instructionTime === undefined ? {} : { instructionTime: run.instructionTime }),
@@ -214,7 +216,7 @@ class VirtHost implements HostMachine {
     const { cpus, cpu, memory, virtualization, virtioLegacy, seed, rtcBase } = options;
     const own = new Set(VIRT_PARTS.filter((p) => p.option === undefined).map((p) => p.name));
     const added = [...devices].filter(
-      ([name, d]) => !own.has(name) && (d instanceof VirtioDevice || d instanceof Pl011),
+      ([name, d]) => !own.has(name) && (d instanceof VirtioDevice || d instanceof Pl011 || d instanceof Sp804),
     );
     const { kernel, initrd, append, firmware, flash1, deviceTree, loaders } = options;
     const writtenBack = (bank: number) => this.#run.flash.some((f) => f.bank === bank && f.writeBack);

@@ -20,6 +20,8 @@ export abstract class Capability {
   readonly version: number = 1;
   readonly at: number | undefined;
   #function: PcieFunction | null = null;
+  /** First slot of the capability's own first double word, once asked for. */
+  #headSlot = -1;
 
   constructor(place: CapabilityPlace = {}) {
     this.at = place.at;
@@ -61,6 +63,13 @@ export abstract class Capability {
   protected get(register: string): number {
     const { config } = this.function;
     return config.bank.values[config.slot(register)] as number;
+  }
+
+  /** As `get` of the first double word, which interrupts ask for at every message. */
+  protected get headWord(): number {
+    const { config } = this.function;
+    if (this.#headSlot < 0) this.#headSlot = config.slot(this.name);
+    return config.bank.values[this.#headSlot] as number;
   }
 
   protected set(register: string, value: number): void {

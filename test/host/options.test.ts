@@ -78,6 +78,11 @@ describe("the machine", () => {
       memory: 2 ** 27,
     });
   });
+  it("-M second-timer=: Armature's own, off unless given", () => {
+    expect(parse("-M virt,second-timer=on").machine.secondTimer).toBe(true);
+    expect(parse("-M virt").machine.secondTimer).toBe(false);
+    expect(() => parse("-M virt,second-timer=2")).toThrow('second-timer: "2": expected on or off');
+  });
   it("-M iommu=: none, or an SMMUv3 before the PCIe bus", () => {
     expect(parse("-M virt,iommu=smmuv3").machine.iommu).toBe("smmuv3");
     expect(parse("-M virt,iommu=none").machine.iommu).toBeUndefined();

@@ -135,14 +135,10 @@ export class Filter {
       ((frame[at + 3] as number) << 24);
     const high = (frame[at + 4] as number) | ((frame[at + 5] as number) << 8);
     const { values, slot } = this.#core.bank;
-    let pools = 0;
-    for (let i = 0; i < RAR; i++) {
-      const ral = i < 16 ? slot.RAL + i : slot.RAL_16 + i - 16;
-      if (values[ral] !== low) continue;
-      const rah = values[i < 16 ? slot.RAH + i : slot.RAH_16 + i - 16] as number;
-      if (rah < 0 && (rah & 0xffff) === high) pools |= 0x100 | ((rah >>> 18) & 0xff);
-    }
-    return pools;
+    return (
+      matching(values, slot.RAL, slot.RAH, 16, low, high) |
+      matching(values, slot.RAL_16, slot.RAH_16, RAR - 16, low, high)
+    );
   }
 
   #hashed(frame: Frame, multicast: boolean, rctl: number): boolean {
@@ -184,9 +180,11 @@ export class Filter {
   /** Pools that get copies by the mirror rules. */
   #mirrors(pools: number, packet: Packet, source: number): number {
     const core = this.#core;
+    const { values, slot } = core.bank;
+    const first = slot.VMRCTL;
     let copies = 0;
     for (let i = 0; i < 4; i++) {
-      const rule = core.reg("VMRCTL", i);
+      const rule = values[first + i] as number;
       if ((rule & 0xf) === 0) continue;
       const hit =
         ((rule & MIRROR.POOL) !== 0 && (pools & core.reg("VMRVM", i)) !== 0) ||
@@ -209,8 +207,10 @@ export class Filter {
   }
 
   #poolsWith(bit: number): number {
+    const { values, slot } = this.#core.bank;
+    const first = slot.VMOLR;
     let pools = 0;
-    for (let p = 0; p < 8; p++) if ((this.#core.reg("VMOLR", p) & bit) !== 0) pools |= 1 << p;
+    for (let p = 0; p < 8; p++) if (((values[first + p] as number) & bit) !== 0) pools |= 1 << p;
     return pools;
   }
 
@@ -306,8 +306,10 @@ export class Filter {
     ) {
       return (syn >>> 1) & 0xf;
     }
+    const { values, slot } = core.bank;
+    const first = slot.ETQF;
     for (let i = 0; i < 8; i++) {
-      const filter = core.reg("ETQF", i);
+      const filter = values[first + i] as number;
       if ((filter & (1 << 26)) === 0 || (filter & 0xffff) !== packet.etherType) continue;
       this.#v.etqf = i;
       if (filter < 0) return (filter >>> 16) & 7;
@@ -337,4 +339,15 @@ function swap16(value: number): number {
 }
 function swap32(value: number): number {
   return ((swap16(value) << 16) | swap16(value >>> 16)) >>> 0;
+}
+
+/** Pools of `count` valid pairs of RAL and RAH from slots `ral` and `rah` on that hold an address. */
+function matching(values: Int32Array, ral: number, rah: number, count: number, low: number, high: number): number {
+  let pools = 0;
+  for (let i = 0; i < count; i++) {
+    if (values[ral + i] !== low) continue;
+    const word = values[rah + i] as number;
+    if (word < 0 && (word & 0xffff) === high) pools |= 0x100 | ((word >>> 18) & 0xff);
+  }
+  return pools;
 }

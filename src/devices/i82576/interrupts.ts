@@ -88,8 +88,16 @@ export class Interrupts {
     const c = this.#c;
     c.icr |= transmit ? CAUSE.TXDW : CAUSE.RXDW;
     const bit = this.#queueBit(q, transmit);
+    const before = c.eicr;
     if (bit >= 0) c.eicr |= 1 << bit;
-    this.update();
+    if (!this.#unmoved(before)) this.update();
+  }
+
+  /** No enabled bit of EICR has risen since `update`, and no vector has come to its time: there is nothing to recompute. */
+  #unmoved(before: number): boolean {
+    const c = this.#c;
+    if (((before ^ c.eicr) & c.eims) !== 0 || (c.icr & c.ims) !== c.active || c.level || !this.multiple) return false;
+    return (c.eicr & c.eims & VECTOR_BITS & ~c.sent) === 0 || this.#core.simulation.now < this.#throttle.deadline;
   }
 
   /** When a descriptor of queue `q` that waits for its threshold is written back at the latest. */

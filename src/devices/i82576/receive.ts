@@ -287,7 +287,7 @@ export class Receiver {
       }
       const end = Math.min(frame.length, done + size);
       const bytes = end - done;
-      if (bytes > 0) port.writeBlock(buffer, frame.subarray(done, end));
+      if (bytes > 0) port.writeBlock(buffer, bytes === frame.length ? frame : frame.subarray(done, end));
       done = end;
       const lastStatus = last ? status | EOP : d.tag >= 0 ? VP : 0;
       if (type === 0)
@@ -405,7 +405,8 @@ export class Receiver {
     const n = heldCount[q] as number;
     const place = (q * WAITING_MAX + n) * 5;
     this.#held[place] = index;
-    this.#held.set(words, place + 1);
+    // word by word: `set` from an array is slow
+    for (let k = 0; k < 4; k++) this.#held[place + 1 + k] = words[k] as number;
     // A legacy descriptor keeps its buffer address.
     if (buffer >= 0) {
       this.#held[place + 1] = buffer;

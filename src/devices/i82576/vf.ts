@@ -10,23 +10,22 @@ export class VirtualWindow extends Module {
 
   constructor(core: I82576Core, vf: number) {
     super(core, `vf${vf}`);
-    const at = (name: RegisterName, index: number) => {
-      const { at: first, ...register } = I82576.registers[name] as { at: number; stride?: number };
-      return first + (register.stride ?? 4) * index;
-    };
     /** The PF's register, element `place(index)`. */
-    const view = (name: RegisterName, place: (index: number) => number) => ({
-      get: (index: number) => core.peekRegister(at(name, place(index))),
-      onWrite: (written: number, _mask: number, _before: number, index: number) =>
-        core.writeRegister(at(name, place(index)), written),
-    });
+    const view = (name: RegisterName, place: (index: number) => number) => {
+      const { at: first, stride = 4 } = I82576.registers[name] as { at: number; stride?: number };
+      return {
+        get: (index: number) => core.peekRegister(first + stride * place(index)),
+        onWrite: (written: number, _mask: number, _before: number, index: number) =>
+          core.writeRegister(first + stride * place(index), written),
+      };
+    };
     const own = (name: RegisterName) => view(name, () => vf);
     const queue = (name: RegisterName) => view(name, (index) => vf + 8 * index);
     const clearing = own("VTEICR");
     this.bank = new RegisterBank(this, I82576_VF, {
       VTCTRL: own("VTCTRL"),
       STATUS: { get: () => core.status },
-      VTFRTIMER: { get: () => core.peekRegister(at("FRTIMER", 0)) },
+      VTFRTIMER: { get: () => core.peekRegister(I82576.registers.FRTIMER.at) },
       VMBMEM: view("VMBMEM", (index) => 16 * vf + index),
       V2PMAILBOX: {
         get: () => core.mailbox.virtual(vf),

@@ -41,7 +41,8 @@ export function drawPlot(plot: Plot, name: string, width = 760, height = 340): s
         color: INK,
         interval: 0,
         hideOverlap: true,
-        ...(plot.categories ? { width: 110, overflow: "break" } : {}),
+        // room for each label, so that neighbours do not run into each other
+        ...(plot.categories ? { width: Math.floor(580 / plot.categories.length), overflow: "break" } : {}),
       },
     },
     yAxis: {

@@ -31,6 +31,7 @@ export class Builder {
   highMemory = true;
   highEcam = true;
   highMmio = true;
+  secondTimer = false;
   iommu: "smmuv3" | undefined;
   readonly pcie: PcieRequest[] = [];
   /** The TOE on the platform bus, complete when all options are known. */
@@ -107,6 +108,7 @@ export class Builder {
         treeRandomness: this.treeRandomness,
         highEcam: this.highEcam && this.highMemory,
         highMmio: this.highMmio && this.highMemory,
+        secondTimer: this.secondTimer,
         ...(this.iommu === undefined ? {} : { iommu: this.iommu }),
         ...optional("dumpTree", this.dumpTree),
       },

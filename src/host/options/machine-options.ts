@@ -57,6 +57,12 @@ const PROPERTIES: { readonly [name: string]: Property } = {
       b.highMmio = parseSwitch(w, v);
     },
   },
+  "second-timer": {
+    help: "on|off: a second SP804, to be given to a guest; Armature's own",
+    apply: (b, v, w) => {
+      b.secondTimer = parseSwitch(w, v);
+    },
+  },
   "highmem-redists": { help: "on|off: no meaning with GICv2", accept: ["on", "off"] },
   "compact-highmem": { help: "on|off: no meaning here", accept: ["on", "off"] },
   its: { help: "on|off: no meaning with GICv2", accept: ["on", "off"] },

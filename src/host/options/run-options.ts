@@ -174,6 +174,8 @@ export interface RunOptions {
     /** PCIe configuration space, and window for 64-bit BARs, above 4 GiB. */
     readonly highEcam: boolean;
     readonly highMmio: boolean;
+    /** A second SP804. */
+    readonly secondTimer: boolean;
     /** An SMMU before the PCIe bus. */
     readonly iommu?: "smmuv3";
     readonly dumpTree?: string;

@@ -41,6 +41,8 @@ export class AbstractCluster extends Module {
   readonly ticksPerCycle: number;
   readonly costs: CostTable;
   readonly cpus: readonly AbstractCpu[];
+  /** `due` of every CPU side by side, for it is looked at before every step. */
+  readonly dues: Float64Array;
   readonly #contexts: AbstractContext[] = [];
   /** The latest instant that an access has shown: time never goes back, whichever CPU looks. */
   readonly #cells = this.state({ observed: 0 });
@@ -68,6 +70,7 @@ export class AbstractCluster extends Module {
         for (const context of this.#contexts) context.hash(hash);
       },
     });
+    this.dues = new Float64Array(cpus).fill(NEVER);
     this.cpus = Array.from({ length: cpus }, (_, n) => new AbstractCpu(this, n));
     this.bus.onInvalidate?.(() => {
       for (const cpu of this.cpus) cpu.tlb.flush();
@@ -119,21 +122,25 @@ export class AbstractCluster extends Module {
   }
 
   #slice(): void {
-    const { simulation, cpus } = this;
+    const { simulation, cpus, dues } = this;
     const cells = this.#cells;
     const instant = simulation.now;
     const { until } = simulation;
     this.#running = true;
     let next = NEVER;
     for (;;) {
-      let cpu = cpus[0] as AbstractCpu;
-      for (let n = 1; n < cpus.length; n++) {
-        const other = cpus[n] as AbstractCpu;
-        if (other.due < cpu.due) cpu = other;
+      let soonest = 0;
+      next = dues[0] as number;
+      for (let n = 1; n < dues.length; n++) {
+        const due = dues[n] as number;
+        if (due < next) {
+          next = due;
+          soonest = n;
+        }
       }
-      next = cpu.due;
       if (next >= NEVER || next >= simulation.nextEventTime || next > until || simulation.pausing) break;
       simulation.now = next > cells.observed ? next : cells.observed;
+      const cpu = cpus[soonest] as AbstractCpu;
       simulation.initiator = cpu.initiator;
       cpu.step(next);
     }

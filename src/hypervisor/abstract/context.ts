@@ -40,6 +40,8 @@ export class AbstractContext implements VcpuContext, GuestState {
   timerDeadline: Time = NEVER;
   readonly #registers = new Int32Array(64);
   readonly #frames: Frame[] = [];
+  /** A record for the next frame. */
+  #spare: OperationRecord | null = null;
   #routine: Routine | null = null;
   /** Operations begun: for the hash, in place of the routine's own state. */
   operations = 0;
@@ -67,7 +69,8 @@ export class AbstractContext implements VcpuContext, GuestState {
   /** The interrupt routine runs, interrupts masked, until `leaveInterrupt`. */
   enterInterrupt(): void {
     const { program, routine, status, remaining, result, abort, masked } = this;
-    const operation = new OperationRecord();
+    const operation = this.#spare ?? new OperationRecord();
+    this.#spare = null;
     operation.copyFrom(this.operation);
     this.#frames.push({ routine, operation, status, remaining, result, abort, masked });
     this.#routine = program.interrupt?.(this.guest) ?? null;
@@ -83,6 +86,7 @@ export class AbstractContext implements VcpuContext, GuestState {
     if (!frame) return;
     this.#routine = frame.routine;
     this.operation.copyFrom(frame.operation);
+    this.#spare = frame.operation;
     this.status = frame.status;
     this.remaining = frame.remaining;
     this.result = frame.result;

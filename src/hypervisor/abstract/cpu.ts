@@ -69,8 +69,6 @@ export class AbstractCpu extends Module implements PhysicalCpu {
   /** PPI 10, the EL2 physical timer, and PPI 11, the virtual timer of the loaded guest. */
   readonly hypervisorLine: Line = this.line("CNTHPIRQ");
   readonly virtualLine: Line = this.line("CNTVIRQ");
-  /** When this CPU has to do something next: the end of its operation, an interrupt, or NEVER. Local time is at most this. */
-  due: Time = NEVER;
   readonly #cluster: AbstractCluster;
   readonly #transaction = new Transaction();
   readonly #memory: MemoryPath;
@@ -140,8 +138,12 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     this.#cluster.changed(at);
   }
 
+  /** When this CPU has to do something next: the end of its operation, an interrupt, or NEVER. Local time is at most this. */
+  get due(): Time {
+    return this.#cluster.dues[this.index] as number;
+  }
   #setDue(time: Time): void {
-    this.due = time;
+    this.#cluster.dues[this.index] = time;
     this.#cells.due = time;
   }
 
@@ -486,6 +488,6 @@ export class AbstractCpu extends Module implements PhysicalCpu {
   }
   protected override onRestore(): void {
     this.tlb.flush();
-    this.due = this.#cells.due;
+    this.#setDue(this.#cells.due);
   }
 }

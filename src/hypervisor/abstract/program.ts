@@ -47,6 +47,8 @@ export class GuestAbort extends Error {
   }
 }
 
+const NO_DATA = new Uint8Array(0);
+
 /** The operation under way of one vCPU, with its operands. */
 export class OperationRecord implements Operation {
   kind = COMPUTE;
@@ -54,7 +56,7 @@ export class OperationRecord implements Operation {
   size = 0;
   low = 0;
   high = 0;
-  data: Uint8Array = new Uint8Array(0);
+  data: Uint8Array = NO_DATA;
   /** Block transfers: bytes done. */
   position = 0;
   /** COMPUTE: cycles; SET_TIMER: the instant. */

@@ -2,7 +2,7 @@
  * MSI-X (PCI Local Bus 3.0, clause 6.8.2; PCI Express Base 5.0, clauses 6.1.4 and 7.7.2). Table and pending bit array
  * lie in a BAR of the function, and take aligned accesses of 4 bytes (8-byte ones arrive as two).
  */
-import { type Port, SIZES_UP_TO_32, type Target } from "../../bus/index.ts";
+import { type Port, RESPONSE_OK, SIZES_UP_TO_32, type Target } from "../../bus/index.ts";
 import { type Field, ro, rw } from "../../registers/index.ts";
 import { SnapshotError, type StateHash, type StatePart, type StateValue } from "../../sim/index.ts";
 import { Capability, type CapabilityPlace } from "../capability.ts";
@@ -124,12 +124,10 @@ export class Msix extends Capability {
   }
 
   get enabled(): boolean {
-    return (this.get("MSIX") & ENABLE) !== 0;
+    return (this.headWord & ENABLE) !== 0;
   }
   isMasked(vector: number): boolean {
-    return (
-      (this.get("MSIX") & FUNCTION_MASK) !== 0 || ((this.#state.table[vector * WORDS + CONTROL] as number) & 1) !== 0
-    );
+    return (this.headWord & FUNCTION_MASK) !== 0 || ((this.#state.table[vector * WORDS + CONTROL] as number) & 1) !== 0;
   }
   isPending(vector: number): boolean {
     return (((this.#state.pending[vector >> 5] as number) >>> (vector & 31)) & 1) !== 0;
@@ -153,7 +151,7 @@ export class Msix extends Capability {
 
   /** Sends what is pending and no longer masked. */
   #deliver(): void {
-    if (!this.enabled || (this.get("MSIX") & FUNCTION_MASK) !== 0) return;
+    if (!this.enabled || (this.headWord & FUNCTION_MASK) !== 0) return;
     const { pending } = this.#state;
     for (let w = 0; w < pending.length; w++) {
       if (pending[w] === 0) continue;
@@ -171,7 +169,14 @@ export class Msix extends Capability {
     const { table } = this.#state;
     const at = vector * WORDS;
     const low = (table[at] as number) & ~3;
-    this.#port?.write(((table[at + 1] as number) >>> 0) * 2 ** 32 + (low >>> 0), 4, (table[at + 2] as number) >>> 0);
+    const port = this.#port;
+    if (port === null) return;
+    // Not through the port itself, which looks for memory first: messages go to registers.
+    const tx = port.transaction;
+    tx.response = RESPONSE_OK;
+    tx.delay = 0;
+    const address = ((table[at + 1] as number) >>> 0) * 2 ** 32 + (low >>> 0);
+    this.function.upstream.write(address, 4, (table[at + 2] as number) >>> 0, tx);
   }
 
   #tableTarget(): Target {

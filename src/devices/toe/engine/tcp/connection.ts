@@ -104,6 +104,15 @@ export class Connection {
   /** Below this what is not SACKed counts as lost. */
   lossEdge = 0;
   rescued = 0;
+  /** When the segment at SND.UNA was sent again, or could have been at the latest, and SND.NXT then; NEVER: it was sent once. */
+  headAt: Time = NEVER;
+  headNxt = 0;
+  /** A tail loss probe is out, which ends at `probeEnd`; 2: it was a retransmission (RFC 8985 7). */
+  probed = 0;
+  probeEnd = 0;
+  /** Below this everything not SACKed was sent long before something SACKed, if `proven`. */
+  provenEdge = 0;
+  proven = 0;
   /** The congestion window was what stopped the sender. */
   limited = 0;
   /** CUBIC, in segments and seconds (RFC 9438 4.1). */
@@ -135,6 +144,9 @@ export class Connection {
   lingerAt: Time = NEVER;
   /** `rtxAt` is the persist timer's. */
   persist = 0;
+  /** `rtxAt` is the tail loss probe's or the reordering timer's, and the retransmission timer's is `rtoAt`. */
+  probing = 0;
+  rtoAt: Time = NEVER;
   keepProbes = 0;
   ackNow = 0;
   challengeAt: Time = 0;

@@ -17,9 +17,19 @@ import {
   SYN_SENT,
   TIME_WAIT,
 } from "./connection.ts";
-import { armRetransmission, challenge, output, refuse, resend, sendAck, sendReset, sendSyn } from "./output.ts";
+import {
+  armReordering,
+  armRetransmission,
+  challenge,
+  output,
+  refuse,
+  resend,
+  sendAck,
+  sendReset,
+  sendSyn,
+} from "./output.ts";
 import { receiveData } from "./receive.ts";
-import { DUPLICATES, noteSacked, trimSacked, updateLossEdge } from "./sack.ts";
+import { DUPLICATES, highestSacked, holeEnd, noteSacked, prove, trimSacked, updateLossEdge } from "./sack.ts";
 import { ACK, after, before, CWR, ECE, FIN, RST, SYN } from "./segment.ts";
 import type { Tcp } from "./tcp.ts";
 
@@ -178,6 +188,8 @@ function acknowledge(t: Tcp, c: Connection): boolean {
     c.stalledAt = NEVER;
     c.backoff = Math.min(c.backoff, 8);
   }
+  if (c.probed !== 0) probeAnswered(c, ack);
+  if (news && ack === c.sndUna && c.headAt !== NEVER) lostAgain(t, c, now);
   if (ack !== c.sndUna) newAck(t, c, ack, now);
   else if (
     c.flight > 0 &&
@@ -188,6 +200,35 @@ function acknowledge(t: Tcp, c: Connection): boolean {
     duplicate(t, c, now);
   }
   return true;
+}
+
+/** RFC 8985 7.4: what an acknowledgment says of the tail loss probe. */
+function probeAnswered(c: Connection, ack: number): void {
+  if (c.sacked.length > 0 && !before(highestSacked(c), c.probeEnd)) {
+    // The probe is there: what was sent two round trips before it and is not, is lost (6.2, step 5).
+    prove(c);
+    c.probed = 0;
+  } else if (!before(ack, c.probeEnd)) {
+    // A loss that the probe itself has made good is a sign of congestion all the same; a second copy acknowledged is none.
+    if (c.probed === 2 && after(ack, c.probeEnd) && c.mode === OPEN) {
+      reduce(c, c.cwnd);
+      c.cwnd = c.ssthresh;
+    }
+    if (c.probed === 1 || after(ack, c.probeEnd) || ack === c.sndUna) c.probed = 0;
+  }
+}
+
+/**
+ * RFC 8985 6.2 for the segment at SND.UNA alone: something sent later has arrived, a round trip and a quarter after it was sent again, so that it was lost
+ * again. After a time-out all that is SACKed anew was sent again too, behind it.
+ */
+function lostAgain(t: Tcp, c: Connection, now: Time): void {
+  if ((c.mode !== SACK_RECOVERY && c.mode !== LOSS) || now - c.headAt <= 1.25 * c.srtt) return;
+  if (c.mode !== LOSS && !after(highestSacked(c), c.headNxt)) return;
+  const { highRxt } = c;
+  resend(t, c, c.sndUna, holeEnd(c, c.sndUna, c.sndNxt));
+  if (after(highRxt, c.highRxt)) c.highRxt = highRxt;
+  armRetransmission(t, c, now);
 }
 
 /** RFC 3168 6.1.2: as for a lost segment, once a round trip. */
@@ -222,6 +263,10 @@ function newAck(t: Tcp, c: Connection, ack: number, now: Time): void {
   c.backoff = 0;
   c.stalledAt = NEVER;
   if (before(c.highRxt, ack)) c.highRxt = ack;
+  if (!after(c.provenEdge, ack)) c.proven = 0;
+  // What is missing now was sent again some time before this, if at all.
+  c.headAt = c.mode !== OPEN && after(c.highRxt, ack) ? now : NEVER;
+  c.headNxt = c.sndNxt;
   if (c.mode === OPEN) {
     c.dupAcks = 0;
     onAcknowledged(c, acked, flight, now);
@@ -256,7 +301,27 @@ function duplicate(t: Tcp, c: Connection, now: Time): void {
     lost = after(c.lossEdge, c.sndUna);
   }
   // RFC 6582 4.1: not again for the window a time-out has dealt with. `recover` is the last of these.
-  if (!lost || (c.sackOk === 0 && before(c.sndUna, c.recover))) return;
+  if (!lost || (c.sackOk === 0 && before(c.sndUna, c.recover))) {
+    // Two at most, and perhaps no more will come: RFC 8985 6.2 step 5 gives the missing ones a while to turn up.
+    if (c.sackOk !== 0 && c.probing !== 2 && c.srtt >= 0) armReordering(t, c, now);
+    return;
+  }
+  recover(t, c, now);
+}
+
+/** RFC 8985 6.3: the while is over. */
+export function onReordering(t: Tcp, c: Connection, now: Time): void {
+  c.probing = 0;
+  c.rtxAt = Math.max(now, c.rtoAt);
+  if (c.mode === OPEN && c.sacked.length > 0 && c.flight > 0) {
+    prove(c);
+    recover(t, c, now);
+    output(t, c);
+  } else t.engine.lower(c.number, c.rtxAt);
+}
+
+/** Fast recovery begins: RFC 5681 3.2, RFC 6675 5, RFC 6582 3.2. */
+function recover(t: Tcp, c: Connection, now: Time): void {
   t.engine.counts.tcpFastRetransmits++;
   reduce(c, c.flight);
   c.recover = c.sndNxt;

@@ -22,6 +22,9 @@ import type { Tcp } from "./tcp.ts";
 
 export const RTO_MOST: Time = 60_000 * MS;
 const PERSIST_LEAST: Time = 200 * MS;
+/** A probe comes no earlier, and so much later where the peer may wait with its acknowledgment (RFC 8985 7.2, WCDelAckT). */
+const PROBE_LEAST: Time = 10 * MS;
+const PROBE_DELAYED_ACK: Time = 200 * MS;
 
 /** Sends what may be sent now: holes first, then new data, then FIN. */
 export function output(t: Tcp, c: Connection): void {
@@ -118,6 +121,10 @@ export function resend(t: Tcp, c: Connection, at: number, end: number): number {
   const withFin = fin && length === data;
   sendData(t, c, at, length, withFin, true);
   c.highRxt = (at + length + (withFin ? 1 : 0)) | 0;
+  if (at === c.sndUna) {
+    c.headAt = t.engine.now;
+    c.headNxt = c.sndNxt;
+  }
   return length + (withFin ? 1 : 0);
 }
 
@@ -346,11 +353,59 @@ export function refuse(t: Tcp): void {
   if (get16(b, 2) !== 0 && configuration.addresses.length > 0) internet.send(rx.family, from, to, 6, b, 64);
 }
 
-/** Starts the retransmission timer anew (RFC 6298 5). */
+/** Starts the retransmission timer anew (RFC 6298 5), and before it the tail loss probe's where one may be sent (RFC 8985 7.2). */
 export function armRetransmission(t: Tcp, c: Connection, now: Time): void {
   c.persist = 0;
-  c.rtxAt = now + timeout(c);
+  c.probing = 0;
+  c.rtxAt = c.rtoAt = now + timeout(c);
+  if (mayProbe(c)) {
+    const at = now + Math.max(PROBE_LEAST, 2 * c.srtt) + (c.flight <= c.smss ? PROBE_DELAYED_ACK : 0);
+    if (at < c.rtoAt) {
+      c.rtxAt = at;
+      c.probing = 1;
+    }
+  }
   t.engine.lower(c.number, c.rtxAt);
+}
+
+/** Waits for what may only have been overtaken: a quarter of a round trip. */
+export function armReordering(t: Tcp, c: Connection, now: Time): void {
+  const at = now + Math.max(PROBE_LEAST, c.srtt / 4);
+  if (c.rtxAt === NEVER || c.persist !== 0 || at >= c.rtoAt) return;
+  c.probing = 2;
+  c.rtxAt = Math.ceil(at);
+  t.engine.lower(c.number, c.rtxAt);
+}
+
+/** RFC 8985 7.2: SACK, no recovery, nothing SACKed, one probe a flight. */
+function mayProbe(c: Connection): boolean {
+  const quiet = c.mode === OPEN && c.backoff === 0 && c.probed === 0 && c.sacked.length === 0;
+  return quiet && c.sackOk !== 0 && c.srtt >= 0 && c.state >= ESTABLISHED && c.flight > 0;
+}
+
+/** RFC 8985 7.3: a segment that nobody asked for, new or else the last one again, brings an acknowledgment back which shows what the tail has lost. */
+export function tailProbe(t: Tcp, c: Connection, now: Time): void {
+  c.probing = 0;
+  if (!mayProbe(c)) {
+    c.rtxAt = Math.max(now, c.rtoAt);
+    t.engine.lower(c.number, c.rtxAt);
+    return;
+  }
+  const left = c.sending.used - ((c.sndNxt - c.sndBase) | 0);
+  const length = Math.min(left, c.smss);
+  if (length > 0 && c.flight + length <= c.sndWnd) {
+    c.probed = 1;
+    sendData(t, c, c.sndNxt, length, c.finQueued !== 0 && length === left, false);
+  } else {
+    const { highRxt, headAt } = c;
+    const start = (c.sndNxt - c.smss) | 0;
+    c.probed = 2;
+    resend(t, c, after(start, c.sndUna) ? start : c.sndUna, c.sndNxt);
+    c.highRxt = highRxt;
+    c.headAt = headAt;
+  }
+  c.probeEnd = c.sndNxt;
+  armRetransmission(t, c, now);
 }
 
 /** The time-out with its backing off (RFC 6298 5.5). */
@@ -362,6 +417,7 @@ export function timeout(c: Connection): Time {
 function armPersist(t: Tcp, c: Connection, now: Time): void {
   if (c.rtxAt !== NEVER) return;
   c.persist = 1;
+  c.probing = 0;
   c.rtxAt = now + Math.max(PERSIST_LEAST, timeout(c));
   t.engine.lower(c.number, c.rtxAt);
 }

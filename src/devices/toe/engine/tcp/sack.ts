@@ -70,7 +70,14 @@ export function updateLossEdge(c: Connection): void {
     }
   }
   if (c.mode === LOSS && after(c.recover, edge)) edge = c.recover;
+  if (c.proven !== 0 && after(c.provenEdge, edge)) edge = c.provenEdge;
   c.lossEdge = edge;
+}
+
+/** What lies below the highest range SACKed and is not SACKed is lost (RFC 8985 6.2: sent long enough before what has arrived). */
+export function prove(c: Connection): void {
+  c.provenEdge = c.sacked[c.sacked.length - 2];
+  c.proven = 1;
 }
 
 /** RFC 6675 4, SetPipe(): bytes thought to be in the network. */

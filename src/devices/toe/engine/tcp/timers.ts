@@ -2,7 +2,18 @@
 import { MS, NEVER, SEC, type Time } from "../../../../sim/index.ts";
 import { reduce } from "./congestion.ts";
 import { CLOSED, type Connection, ESTABLISHED, LOSS, NONE, SYN_RECEIVED, SYN_SENT } from "./connection.ts";
-import { armRetransmission, output, sendAck, sendData, sendReset, sendSyn, timeout, transmitProbe } from "./output.ts";
+import { onReordering } from "./input.ts";
+import {
+  armRetransmission,
+  output,
+  sendAck,
+  sendData,
+  sendReset,
+  sendSyn,
+  tailProbe,
+  timeout,
+  transmitProbe,
+} from "./output.ts";
 import { ACK, after } from "./segment.ts";
 import type { Tcp } from "./tcp.ts";
 
@@ -17,6 +28,8 @@ export function onTimer(t: Tcp, c: Connection): void {
   if (c.rtxAt <= now) {
     c.rtxAt = NEVER;
     if (c.persist !== 0) probe(t, c, now);
+    else if (c.probing === 1) tailProbe(t, c, now);
+    else if (c.probing === 2) onReordering(t, c, now);
     else expire(t, c, now);
   }
   if (c.state !== CLOSED && c.keepAt <= now) keepAlive(t, c, now);
@@ -52,6 +65,7 @@ function expire(t: Tcp, c: Connection, now: Time): void {
   // A receiver that has SACKed what it now misses has reneged (RFC 6675 5.1, RFC 2018 8).
   if (c.sacked.length > 0 && !after(c.sacked[0], c.sndUna)) c.sacked = NONE as number[];
   c.mode = LOSS;
+  c.probed = 0;
   c.cwnd = c.smss;
   c.recover = c.sndNxt;
   c.highRxt = c.sndUna;

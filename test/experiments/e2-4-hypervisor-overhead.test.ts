@@ -42,9 +42,9 @@ describe("E2-4: instructions of the hypervisor against the guests', one to four 
   });
 
   it("firmware and model emulate the same accesses; the model has cycles and no instructions", () => {
-    expect(point("accesses")?.verdict).toBe("reproduced");
     const model = at("model, 4 guests");
-    expect(model["uart"]).toBe(at("firmware, 4 guests")["uart"]);
+    const firmware = at("firmware, 4 guests");
+    expect([model["uart"], model["timer"]]).toEqual([firmware["uart"], firmware["timer"]]);
     expect(model["uart"]).toBeGreaterThan(100);
     expect(model["ratio"]).toBeUndefined();
     expect(model["cycleRatio"]).toBeGreaterThan(1);

@@ -67,14 +67,6 @@ export const hypervisorOverhead: Experiment = {
       paper: `${PAPER} %`,
       source: `${CASL}: four Linux guests, Armv7`,
     },
-    {
-      id: "accesses",
-      title: "Firmware hypervisor and model emulate the same accesses to UART and timer for the same guests",
-      class: "X",
-      standing: "computed",
-      paper: "equal: whoever emulates, the guests' drivers do the same",
-      source: "the rule of full trapping; no statement of the paper",
-    },
   ],
   measures: [
     { name: "guest", title: "guest instructions", unit: "million", digits: 2 },
@@ -113,9 +105,6 @@ export const hypervisorOverhead: Experiment = {
   outcomes(results) {
     const plain = measured(results, label("firmware", 4), "ratio");
     const fitted = measured(results, label("firmware, fitted log", 4), "ratio");
-    const accesses = (who: Who, guests: number) =>
-      ["uart", "timer"].map((name) => measured(results, label(who, guests), name)).join(" and ");
-    const equal = GUESTS.every((n) => accesses("firmware", n) === accesses("model", n));
     const one = measured(results, label("firmware", 1), "ratio");
     return [
       {
@@ -131,41 +120,38 @@ export const hypervisorOverhead: Experiment = {
         holds: Math.abs(fitted - PAPER) <= 1,
         remark: "a line to the console each 73 system calls, chosen for this number",
       },
-      {
-        point: "accesses",
-        simulated: `four guests: firmware ${accesses("firmware", 4)}, model ${accesses("model", 4)}`,
-        holds: equal,
-        remark:
-          "exits in all differ a little, in interrupts and ends of turns: what time a turn ends at is each one's own",
-      },
     ];
   },
 
   plots(results) {
+    const categories = GUESTS.map(String);
     const line = (name: string, who: Who, measure: string) => ({
       name,
-      data: GUESTS.map((n): [number, number] => [n, measured(results, label(who, n), measure)]),
+      data: GUESTS.map((n) => measured(results, label(who, n), measure)),
     });
     return [
       {
         title: "Instructions of the firmware hypervisor against its guests'",
-        kind: "line",
+        kind: "bar",
         x: "guests",
+        categories,
         y: "%",
         series: [line("plain load", "firmware", "ratio"), line("fitted log", "firmware, fitted log", "ratio")],
-        marks: [{ name: "paper, four guests (9.78 %)", y: PAPER }],
+        marks: [{ name: `CASL ${PAPER} %`, y: PAPER }],
       },
       {
         title: "Exits a million guest instructions, plain load",
-        kind: "line",
+        kind: "bar",
         x: "guests",
+        categories,
         y: "exits",
         series: [line("firmware", "firmware", "perMillion"), line("model", "model", "perMillion")],
       },
       {
         title: "The model: cycles of the cost table against cycles of the guests, plain load",
-        kind: "line",
+        kind: "bar",
         x: "guests",
+        categories,
         y: "%",
         series: [line("model", "model", "cycleRatio")],
       },
