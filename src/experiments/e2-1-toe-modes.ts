@@ -346,7 +346,7 @@ export const toeModes: Experiment = {
             return (100 * rate(results, mode, at)) / rate(results, "native", at);
           }),
         })),
-        marks: [{ name: "paper: direct, 80 %", y: 80 }],
+        marks: [{ name: "paper: 80 %", y: 80 }],
         yMaximum: 100,
       },
     ];

@@ -11,6 +11,13 @@ import { EXIT_OK } from "./runner.ts";
 import { buildMachine } from "./virt.ts";
 import { runVms, type VmRunOptions } from "./vm.ts";
 
+interface TopWords {
+  readonly json?: string;
+  readonly interval: string;
+  readonly consoles?: string;
+  readonly net?: string;
+}
+
 /** Runs one verb; `run` takes the words after `armature run`. Throws InputError for what the user got wrong. */
 export async function runVerb(
   words: readonly string[],
@@ -101,8 +108,22 @@ export async function runVerb(
     .command("top")
     .description("run the VMs of a file and show exits and times while they run, in place of their consoles")
     .argument("<config>", "as for vm run")
-    .action(async (config: string) => {
-      code = await runVms(config, { top: true });
+    .option("--json <file>", "write snapshots of all counters, a line of JSON each")
+    .option("--interval <seconds>", "simulated time between snapshots", "0.1")
+    .option("--consoles <dir>", "write the consoles to files there")
+    .option("--net <network>", "as for vm run")
+    .action(async (config: string, options: TopWords) => {
+      const { json, interval, consoles, net } = options;
+      const seconds = Number(interval);
+      if (!(seconds >= 1e-6 && seconds <= 1e6)) {
+        throw new InputError(`top: --interval ${interval}: expected seconds, from 0.000001 up`);
+      }
+      const top = {
+        interval: seconds,
+        ...(json === undefined ? {} : { json }),
+        ...(consoles === undefined ? {} : { consoles }),
+      };
+      code = await runVms(config, { top, ...(net === undefined ? {} : { net }) });
     });
   program
     .command("machines")

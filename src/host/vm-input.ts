@@ -1,4 +1,4 @@
-/** Runs of VMs that somebody watches: standard input for the console of one, a table that is drawn anew. */
+/** Standard input for the console of one VM. */
 import { performance } from "node:perf_hooks";
 import type { Pl011 } from "../devices/pl011/index.ts";
 import { MS, type Simulation, type Time, US } from "../sim/index.ts";
@@ -39,21 +39,4 @@ export async function runAttended(
     await new Promise((resolve) => setTimeout(resolve, ahead ? SLICE : 0));
   }
   process.stdin.off("data", onData).off("end", onEnd).pause();
-}
-
-/** Runs until `done` or `limit`, and calls `draw` every so many host milliseconds. */
-export function runWatched(
-  simulation: Simulation,
-  every: number,
-  draw: () => void,
-  limit: Time,
-  done: () => boolean,
-): void {
-  let next = performance.now() + every;
-  while (!done() && simulation.now < limit) {
-    simulation.run(Math.min(simulation.now + STEP, limit));
-    if (performance.now() < next) continue;
-    draw();
-    next = performance.now() + every;
-  }
 }

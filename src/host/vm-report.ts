@@ -41,7 +41,11 @@ function micro(seconds: number): string {
   return (seconds * 1e6).toLocaleString("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[], right: readonly boolean[]): string[] {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly boolean[],
+): string[] {
   const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? "").length)));
   const line = (cells: readonly string[]): string =>
     cells

@@ -25,8 +25,9 @@ import { hypervisorReport } from "../hypervisor/report.ts";
 import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
+import { Top, type TopOptions, topText } from "./top.ts";
 import { VmConsoles } from "./vm-consoles.ts";
-import { runAttended, runWatched } from "./vm-input.ts";
+import { runAttended } from "./vm-input.ts";
 import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
 
@@ -40,15 +41,13 @@ export interface VmRunOptions {
   /** No table at the end. */
   readonly quiet?: boolean;
   /** In place of the consoles a table of exits and times, drawn anew while the VMs run. */
-  readonly top?: boolean;
+  readonly top?: TopOptions;
   /** The VM whose console has standard input. */
   readonly input?: string;
 }
 
 /** Simulated seconds unless the file says otherwise. */
 const DEFAULT_LIMIT = 600;
-/** Host milliseconds between tables of `top`. */
-const REDRAW = 250;
 
 /** Reads and checks a file. Throws InputError that names file, line and both parties. */
 export function readVmConfiguration(path: string): HypervisorConfiguration {
@@ -105,11 +104,8 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   if (input !== undefined && listener < 0) {
     throw new InputError(`vm run: --input ${input}: expected one of ${config.vms.map((vm) => vm.name).join(", ")}`);
   }
-  const consoles = new VmConsoles(
-    config.vms.map((vm) => vm.name),
-    options.layout ?? "prefix",
-    (text) => process.stdout.write(text),
-  );
+  const names = config.vms.map((vm) => vm.name);
+  const consoles = new VmConsoles(names, options.layout ?? "prefix", (text) => process.stdout.write(text));
   const folder = dirname(path);
   const images = config.vms.map((vm): VmImages => {
     const image = (name: string) => ({ name, data: unzip(name, readInput(`${vm.name}:`, resolve(folder, name))) });
@@ -123,29 +119,38 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   const begun = performance.now();
   const network = new VmNetwork(config, options.net);
   const { connect } = network;
-  const put = (vm: number, byte: number) => (options.top === true ? undefined : consoles.put(vm, byte));
+  let top: Top | null = null;
+  const put = (vm: number, byte: number) => (top ?? consoles).put(vm, byte);
   const made = createConfiguredMachine(config, images, put, connect === undefined ? {} : { connect });
   const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
+  if (options.top !== undefined) {
+    top = new Top(options.top, names, process.stdout, () => hypervisorReport(hypervisor));
+  }
   const done = () => vms.every((vm) => vm.status === "off" || vm.status === "stopped");
   for (const vm of vms) {
     vm.onState = () => {
-      if (vm.status !== "defined" && options.top !== true)
+      if (vm.status !== "defined" && top === null)
         consoles.remark(vm.id, `[${vm.status}${vm.cells.reason === "" ? "" : `: ${vm.cells.reason}`}]`);
       if (done()) simulation.pause();
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
   const uart = made.consoles[listener] ?? null;
-  if (options.top === true) {
-    // home, and what was there is cleared
-    const draw = () => process.stdout.write(`\x1b[H\x1b[J${reportText(hypervisorReport(hypervisor))}\n`);
-    runWatched(simulation, REDRAW, draw, limit, done);
-  } else if (uart !== null) await runAttended(simulation, uart, limit, done);
+  if (top !== null && network.outside) {
+    const watched = top;
+    const looked = (over: () => boolean) => (): boolean => {
+      watched.look(simulation.now);
+      return over();
+    };
+    await top.watch((over) => network.run(simulation, limit, looked(over)), done);
+  } else if (top !== null) await top.run(simulation, limit, done);
+  else if (uart !== null) await runAttended(simulation, uart, limit, done);
   else if (network.outside) await network.run(simulation, limit, done);
   else simulation.run(limit);
-  consoles.end();
+  (top ?? consoles).end();
   const report = hypervisorReport(hypervisor);
+  if (top !== null) process.stdout.write(`${topText(report, null)}\n`);
   if (options.quiet !== true) {
     const wall = performance.now() - begun;
     process.stdout.write(
@@ -153,6 +158,7 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     );
   }
   if (options.json !== undefined) writeOutput("--json", options.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (top?.interrupted === true) return EXIT_OK;
   if (!done()) {
     const idle = simulation.nextEventTime >= NEVER;
     process.stderr.write(`armature: ${idle ? "the VMs sleep and nothing would wake them" : "the time is up"}\n`);

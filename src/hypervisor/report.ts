@@ -62,8 +62,11 @@ export function hypervisorReport(hypervisor: Hypervisor): HypervisorReport {
     time: seconds(now),
     scheduler: dispatcher.scheduler.name,
     cpus: options.physicalCpus.map((cpu) => {
-      const { busy, idle, switches } = dispatcher.cpuAccount(cpu.index);
-      return { busy: seconds(busy), idle: seconds(idle), switches };
+      const { busy, idle, since, switches } = dispatcher.cpuAccount(cpu.index);
+      // as of the vCPUs below
+      const open = Math.max(0, now - since);
+      const occupied = dispatcher.current(cpu.index) !== null;
+      return { busy: seconds(occupied ? busy + open : busy), idle: seconds(occupied ? idle : idle + open), switches };
     }),
     vms: hypervisor.vms.map((vm) => {
       const rows = (table: Table): ExitRow[] =>

@@ -28,21 +28,21 @@ done
 sleep 1
 get() { echo "FILE $(wget -q -O - http://$1/file | sha256sum)"; }
 # A server is busy until the last test's end has reached it.
-one() { for i in 1 2 3 4 5; do iperf3 -c $1 -f m -t $2 $3 > /tmp/log && break; sleep 1; done; grep receiver /tmp/log; }
-both() { echo "IN $(one $1 $2)"; echo "OUT $(one $1 $2 -R)"; }
+one() { for i in 1 2 3 4 5; do iperf3 -c $1 -f m $2 $3 $4 > /tmp/log && break; sleep 1; done; grep receiver /tmp/log; }
+both() { echo "IN $(one $1 $2 $3)"; echo "OUT $(one $1 $2 $3 -R)"; }
 `;
 const SCRIPTS = {
   clean: `${COMMON}
 ping -c 2 10.66.1.2 | grep received; ping -c 2 fd66:1::2 | grep received
 wget -q -O - http://10.66.1.2/; wget -q -O - http://[fd66:1::2]/index.html
 get 10.66.1.2; get [fd66:1::2]
-both 10.66.1.2 1; both fd66:1::2 1
+both 10.66.1.2 -n 8M; both fd66:1::2 -n 8M
 echo-clients 10.66.1.2 7 100 20000; echo-clients fd66:1::2 7 60 20000
 `,
   lines: `${COMMON}
 for n in ${LINES.map((_, n) => n + 1).join(" ")}; do
   echo LINE $n
-  get 10.66.$n.2; both fd66:$n::2 1; echo-clients 10.66.$n.2 7 50 5000
+  get 10.66.$n.2; both fd66:$n::2 -t 1; echo-clients 10.66.$n.2 7 50 5000
 done
 `,
 };
@@ -133,7 +133,7 @@ describe("the TOE and Debian's Linux as its peer", () => {
     using bench = new Bench();
     await using stack = new AsyncDisposableStack();
     for (const [i, [first, more]] of LINES.entries()) stack.use(await bench.server(i + 1, `,${first}${more}`));
-    const output = await bench.linux("lines", LINES.length, 250);
+    const output = await bench.linux("lines", LINES.length, 170);
     const parts = output.split(/^LINE \d+$/m).slice(1);
     expect(parts).toHaveLength(LINES.length);
     for (const [i, part] of parts.entries()) {

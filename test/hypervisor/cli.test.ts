@@ -60,11 +60,37 @@ describe("armature vm run", () => {
     expect([none.status, none.stderr]).toEqual([2, expect.stringContaining("none.json: cannot be read: no such file")]);
   });
 
-  it("armature top draws the table in place of consoles", () => {
-    const run = armature("top", join(ROOT, "examples/two-guests.jsonc"));
-    expect(run.status).toBe(0);
-    expect(run.stdout).toContain("trapped.vcpu0");
+  it("armature top, piped: tables at the end, consoles and snapshots in files, the same counters as vm run", () => {
+    const lines = join(folder, "top.jsonl");
+    const consoles = join(folder, "consoles");
+    const words = ["--json", lines, "--interval", "0.005", "--consoles", consoles];
+    const run = armature("top", join(ROOT, "examples/two-guests.jsonc"), ...words);
+    expect([run.status, run.stderr]).toEqual([0, ""]);
+    expect(run.stdout).not.toContain("\x1b");
     expect(run.stdout).not.toContain("two: hello");
+    expect(run.stdout).toMatch(/^trapped +off +\d+\.\d .* data abort [\d,]+, irq/m);
+    expect(run.stdout).toContain("trapped.vcpu0");
+    const text = (name: string) => readFileSync(join(consoles, `${name}.txt`), "utf8");
+    expect(text("trapped")).toContain("two: goodbye");
+    expect(text("passed")).toBe(text("trapped"));
+    const reports = readFileSync(lines, "utf8").trimEnd().split("\n");
+    const snapshots = reports.map((l) => JSON.parse(l) as HypervisorReport);
+    expect(snapshots.slice(0, 3).map((r) => r.time)).toEqual([0.005, 0.01, 0.015]);
+    const busy = snapshots.map((r) => r.cpus[0]?.busy ?? 0);
+    expect(busy).toEqual(busy.toSorted((a, b) => a - b));
+    // a CPU may be ahead of the others by its quantum
+    for (const { time, cpus } of snapshots) expect((cpus[0]?.busy ?? 0) + (cpus[0]?.idle ?? 0)).toBeCloseTo(time, 3);
+    const last = snapshots.at(-1);
+    const whole = JSON.parse(readFileSync(join(folder, "report.json"), "utf8")) as HypervisorReport;
+    expect(last).toEqual(whole);
+  });
+
+  it.each([
+    [["--interval", "0"], "--interval 0: expected seconds"],
+    [["--consoles", "/proc/none/deep"], "--consoles /proc/none/deep: cannot be made"],
+  ])("armature top %j: exit code 2", (words, said) => {
+    const run = armature("top", join(ROOT, "examples/two-guests.jsonc"), ...words);
+    expect([run.status, run.stderr]).toEqual([2, expect.stringContaining(said)]);
   });
 });
 

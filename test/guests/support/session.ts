@@ -54,6 +54,11 @@ export class Session implements AsyncDisposable {
     });
   }
 
+  /** Of the process; undefined where it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   get ended(): boolean {
     return this.#ended;
   }
