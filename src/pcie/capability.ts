@@ -20,8 +20,9 @@ export abstract class Capability {
   readonly version: number = 1;
   readonly at: number | undefined;
   #function: PcieFunction | null = null;
-  /** First slot of the capability's own first double word, once asked for. */
-  #headSlot = -1;
+  /** Where the capability's own first double word is kept, once asked for. */
+  #values: Int32Array | null = null;
+  #headSlot = 0;
 
   constructor(place: CapabilityPlace = {}) {
     this.at = place.at;
@@ -67,9 +68,14 @@ export abstract class Capability {
 
   /** As `get` of the first double word, which interrupts ask for at every message. */
   protected get headWord(): number {
+    return (this.#values ?? this.#findHead())[this.#headSlot] as number;
+  }
+
+  #findHead(): Int32Array {
     const { config } = this.function;
-    if (this.#headSlot < 0) this.#headSlot = config.slot(this.name);
-    return config.bank.values[this.#headSlot] as number;
+    this.#headSlot = config.slot(this.name);
+    this.#values = config.bank.values;
+    return this.#values;
   }
 
   protected set(register: string, value: number): void {

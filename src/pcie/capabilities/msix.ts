@@ -69,6 +69,7 @@ export class Msix extends Capability {
   readonly #options: MsixOptions;
   readonly #state: MsixState;
   #port: Port | null = null;
+  #upstream: Target | null = null;
 
   constructor(options: MsixOptions) {
     super(options);
@@ -104,6 +105,7 @@ export class Msix extends Capability {
     const owner = this.function;
     owner.part("msix", this.#state);
     this.#port = owner.makePort();
+    this.#upstream = owner.upstream;
     const { table, pba } = this.#options;
     owner.bars.overlay(table.bar, {
       name: "MSI-X table",
@@ -176,7 +178,7 @@ export class Msix extends Capability {
     tx.response = RESPONSE_OK;
     tx.delay = 0;
     const address = ((table[at + 1] as number) >>> 0) * 2 ** 32 + (low >>> 0);
-    this.function.upstream.write(address, 4, (table[at + 2] as number) >>> 0, tx);
+    this.#upstream?.write(address, 4, (table[at + 2] as number) >>> 0, tx);
   }
 
   #tableTarget(): Target {
