@@ -33,7 +33,12 @@ bool toe_open(struct toe *toe, u64 base, void *memory) {
 bool toe_submit(struct toe *toe, const struct toe_command *command, struct toe_request *request) {
   const u32 mask = (1u << TOE_SQ_LOG2) - 1;
   u32 next = (toe->sq_tail + 1) & mask;
-  if (next == toe->sq_head || toe->outstanding >= toe->most) return false;
+  if (toe->outstanding >= toe->most) return false;
+  if (next == toe->sq_head) {
+    /* Commands that wait complete late: the head that the last completion told may be an old one. */
+    toe->sq_head = read32(toe->base + TOE_SQ_HEAD);
+    if (next == toe->sq_head) return false;
+  }
   struct toe_command *entry = &toe->sq[toe->sq_tail];
   *entry = *command;
   entry->user = (u64)request;

@@ -26,6 +26,7 @@
 #define TOE_SQ_BASE 0x080u
 #define TOE_SQ_SIZE 0x088u
 #define TOE_SQ_TAIL 0x08cu
+#define TOE_SQ_HEAD 0x090u
 #define TOE_CQ_BASE 0x0a0u
 #define TOE_CQ_SIZE 0x0a8u
 #define TOE_CQ_HEAD 0x0acu

@@ -33,6 +33,29 @@ describe("windows (RFC 5681, RFC 6928)", () => {
   });
 });
 
+describe("acknowledgments on data that has come already (RFC 9293 3.10.7.4)", () => {
+  it("a segment sent again is answered, and what it acknowledges lets more out", () => {
+    const ten = (from: number) =>
+      Array.from({ length: 10 }, (_, n) => {
+        const at = from + 1000 * n;
+        return `> ${at === 19001 ? "P." : "."} ${at}:${at + 1000}(1000) ack 501`;
+      });
+    script(`${OPENED}
+      0.25  < P. 1:501(500) ack 1 win 32000
+      0.29  > . 1:1(0) ack 501
+      0.3   send 20000 = 20000
+      ${ten(1)
+        .map((line) => `0.3 ${line}`)
+        .join("\n")}
+      0.4   < P. 1:501(500) ack 10001 win 32000
+      ${ten(10001)
+        .map((line) => `0.4 ${line}`)
+        .join("\n")}
+      0.4   > . 20001:20001(0) ack 501
+    `);
+  });
+});
+
 describe("retransmission time-out (RFC 6298)", () => {
   it("2.2, 5.4 to 5.7: SRTT + 4 RTTVAR after the first sample of 100 ms is 300 ms; then 600, 1200; slow start from one segment", () => {
     script(`${OPENED}${TEN}

@@ -130,8 +130,11 @@ function acceptable(t: Tcp, c: Connection): boolean {
   if (size > 0 && (s.flags & SYN) === 0) {
     t.engine.counts.tcpDuplicates++;
     // A FIN that comes again in TIME-WAIT's neighbours, data that has come already: always answered, the peer waits for it.
-    if (offset + size <= 0 && (s.flags & ACK) !== 0 && after(s.ack, c.sndUna) && !after(s.ack, c.sndNxt))
-      acknowledge(t, c);
+    // What it acknowledges counts, and may let out more: nothing else would.
+    if (offset + size <= 0 && (s.flags & ACK) !== 0 && after(s.ack, c.sndUna) && !after(s.ack, c.sndNxt)) {
+      if (!acknowledge(t, c) || finished(t, c)) return false;
+      output(t, c);
+    }
     sendAck(t, c);
   } else challenge(t, c);
   return false;
