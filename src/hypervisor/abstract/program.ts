@@ -47,8 +47,6 @@ export class GuestAbort extends Error {
   }
 }
 
-const NO_DATA = new Uint8Array(0);
-
 /** The operation under way of one vCPU, with its operands. */
 export class OperationRecord implements Operation {
   kind = COMPUTE;
@@ -56,7 +54,7 @@ export class OperationRecord implements Operation {
   size = 0;
   low = 0;
   high = 0;
-  data: Uint8Array = NO_DATA;
+  data: Uint8Array = new Uint8Array(0);
   /** Block transfers: bytes done. */
   position = 0;
   /** COMPUTE: cycles; SET_TIMER: the instant. */
