@@ -1,13 +1,13 @@
-import { adjustableCredit } from "./adjustable-credit.ts";
 import { toeModes } from "./e2-1-toe-modes.ts";
 import { toeShares } from "./e2-2-toe-shares.ts";
 import { toeDescheduled } from "./e2-3-toe-descheduled.ts";
 import { hypervisorOverhead } from "./e2-4-hypervisor-overhead.ts";
+import { schedulerMatrix } from "./e7-1-scheduler-matrix.ts";
+import { tickTheft } from "./e7-2-tick-theft.ts";
+import { rateLimit } from "./e7-3-rate-limit.ts";
+import { adjustableCredit } from "./e7-4-adjustable-credit.ts";
 import { drrFairness } from "./e7-5-drr.ts";
 import { type Experiment, ParameterError } from "./experiment.ts";
-import { rateLimit } from "./rate-limit.ts";
-import { schedulerMatrix } from "./scheduler-matrix.ts";
-import { tickTheft } from "./tick-theft.ts";
 
 export * from "./experiment.ts";
 export * from "./study.ts";
