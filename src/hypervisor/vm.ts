@@ -238,10 +238,11 @@ export class Vm extends Module {
     if (this.cells.memory < 0 || offset < 0 || offset >= this.options.memory) return 0;
     return this.#host.ram.memory.peek(this.cells.memory - this.#host.ram.base + offset, 4);
   }
-  /** Physical address of a guest's memory, or -1. */
-  physical(ipa: number): number {
+  /** Physical address of a stretch of a guest's memory, or -1 where not all of it is. */
+  physical(ipa: number, length = 1): number {
     const offset = ipa - this.#host.guest.ram;
-    return this.cells.memory < 0 || offset < 0 || offset >= this.options.memory ? -1 : this.cells.memory + offset;
+    const inside = this.cells.memory >= 0 && offset >= 0 && offset < this.options.memory;
+    return inside && offset + length <= this.options.memory ? this.cells.memory + offset : -1;
   }
 
   // --- regions

@@ -3,29 +3,22 @@
  * EL2 software: registers by the CPU that it runs on, rings in memory of its own. A command carries in its `user` field whose it is.
  */
 import type { Port } from "../../bus/index.ts";
+import { IRQ, OPCODE } from "../../devices/toe/codes.ts";
+import { COMMAND_BYTES } from "../../devices/toe/command.ts";
+import { TOE_INTERFACE } from "../../devices/toe/registers/index.ts";
 import { Module, SnapshotError, type StatePart, type StateValue } from "../../sim/index.ts";
 import type { PhysicalCpu } from "../physical-cpu.ts";
 
-const CONTROL = 0x020;
-const STATUS = 0x024;
-const INTERRUPT_STATUS = 0x040;
-const INTERRUPT_ENABLE = 0x044;
-const SQ_BASE = 0x080;
-const SQ_SIZE = 0x088;
-const SQ_TAIL = 0x08c;
-const CQ_BASE = 0x0a0;
-const CQ_SIZE = 0x0a8;
-const CQ_HEAD = 0x0ac;
+const R = TOE_INTERFACE.registers;
 const READY = 1;
-const COMPLETION_AND_ERROR = 5;
 
-export const ENTRY_BYTES = 64;
+/** Commands and completions are of one size. */
+export const ENTRY_BYTES = COMMAND_BYTES;
 const LOG2 = 10;
 const ENTRIES = 1 << LOG2;
 /** Memory of both rings. */
 export const BACKEND_BYTES = 2 * ENTRIES * ENTRY_BYTES;
 
-const OPCODE_ABORT = 12;
 /** The owner of commands whose completion nobody waits for. */
 const NOBODY = 0xffff_ffff;
 
@@ -39,9 +32,8 @@ export interface BackendUser {
 export type Backend = Pick<ToeBackend, "add" | "start" | "nextRequest" | "submit" | "ring" | "abort">;
 
 export interface BackendOptions {
-  /** Frame of the interface, and its SPI. */
+  /** Frame of the interface. */
   readonly base: number;
-  readonly spi: number;
   /** `BACKEND_BYTES` of the hypervisor's memory, 64-byte aligned. */
   readonly rings: number;
   readonly port: Port;
@@ -104,19 +96,19 @@ export class ToeBackend extends Module {
     const c = this.#c;
     if (c.started) return true;
     const { base, rings, port } = this.options;
-    cpu.write(base + CONTROL, 4, 2);
+    cpu.write(base + R.CONTROL.at, 4, 2);
     port.writeBlock(rings, new Uint8Array(BACKEND_BYTES));
     const address = (register: number, at: number): void => {
       cpu.write(base + register, 4, at >>> 0);
       cpu.write(base + register + 4, 4, Math.floor(at / 2 ** 32));
     };
-    address(SQ_BASE, rings);
-    cpu.write(base + SQ_SIZE, 4, LOG2);
-    address(CQ_BASE, rings + ENTRIES * ENTRY_BYTES);
-    cpu.write(base + CQ_SIZE, 4, LOG2);
-    cpu.write(base + INTERRUPT_ENABLE, 4, COMPLETION_AND_ERROR);
-    cpu.write(base + CONTROL, 4, 1);
-    c.started = (cpu.read(base + STATUS, 4) & READY) !== 0;
+    address(R.SQ_BASE.at, rings);
+    cpu.write(base + R.SQ_SIZE.at, 4, LOG2);
+    address(R.CQ_BASE.at, rings + ENTRIES * ENTRY_BYTES);
+    cpu.write(base + R.CQ_SIZE.at, 4, LOG2);
+    cpu.write(base + R.INTERRUPT_ENABLE.at, 4, IRQ.COMPLETION | IRQ.ERROR);
+    cpu.write(base + R.CONTROL.at, 4, 1);
+    c.started = (cpu.read(base + R.STATUS.at, 4) & READY) !== 0;
     return c.started;
   }
 
@@ -145,13 +137,13 @@ export class ToeBackend extends Module {
     }
     if (n === 0) return;
     list.splice(0, n);
-    cpu.write(base + SQ_TAIL, 4, c.sqTail);
+    cpu.write(base + R.SQ_TAIL.at, 4, c.sqTail);
   }
 
   /** Closes a socket with RST; nobody hears of it. */
   abort(socket: number): void {
     const command = new Uint8Array(ENTRY_BYTES);
-    command[0] = OPCODE_ABORT;
+    command[0] = OPCODE.ABORT;
     new DataView(command.buffer).setUint32(8, socket, true);
     this.submit(NOBODY, 0, command);
   }
@@ -160,7 +152,7 @@ export class ToeBackend extends Module {
   interrupt(cpu: PhysicalCpu): void {
     const c = this.#c;
     const { base, rings, port } = this.options;
-    cpu.write(base + INTERRUPT_STATUS, 4, cpu.read(base + INTERRUPT_STATUS, 4));
+    cpu.write(base + R.INTERRUPT_STATUS.at, 4, cpu.read(base + R.INTERRUPT_STATUS.at, 4));
     let count = 0;
     for (;;) {
       const at = rings + (ENTRIES + c.cqHead) * ENTRY_BYTES;
@@ -174,7 +166,7 @@ export class ToeBackend extends Module {
       const user = this.#users[this.#view.getUint32(4, true)];
       user?.completed(cpu, this.#view.getUint32(0, true), this.#view);
     }
-    if (count > 0) cpu.write(base + CQ_HEAD, 4, c.cqHead);
+    if (count > 0) cpu.write(base + R.CQ_HEAD.at, 4, c.cqHead);
     this.ring(cpu);
   }
 }

@@ -5,6 +5,8 @@
 
 import { TOE, virtPart } from "../../../platform/virt/board.ts";
 import { type Arena, Port, type Target } from "../../bus/index.ts";
+import { fromEngine } from "../../devices/toe/addresses.ts";
+import { TOE_MANAGEMENT } from "../../devices/toe/registers/index.ts";
 import { parseIpv4 } from "../../net/index.ts";
 import { Module } from "../../sim/index.ts";
 import type { Hypervisor } from "../hypervisor.ts";
@@ -14,22 +16,15 @@ import type { DeviceModel, RegionOptions, Vm } from "../vm.ts";
 import { BACKEND_BYTES, ToeBackend } from "./backend.ts";
 import { VIRTUAL_TOE_BYTES, VirtualToe } from "./virtual-toe.ts";
 
-const DISPATCHER = 0x60;
-const RUNNING = 0x70;
+const R = TOE_MANAGEMENT.registers;
 const COUPLED = 1 << 8;
-const TABLE_SELECT = 0x80;
-const TABLE_COMMAND = 0x84;
-const TABLE_ADDRESS = 0x90;
-const TABLE_GATEWAY = 0xa0;
-const TABLE_PREFIX = 0xb0;
 const ROUTES = 1 << 8;
 const VALID = 1 << 8;
-const IF_CONTROL = 0x1000;
-const IF_WEIGHT = 0x1018;
-const IF_STRIDE = 0x40;
 
 /** Interface of the hypervisor; VMs that are passed one have those behind it. */
 const OWN = 0;
+/** INTID of its interrupt. */
+const OWN_INTERRUPT = 32 + TOE.firstSpi + 1 + OWN;
 
 export interface ToeAddress {
   /** 16 bytes as in the TOE's manual, and bits of 128. */
@@ -56,11 +51,9 @@ export function toeAddress(text: string): ToeAddress | null {
   const [host = "", bits = ""] = text.split("/");
   const ip = parseIpv4(host);
   if (ip === null || !/^\d+$/.test(bits) || Number(bits) > 32) return null;
-  const address = new Uint8Array(16);
-  address[10] = 0xff;
-  address[11] = 0xff;
-  new DataView(address.buffer).setUint32(12, ip);
-  return { address, prefix: 96 + Number(bits) };
+  const address = new Uint8Array(4);
+  new DataView(address.buffer).setUint32(0, ip);
+  return { address: fromEngine(address), prefix: 96 + Number(bits) };
 }
 
 const words = (bytes: Uint8Array): number[] =>
@@ -89,7 +82,6 @@ export class ToeService extends Module implements Service {
     const rings = pool.reserve(BACKEND_BYTES);
     this.#backend = new ToeBackend(this, "backend", {
       base: TOE.base + TOE.frame * (1 + OWN),
-      spi: TOE.firstSpi + 1 + OWN,
       rings,
       port: new Port(machine.bus, machine.arena),
     });
@@ -97,7 +89,7 @@ export class ToeService extends Module implements Service {
   }
 
   get interrupts(): readonly number[] {
-    return [32 + TOE.firstSpi + 1 + OWN];
+    return [OWN_INTERRUPT];
   }
   /** Streams of the hypervisor's own interface. */
   static readonly streams: readonly number[] = [TOE.firstStream + OWN];
@@ -108,42 +100,32 @@ export class ToeService extends Module implements Service {
   /** A region for a VM, named "toe": an interface of its own, and a model for while it is trapped. */
   region(mode: RegionOptions["mode"], assignment: ToeAssignment): RegionOptions {
     const { guest } = ToeService;
-    let number = OWN;
-    if (mode === "pass") {
-      number = OWN + 1 + this.#passed.length;
-      this.#passed.push({ number, assignment });
-    } else this.#emulated.push(assignment);
-    const lists = mode === "pass" ? -1 : this.#hypervisor.options.pool.reserve(VIRTUAL_TOE_BYTES);
+    const region = { name: "toe", base: guest.base, size: guest.size, mode };
+    if (mode !== "pass") {
+      this.#emulated.push(assignment);
+      const lists = this.#hypervisor.options.pool.reserve(VIRTUAL_TOE_BYTES);
+      return { ...region, model: (vm) => this.#model(vm, assignment, lists) };
+    }
+    const number = OWN + 1 + this.#passed.length;
+    this.#passed.push({ number, assignment });
     return {
-      name: "toe",
-      base: guest.base,
-      size: guest.size,
-      mode,
-      ...(mode === "pass" ? {} : { model: (vm: Vm) => this.#model(vm, assignment, lists) }),
-      ...(mode === "pass"
-        ? {
-            physical: {
-              base: TOE.base + TOE.frame * (1 + number),
-              interrupts: [{ guest: guest.spi, machine: TOE.firstSpi + 1 + number, edge: false }],
-              streams: [TOE.firstStream + number],
-            },
-          }
-        : {}),
+      ...region,
+      physical: {
+        base: TOE.base + TOE.frame * (1 + number),
+        interrupts: [{ guest: guest.spi, machine: TOE.firstSpi + 1 + number, edge: false }],
+        streams: [TOE.firstStream + number],
+      },
     };
   }
 
   #model(vm: Vm, assignment: ToeAssignment, lists: number): DeviceModel {
-    const { costs, options } = this.#hypervisor;
+    const { costs } = this.#hypervisor;
     const { bus, arena } = this.#machine;
-    const { guest } = options;
     const toe = new VirtualToe(vm, "toe", {
       backend: this.#backend,
       port: new Port(bus, arena),
       addresses: assignment.addresses,
-      physical: (ipa, length) => {
-        const first = vm.physical(ipa);
-        return first >= 0 && ipa - guest.ram + length <= vm.options.memory ? first : -1;
-      },
+      physical: (ipa, length) => vm.physical(ipa, length),
       cpu: () => this.#hypervisor.current,
       lists,
       costs: { command: costs.forwardCommand, completion: costs.forwardCompletion },
@@ -160,7 +142,7 @@ export class ToeService extends Module implements Service {
     this.#configure(cpu, OWN, { addresses: emulated, ...(gateway === undefined ? {} : { gateway }) });
     for (const { number, assignment } of this.#passed) this.#configure(cpu, number, assignment);
     const { policy = 0, coupled = false } = this.#options;
-    if (policy !== 0 || coupled) cpu.write(virtPart("toe").base + DISPATCHER, 4, policy | (coupled ? COUPLED : 0));
+    if (policy !== 0 || coupled) cpu.write(virtPart("toe").base + R.DISPATCHER.at, 4, policy | (coupled ? COUPLED : 0));
     if (coupled) for (const { number } of this.#passed) this.#running(cpu, number, false);
   }
 
@@ -176,7 +158,7 @@ export class ToeService extends Module implements Service {
     );
   }
   #running(cpu: PhysicalCpu, number: number, on: boolean): void {
-    const at = virtPart("toe").base + RUNNING + 4 * (number >> 5);
+    const at = virtPart("toe").base + R.RUNNING.at + 4 * (number >> 5);
     const bit = 1 << (number & 31);
     const before = cpu.read(at, 4);
     cpu.write(at, 4, (on ? before | bit : before & ~bit) >>> 0);
@@ -188,34 +170,31 @@ export class ToeService extends Module implements Service {
       for (const [n, word] of words(bytes).entries()) cpu.write(base + at + 4 * n, 4, word);
     };
     addresses.forEach(({ address, prefix }, entry) => {
-      cpu.write(base + TABLE_SELECT, 4, number | (entry << 16));
-      put(TABLE_ADDRESS, address);
-      cpu.write(base + TABLE_PREFIX, 4, VALID | prefix);
-      cpu.write(base + TABLE_COMMAND, 4, 1);
+      cpu.write(base + R.TABLE_SELECT.at, 4, number | (entry << 16));
+      put(R.TABLE_ADDRESS.at, address);
+      cpu.write(base + R.TABLE_PREFIX.at, 4, VALID | prefix);
+      cpu.write(base + R.TABLE_COMMAND.at, 4, 1);
     });
     if (gateway !== undefined) {
-      const all = new Uint8Array(16);
-      all[10] = 0xff;
-      all[11] = 0xff;
-      cpu.write(base + TABLE_SELECT, 4, number | ROUTES);
-      put(TABLE_ADDRESS, all);
-      put(TABLE_GATEWAY, gateway);
-      cpu.write(base + TABLE_PREFIX, 4, VALID | 96);
-      cpu.write(base + TABLE_COMMAND, 4, 1);
+      cpu.write(base + R.TABLE_SELECT.at, 4, number | ROUTES);
+      put(R.TABLE_ADDRESS.at, fromEngine(new Uint8Array(4)));
+      put(R.TABLE_GATEWAY.at, gateway);
+      cpu.write(base + R.TABLE_PREFIX.at, 4, VALID | 96);
+      cpu.write(base + R.TABLE_COMMAND.at, 4, 1);
     }
-    cpu.write(base + IF_WEIGHT + IF_STRIDE * number, 4, weight);
-    cpu.write(base + IF_CONTROL + IF_STRIDE * number, 4, 1);
+    cpu.write(base + R.IF_WEIGHT.at + R.IF_WEIGHT.stride * number, 4, weight);
+    cpu.write(base + R.IF_CONTROL.at + R.IF_CONTROL.stride * number, 4, 1);
   }
 
   halted(cpu: PhysicalCpu, vm: Vm): void {
     this.#virtual.get(vm.id)?.halted();
     // a passed interface is reset, so that its next user finds nothing of this one's
     const number = numberOf(vm);
-    if (number >= 0) cpu.write(TOE.base + IF_CONTROL + IF_STRIDE * number, 4, 3);
+    if (number >= 0) cpu.write(TOE.base + R.IF_CONTROL.at + R.IF_CONTROL.stride * number, 4, 3);
   }
 
   interrupt(cpu: PhysicalCpu, id: number): boolean {
-    if (id !== 32 + TOE.firstSpi + 1 + OWN) return false;
+    if (id !== OWN_INTERRUPT) return false;
     this.#backend.interrupt(cpu);
     return true;
   }

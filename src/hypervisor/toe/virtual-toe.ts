@@ -7,8 +7,9 @@
  * and not in CAPABILITY: receive pool and commands with several completions. No event ring: EVENT_MASK is refused.
  */
 import type { Port, Target } from "../../bus/index.ts";
-import { FLAG, OPCODE, STATUS } from "../../devices/toe/codes.ts";
-import { checkForm, decodeCommand, isTransfer } from "../../devices/toe/command.ts";
+import { isMapped } from "../../devices/toe/addresses.ts";
+import { CAUSE, FLAG, IRQ, OPCODE, STATUS } from "../../devices/toe/codes.ts";
+import { type Command, checkForm, decodeCommand, isTransfer, NO_BUFFER } from "../../devices/toe/command.ts";
 import { TOE_INTERFACE } from "../../devices/toe/registers/index.ts";
 import { type HooksOf, RegisterBank } from "../../registers/index.ts";
 import { type Event, type Line, Module, SnapshotError, type StatePart, type StateValue, US } from "../../sim/index.ts";
@@ -24,12 +25,6 @@ export const VIRTUAL_TOE_BYTES = MOST * LIST_BYTES;
 
 const ENABLE = 1;
 const RESET = 2;
-const IRQ_COMPLETION = 1;
-const IRQ_ERROR = 4;
-const CAUSE_INDEX = 1;
-const CAUSE_SUBMISSION = 2;
-const CAUSE_COMPLETION = 3;
-const CAUSE_RING = 6;
 /** CAPABILITY.POOL and MULTI. */
 const NOT_OFFERED = 3 << 20;
 const EVENT_MASK = 256;
@@ -57,7 +52,7 @@ type Request = {
   userLow: number;
   userHigh: number;
   socket: number;
-  /** Its place for a scatter list. */
+  /** Its place for a scatter list; -1: it has none. */
   slot: number;
 };
 type Socket = { real: number; family: number; bound: boolean };
@@ -133,7 +128,7 @@ export class VirtualToe extends Module implements BackendUser {
     this.#bank = this.part("registers", new RegisterBank(this, TOE_INTERFACE, this.#hooks()));
     this.registers = this.#bank;
     this.#user = options.backend.add(this);
-    this.#moderation = this.event("moderation", () => this.#raise(IRQ_COMPLETION));
+    this.#moderation = this.event("moderation", () => this.#raise(IRQ.COMPLETION));
   }
 
   #reg(name: keyof (typeof TOE_INTERFACE)["registers"]): number {
@@ -209,11 +204,11 @@ export class VirtualToe extends Module implements BackendUser {
     c.sqEntries = 1 << log2("SQ_SIZE");
     c.cqEntries = 1 << log2("CQ_SIZE");
     if (c.sqEntries === 1 || c.cqEntries === 1 || c.sq === 0 || c.cq === 0) {
-      this.#fail(CAUSE_RING);
+      this.#fail(CAUSE.RING);
       return;
     }
     if (cpu === null || !this.#o.backend.start(cpu)) {
-      this.#fail(CAUSE_RING);
+      this.#fail(CAUSE.RING);
       return;
     }
     for (const name of ["SQ_TAIL", "SQ_HEAD", "CQ_HEAD", "CQ_TAIL"] as const) this.#setReg(name, 0);
@@ -251,7 +246,7 @@ export class VirtualToe extends Module implements BackendUser {
       clause: "TOE technical reference manual 5",
       detail: `interface error, cause ${cause}`,
     });
-    this.#raise(IRQ_ERROR);
+    this.#raise(IRQ.ERROR);
   }
 
   // --- commands
@@ -261,7 +256,7 @@ export class VirtualToe extends Module implements BackendUser {
     if (!c.running) return;
     if (this.#reg("SQ_TAIL") >= c.sqEntries) {
       this.#setReg("SQ_TAIL", before);
-      this.#error(CAUSE_INDEX);
+      this.#error(CAUSE.INDEX);
       return;
     }
     this.#fetch();
@@ -276,7 +271,7 @@ export class VirtualToe extends Module implements BackendUser {
       const head = this.#reg("SQ_HEAD");
       const at = this.#o.physical(c.sq + head * ENTRY_BYTES, ENTRY_BYTES);
       if (at < 0) {
-        this.#fail(CAUSE_SUBMISSION);
+        this.#fail(CAUSE.SUBMISSION);
         break;
       }
       this.#o.port.readBlock(at, this.#command);
@@ -292,9 +287,7 @@ export class VirtualToe extends Module implements BackendUser {
     const { requests, sockets } = this.#tables;
     const command = decodeCommand(this.#command, 0);
     const { opcode, flags, tag, userLow, userHigh } = command;
-    const taken = new Set([...requests.values()].map((r) => r.slot));
-    let slot = 0;
-    while (taken.has(slot)) slot++;
+    const slot = (flags & FLAG.LIST) === 0 ? -1 : this.#freeSlot();
     const request: Request = { opcode, tag, userLow, userHigh, socket: command.socket, slot };
     let status = checkForm(command);
     if (status === STATUS.SUCCESS && (flags & (FLAG.POOL | FLAG.MULTI)) !== 0) status = STATUS.BAD_FIELD;
@@ -326,8 +319,15 @@ export class VirtualToe extends Module implements BackendUser {
     this.#o.backend.submit(this.#user, id, this.#command);
   }
 
+  #freeSlot(): number {
+    const taken = new Set([...this.#tables.requests.values()].map((r) => r.slot));
+    let slot = 0;
+    while (taken.has(slot)) slot++;
+    return slot;
+  }
+
   /** Makes the command the hypervisor's: its socket, the VM's address, physical addresses. */
-  #prepare(slot: number, command: ReturnType<typeof decodeCommand>, socket: Socket, view: DataView): number {
+  #prepare(slot: number, command: Command, socket: Socket, view: DataView): number {
     const { opcode } = command;
     view.setUint32(8, socket.real, true);
     if (opcode === OPCODE.SET_OPTION && command.arg0 === EVENT_MASK) return STATUS.INVALID;
@@ -359,7 +359,7 @@ export class VirtualToe extends Module implements BackendUser {
     return true;
   }
 
-  #translate(slot: number, command: ReturnType<typeof decodeCommand>, view: DataView): number {
+  #translate(slot: number, command: Command, view: DataView): number {
     const { physical, port, lists } = this.#o;
     const address = (at: DataView, offset: number, value: number): void => {
       at.setUint32(offset, value >>> 0, true);
@@ -429,7 +429,7 @@ export class VirtualToe extends Module implements BackendUser {
     view.setUint32(4, request.userHigh, true);
     view.setUint32(8, request.tag, true);
     view.setUint32(12, request.socket, true);
-    view.setUint32(20, 0xffff_ffff, true);
+    view.setUint32(20, NO_BUFFER, true);
     bytes[60] = request.opcode;
     bytes[62] = status;
     this.#tables.held.push(bytes);
@@ -445,7 +445,7 @@ export class VirtualToe extends Module implements BackendUser {
       if (next === this.#reg("CQ_HEAD")) return;
       const at = this.#o.physical(c.cq + tail * ENTRY_BYTES, ENTRY_BYTES);
       if (at < 0) {
-        this.#fail(CAUSE_COMPLETION);
+        this.#fail(CAUSE.COMPLETION);
         return;
       }
       const bytes = held.shift() as Uint8Array;
@@ -457,7 +457,7 @@ export class VirtualToe extends Module implements BackendUser {
       c.completions++;
       c.unreported++;
       const moderation = this.#reg("COMPLETION_MODERATION");
-      if (c.unreported >= (moderation & 0xffff)) this.#raise(IRQ_COMPLETION);
+      if (c.unreported >= (moderation & 0xffff)) this.#raise(IRQ.COMPLETION);
       else if (moderation >>> 16 > 0 && !this.#moderation.pending) this.#moderation.notify((moderation >>> 16) * US);
     }
   }
@@ -466,14 +466,14 @@ export class VirtualToe extends Module implements BackendUser {
     if (!this.#c.running) return;
     if (this.#reg("CQ_HEAD") >= this.#c.cqEntries) {
       this.#setReg("CQ_HEAD", before);
-      this.#error(CAUSE_INDEX);
+      this.#error(CAUSE.INDEX);
       return;
     }
     this.#flush();
   }
 
   #raise(bits: number): void {
-    if ((bits & IRQ_COMPLETION) !== 0) {
+    if ((bits & IRQ.COMPLETION) !== 0) {
       this.#c.unreported = 0;
       this.#moderation.cancel();
     }
@@ -496,7 +496,7 @@ function isAny(address: Uint8Array): boolean {
 }
 /** 4 for ::ffff:a.b.c.d, else 6. */
 function familyOf(address: Uint8Array): number {
-  return address.every((byte, i) => i >= 12 || byte === (i >= 10 ? 0xff : 0)) ? 4 : 6;
+  return isMapped(address) ? 4 : 6;
 }
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.every((byte, i) => byte === b[i]);
