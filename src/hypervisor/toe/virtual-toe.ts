@@ -12,9 +12,10 @@ import { CAUSE, FLAG, IRQ, OPCODE, STATUS } from "../../devices/toe/codes.ts";
 import { type Command, checkForm, decodeCommand, isTransfer, NO_BUFFER } from "../../devices/toe/command.ts";
 import { TOE_INTERFACE } from "../../devices/toe/registers/index.ts";
 import { type HooksOf, RegisterBank } from "../../registers/index.ts";
-import { type Event, type Line, Module, SnapshotError, type StatePart, type StateValue, US } from "../../sim/index.ts";
+import { type Event, type Line, Module, US } from "../../sim/index.ts";
 import type { PhysicalCpu } from "../physical-cpu.ts";
 import { type Backend, type BackendUser, ENTRY_BYTES } from "./backend.ts";
+import { type Request, type Socket, Tables } from "./tables.ts";
 
 /** Commands of one VM that are under way. */
 const MOST = 256;
@@ -44,48 +45,6 @@ export interface VirtualToeOptions {
   readonly lists: number;
   /** Cycles for a command and for a completion. */
   readonly costs: { readonly command: number; readonly completion: number };
-}
-
-type Request = {
-  opcode: number;
-  tag: number;
-  userLow: number;
-  userHigh: number;
-  socket: number;
-  /** Its place for a scatter list; -1: it has none. */
-  slot: number;
-};
-type Socket = { real: number; family: number; bound: boolean };
-
-/** What is under way, and the sockets. */
-class Tables implements StatePart {
-  readonly requests = new Map<number, Request>();
-  readonly sockets = new Map<number, Socket>();
-  /** Completions that wait for room in the guest's ring. */
-  readonly held: Uint8Array[] = [];
-
-  save(): StateValue {
-    return {
-      requests: [...this.requests].map(([id, r]) => ({ id, ...r })),
-      sockets: [...this.sockets].map(([id, s]) => ({ id, ...s })),
-      held: this.held.map((c) => c.slice()),
-    };
-  }
-  load(value: StateValue, path: string): void {
-    const v = value as { requests?: StateValue; sockets?: StateValue; held?: StateValue };
-    if (!Array.isArray(v.requests) || !Array.isArray(v.sockets) || !Array.isArray(v.held)) {
-      throw new SnapshotError(`${path}: expected requests, sockets and held`);
-    }
-    this.reset();
-    for (const { id, ...r } of v.requests as ({ id: number } & Request)[]) this.requests.set(id, r);
-    for (const { id, ...s } of v.sockets as ({ id: number } & Socket)[]) this.sockets.set(id, s);
-    for (const c of v.held as Uint8Array[]) this.held.push(c.slice());
-  }
-  reset(): void {
-    this.requests.clear();
-    this.sockets.clear();
-    this.held.length = 0;
-  }
 }
 
 export class VirtualToe extends Module implements BackendUser {
