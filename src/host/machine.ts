@@ -22,6 +22,30 @@ export interface SerialPort {
   sendBreak(): void;
 }
 
+/** The far end of a UART or of a console's port. */
+export function serialPort(
+  device: {
+    onTransmit: ((byte: number) => void) | null;
+    readonly receiveSpace: number;
+    receive(byte: number): unknown;
+  },
+  sendBreak: () => void,
+): SerialPort {
+  return {
+    get onTransmit() {
+      return device.onTransmit;
+    },
+    set onTransmit(listener) {
+      device.onTransmit = listener;
+    },
+    get receiveSpace() {
+      return device.receiveSpace;
+    },
+    receive: (byte) => void device.receive(byte),
+    sendBreak,
+  };
+}
+
 /** The debugger's way to the CPUs. Calls come while the machine stands still. */
 export interface DebugPort {
   readonly cpus: number;

@@ -15,7 +15,7 @@ import { machineReport, type QtestDevice, type SnapshotMachine } from "../observ
 import { Line, type Module, StateHash } from "../sim/index.ts";
 import { debugPort } from "./debug-port.ts";
 import { readInput, systemReason, writeOutput } from "./files.ts";
-import type { HostConsole, HostMachine, PowerRequest, SerialPort } from "./machine.ts";
+import { type HostConsole, type HostMachine, type PowerRequest, type SerialPort, serialPort } from "./machine.ts";
 import { HostNetworks } from "./net/networks.ts";
 import type { FlashImage, RunOptions, ToeOption } from "./options/run-options.ts";
 import { pcieSlots } from "./pcie.ts";
@@ -143,20 +143,8 @@ function rtcBase(base: RunOptions["rtcBase"]): number {
   return base === "now" ? seconds : seconds - now.getTimezoneOffset() * 60;
 }
 
-function serialPort(uart: Pl011): SerialPort {
-  return {
-    get onTransmit() {
-      return uart.onTransmit;
-    },
-    set onTransmit(listener) {
-      uart.onTransmit = listener;
-    },
-    get receiveSpace() {
-      return uart.receiveSpace;
-    },
-    receive: (byte) => void uart.receive(byte),
-    sendBreak: () => void uart.receive(0, BREAK),
-  };
+function uartPort(uart: Pl011): SerialPort {
+  return serialPort(uart, () => void uart.receive(0, BREAK));
 }
 
 class VirtHost implements HostMachine {
@@ -178,12 +166,12 @@ class VirtHost implements HostMachine {
     this.#virtio = virtio;
     this.#networks = networks;
     this.debug = debugPort(machine.cpus);
-    this.serial = serialPort(machine.uart);
+    this.serial = uartPort(machine.uart);
     const { secondSerial } = run;
     const second =
       machine.uart1 === null || secondSerial === undefined
         ? []
-        : [{ label: "serial1", spec: secondSerial, port: serialPort(machine.uart1) }];
+        : [{ label: "serial1", spec: secondSerial, port: uartPort(machine.uart1) }];
     this.consoles = [...second, ...virtio.consoles];
     machine.onPower = (state) => this.onPower?.(state === "off" ? "off" : "reset");
     for (const f of run.firmwareFiles) {

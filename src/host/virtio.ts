@@ -14,7 +14,7 @@ import {
 import { InputError } from "../formats/index.ts";
 import { FileStore } from "./files/block-store.ts";
 import { Folder } from "./files/folder.ts";
-import type { HostConsole, SerialPort } from "./machine.ts";
+import { type HostConsole, serialPort } from "./machine.ts";
 import type { HostNetworks } from "./net/networks.ts";
 import type { DiskImage, VirtioOption } from "./options/run-options.ts";
 
@@ -100,7 +100,7 @@ export class HostVirtio {
       const device = new VirtioConsole(simulation, name, { port, maxPorts, ports, ...ring(option) });
       for (const p of ports) {
         const found = device.ports.find((candidate) => candidate.number === p.number) as ConsolePort;
-        this.consoles.push({ label: `${name}.${p.number}`, spec: p.device, port: serialPort(found) });
+        this.consoles.push({ label: `${name}.${p.number}`, spec: p.device, port: serialPort(found, noBreak) });
       }
       return device;
     };
@@ -125,19 +125,5 @@ function ring(option: VirtioOption): { eventIndex: boolean; indirect: boolean } 
   return { eventIndex: option.eventIndex, indirect: option.indirect };
 }
 
-function serialPort(port: ConsolePort): SerialPort {
-  return {
-    get onTransmit() {
-      return port.onTransmit;
-    },
-    set onTransmit(listener) {
-      port.onTransmit = listener;
-    },
-    get receiveSpace() {
-      return port.receiveSpace;
-    },
-    receive: (byte) => void port.receive(byte),
-    // virtio has no break.
-    sendBreak: () => undefined,
-  };
-}
+/** virtio has no break. */
+function noBreak(): void {}
