@@ -1,6 +1,7 @@
 /* HTTP/1.1 (RFC 9112): GET and HEAD of a page and of a large file, persistent connections. */
 #include "memory.h"
 #include "server.h"
+#include "text.h"
 
 #define REQUEST 0x1000u
 #define HEADER 0x200u
@@ -32,20 +33,6 @@ struct buffers {
 };
 static struct buffers *unused;
 
-static char *put(char *at, const char *text) {
-  while (*text) *at++ = *text++;
-  return at;
-}
-
-static char *put_number(char *at, u64 value) {
-  char digits[20];
-  u32 count = 0;
-  do digits[count++] = (char)('0' + value % 10);
-  while (value /= 10);
-  while (count) *at++ = digits[--count];
-  return at;
-}
-
 static bool starts(const char *text, const char *with) { return !memcmp(text, with, strlen(with)); }
 
 /* Whether a header field `Connection` has the token `close`; names and tokens are case-insensitive (RFC 9110 5.1). */
@@ -67,10 +54,10 @@ static bool wants_close(const char *request) {
 }
 
 static bool respond(s32 socket, struct buffers *b, const char *status, const char *type, const void *body, u64 length, bool head, bool close) {
-  char *at = put(b->header, "HTTP/1.1 ");
-  at = put(put(at, status), "\r\nServer: armature\r\nContent-Type: ");
-  at = put(put(at, type), "\r\nContent-Length: ");
-  at = put(put_number(at, length), close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
+  char *at = text_put(b->header, "HTTP/1.1 ");
+  at = text_put(text_put(at, status), "\r\nServer: armature\r\nContent-Type: ");
+  at = text_put(text_put(at, type), "\r\nContent-Length: ");
+  at = text_put(text_put_number(at, length), close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
   s64 size = at - b->header;
   if (toe_send(&toe, socket, b->header, (u64)size) != size) return false;
   if (!head && toe_send(&toe, socket, body, length) != (s64)length) return false;

@@ -5,6 +5,7 @@
 #include "fiber.h"
 #include "memory.h"
 #include "server.h"
+#include "text.h"
 #include "timer.h"
 
 #define COOKIE 37u
@@ -60,19 +61,6 @@ static bool give_state(s32 socket, enum state state) {
 
 /* --- the little JSON there is */
 
-static char *put(char *at, const char *from) {
-  while (*from) *at++ = *from++;
-  return at;
-}
-static char *put_number(char *at, u64 value) {
-  char digits[20];
-  u32 count = 0;
-  do digits[count++] = (char)('0' + value % 10);
-  while (value /= 10);
-  while (count) *at++ = digits[--count];
-  return at;
-}
-
 /* The number or truth behind "name":, `otherwise` where it is absent. */
 static u64 member(const char *json, const char *name, u64 otherwise) {
   u64 length = strlen(name);
@@ -105,18 +93,18 @@ static bool take_text(s32 socket) {
 
 static char *results(void) {
   u64 elapsed = timer_microseconds(test.ended - test.began);
-  char *at = put(text, "{\"cpu_util_total\":0,\"cpu_util_user\":0,\"cpu_util_system\":0,\"sender_has_retransmits\":0,\"streams\":[");
+  char *at = text_put(text, "{\"cpu_util_total\":0,\"cpu_util_user\":0,\"cpu_util_system\":0,\"sender_has_retransmits\":0,\"streams\":[");
   for (u32 i = 0; i < test.count; i++) {
     /* iperf3 numbers its streams 1, 3, 4, ... */
-    at = put_number(put(at, i ? ",{\"id\":" : "{\"id\":"), i ? i + 2 : 1);
-    at = put_number(put(at, ",\"bytes\":"), test.stream[i].bytes);
-    at = put(at, ",\"retransmits\":0,\"jitter\":0,\"errors\":0,\"packets\":0,\"start_time\":0,\"end_time\":");
-    at = put_number(at, elapsed / 1000000);
+    at = text_put_number(text_put(at, i ? ",{\"id\":" : "{\"id\":"), i ? i + 2 : 1);
+    at = text_put_number(text_put(at, ",\"bytes\":"), test.stream[i].bytes);
+    at = text_put(at, ",\"retransmits\":0,\"jitter\":0,\"errors\":0,\"packets\":0,\"start_time\":0,\"end_time\":");
+    at = text_put_number(at, elapsed / 1000000);
     *at++ = '.';
     for (u32 unit = 100000, left = (u32)(elapsed % 1000000); unit; unit /= 10) *at++ = (char)('0' + left / unit % 10);
     *at++ = '}';
   }
-  return put(at, "]}");
+  return text_put(at, "]}");
 }
 
 /* --- data */
@@ -277,9 +265,9 @@ static const char *run_client(void) {
   s32 control = connect_with_cookie(&address, port);
   if (control < 0) return "cannot connect";
   if (!expect_state(control, PARAM_EXCHANGE)) return "no parameter exchange";
-  char *at = put_number(put(text, "{\"tcp\":true,\"omit\":0,\"num\":0,\"blockcount\":0,\"pacing_timer\":1000,\"client_version\":\"3.12\",\"len\":131072,\"time\":"), seconds);
-  at = put_number(put(at, ",\"parallel\":"), parallel);
-  at = put(at, test.reverse ? ",\"reverse\":true}" : "}");
+  char *at = text_put_number(text_put(text, "{\"tcp\":true,\"omit\":0,\"num\":0,\"blockcount\":0,\"pacing_timer\":1000,\"client_version\":\"3.12\",\"len\":131072,\"time\":"), seconds);
+  at = text_put_number(text_put(at, ",\"parallel\":"), parallel);
+  at = text_put(at, test.reverse ? ",\"reverse\":true}" : "}");
   if (!give_text(control, at) || !expect_state(control, CREATE_STREAMS)) return "parameters refused";
   for (u32 i = 0; i < parallel; i++) {
     s32 socket = connect_with_cookie(&address, port);
