@@ -2,14 +2,14 @@
  * Networks beyond the simulation: the host's own Linux through a TAP device in a network namespace, QEMU through sockets, and two cards of one
  * machine on a switch; what was captured is read by tshark.
  */
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Initramfs } from "./support/initramfs.ts";
 import { armature, freePort, qemu, ROOT, requireGuest, requireTool } from "./support/machines.ts";
-import { run, Session } from "./support/session.ts";
+import { mayTap, Namespace } from "./support/namespace.ts";
+import { run } from "./support/session.ts";
 
 const SCRIPTS = {
   tap: [
@@ -41,51 +41,18 @@ function linux(initramfs: Initramfs, test: string, modules: string): string[] {
   return ["-nographic", "-m", "512M", "-kernel", requireGuest("vmlinuz"), "-initrd", initramfs.path, "-append", append];
 }
 
-/** A network namespace of this test's own with a TAP interface, 10.77.0.1/24. */
-class Namespace implements Disposable {
-  readonly name: string;
-  constructor(tag: string) {
-    this.name = `armature-${process.pid}-${tag}`;
-    this.#ip("netns", "add", this.name);
-    try {
-      for (const words of [
-        "link set lo up",
-        "tuntap add dev tap0 mode tap",
-        "addr add 10.77.0.1/24 dev tap0",
-        "link set tap0 up",
-      ]) {
-        this.#ip("-n", this.name, ...words.split(" "));
-      }
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
-  }
-  start(program: string, ...args: string[]): Session {
-    return new Session(requireTool("ip"), ["netns", "exec", this.name, program, ...args]);
-  }
-  [Symbol.dispose](): void {
-    this.#ip("netns", "del", this.name);
-  }
-  #ip(...words: string[]): void {
-    execFileSync(requireTool("ip"), words);
-  }
-}
-
 /** Megabits a second that a line of iperf3 tells. */
 function rate(line: string | undefined): number {
   const [, figure, unit] = /([\d.]+) ([GMK])bits\/sec/.exec(line ?? "") ?? [];
   return Number(figure) * ({ G: 1000, M: 1, K: 0.001 }[unit ?? ""] ?? Number.NaN);
 }
 
-const mayTap = process.getuid?.() === 0 && existsSync("/dev/net/tun");
-
 describe.runIf(mayTap)("the host's Linux through TAP (needs root and /dev/net/tun)", () => {
   it.each([
     ["virtio-net", "virtio_mmio,virtio_net", ["-device", "virtio-net-device,netdev=n"]],
     ["igb", "igb", ["-device", "igb,netdev=n"]],
   ])("%s: ping, iperf3 over TCP both ways, started from either side", async (name, modules, device) => {
-    using namespace = new Namespace(name);
+    using namespace = new Namespace(name, ["10.77.0.1/24"]);
     using initramfs = new Initramfs(SCRIPTS, {}, "initrd-full.cpio.gz");
     const capture = join(mkdtempSync(join(tmpdir(), "armature-net-")), "tap.pcapng");
     const iperf = requireTool("iperf3");
@@ -118,7 +85,7 @@ describe.runIf(mayTap)("the host's Linux through TAP (needs root and /dev/net/tu
 
 describe.runIf(mayTap)("a run with the outside, recorded (needs root and /dev/net/tun)", () => {
   it("repeats without the outside, losses and all, to the same state", async () => {
-    using namespace = new Namespace("record");
+    using namespace = new Namespace("record", ["10.77.0.1/24"]);
     using initramfs = new Initramfs(SCRIPTS, {}, "initrd-full.cpio.gz");
     const folder = mkdtempSync(join(tmpdir(), "armature-net-"));
     await using server = namespace.start(requireTool("iperf3"), "-s", "--forceflush");

@@ -2,7 +2,6 @@
  * The TOE on the host's own network: the host's Linux TCP is the peer of the guest's servers, through TAP in a network namespace. Lines that lose, hold
  * back and delay are those of -netdev, in both directions; with `tc netem` as well where the host's kernel has it.
  */
-import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,22 +10,11 @@ import { describe, expect, it } from "vitest";
 import { ROOT, requireTool } from "./support/machines.ts";
 import { mayTap, Namespace } from "./support/namespace.ts";
 import { run, type Session } from "./support/session.ts";
+import { fileHash, TOE_IMAGE } from "./support/toe.ts";
 
-const IMAGE = join(ROOT, "firmware/images/toe.elf");
 const CLIENTS = fileURLToPath(new URL("support/echo-clients.mjs", import.meta.url));
 const HOST = ["10.66.0.1/24", "fd66::1/64"];
 const GUEST = "toe.ip=10.66.0.2/24 toe.ip=fd66::2/64";
-
-/** SHA-256 of the guest's file: words x(n+1) = 1664525 x(n) + 1013904223 from 1, little-endian (firmware/toe/http.c). */
-function fileHash(mebibytes: number): string {
-  const data = Buffer.alloc(mebibytes * 2 ** 20);
-  let x = 1;
-  for (let at = 0; at < data.length; at += 4) {
-    data.writeUInt32LE(x >>> 0, at);
-    x = (Math.imul(x, 1664525) + 1013904223) | 0;
-  }
-  return createHash("sha256").update(data).digest("hex");
-}
 
 interface Setting {
   readonly file?: number;
@@ -39,7 +27,7 @@ async function serve(namespace: Namespace, { file = 1, line = "", more = [] }: S
   const session = namespace.start(
     process.execPath,
     join(ROOT, "bin/armature.mjs"),
-    ...["run", "-M", "virt", "-m", "256", "-nographic", "-kernel", IMAGE, "-append", `${GUEST} toe.file=${file}`],
+    ...["run", "-M", "virt", "-m", "256", "-nographic", "-kernel", TOE_IMAGE, "-append", `${GUEST} toe.file=${file}`],
     ...["-netdev", `tap,id=n,ifname=tap0,script=no,downscript=no${line}`, "-device", "toe,netdev=n", ...more],
   );
   await session.expect("iperf3 at port 5201, IPv6", 60);
