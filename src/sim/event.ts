@@ -18,6 +18,16 @@ export class Waiters {
   readonly dynamicMethods: MethodProcess[] = [];
   readonly staticThreads: ThreadProcess[] = [];
   readonly dynamicThreads: ThreadProcess[] = [];
+
+  /** The statically sensitive ones, in the order of the lists. */
+  get statics(): Process[] {
+    return [...this.staticMethods, ...this.staticThreads];
+  }
+  /** Puts the statically sensitive ones in the order of their places. */
+  sortStatics(place: (process: Process) => number): void {
+    this.staticMethods.sort((a, b) => place(a) - place(b));
+    this.staticThreads.sort((a, b) => place(a) - place(b));
+  }
 }
 
 export class Event implements StatePart {

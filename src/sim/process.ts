@@ -118,7 +118,8 @@ export abstract class Process implements StatePart {
     this.staticEvents = [...new Set((options.sensitive ?? []).map(eventOf))];
     this.timeout = new Event(owner, `${name}.timeout`);
     this.timeout.target = this;
-    this.#watchResets();
+    for (const { signal, level } of this.#syncResets) signal.addReset(this, level, false);
+    for (const { signal, level } of this.#asyncResets) signal.addReset(this, level, true);
   }
 
   get fullName(): string {
@@ -351,7 +352,7 @@ export abstract class Process implements StatePart {
     this.resetChanged(false, false);
   }
 
-  /** A reset signal became active or inactive. */
+  /** A reset signal became active or inactive; a process that has ended stays where it is in the signal's list. */
   resetChanged(async: boolean, active: boolean): void {
     if (this.ended) return;
     if (active && this.simulation.initialized) this.throwReset(async);
@@ -386,15 +387,9 @@ export abstract class Process implements StatePart {
     if (this.ended) return;
     this.clearWait();
     for (const event of this.staticEvents) this.removeStatic(event);
-    for (const { signal } of [...this.#syncResets, ...this.#asyncResets]) signal.removeReset(this);
     this.simulation.removeRunnable(this);
     this.ended = true;
     this.#terminated?.notify();
-  }
-
-  #watchResets(): void {
-    for (const { signal, level } of this.#syncResets) signal.addReset(this, level, false);
-    for (const { signal, level } of this.#asyncResets) signal.addReset(this, level, true);
   }
 
   /** What the active resets throw: nothing, a synchronous or an asynchronous reset. */
@@ -479,7 +474,6 @@ export abstract class Process implements StatePart {
     if (!this.ended) return;
     this.ended = false;
     for (const event of this.staticEvents) this.addStatic(event);
-    this.#watchResets();
   }
 
   /** Power-on: as after construction, and due to be initialized again where the simulation already runs. */

@@ -116,9 +116,6 @@ export class Signal<T extends SignalValue> implements StatePart, Updatable {
   addReset(process: Process, level: boolean, async: boolean): void {
     this.#resets = [...this.#resets, { process, level, async }];
   }
-  removeReset(process: Process): void {
-    this.#resets = this.#resets.filter((target) => target.process !== process);
-  }
 
   save(): StateValue {
     return { value: this.#value, next: this.#next, event: this.event };

@@ -33,6 +33,8 @@ export interface SchedulerState {
   readonly updates: readonly string[];
   /** Method processes waiting dynamically, by event. */
   readonly waiting: { readonly [event: string]: readonly string[] };
+  /** Processes statically sensitive, by event, where ended ones have left an order other than that of construction. */
+  readonly sensitive: { readonly [event: string]: readonly string[] };
 }
 
 /** What a snapshot holds, by module name; files add a header of their own around it. */
@@ -84,6 +86,17 @@ export class Simulation extends Kernel {
   /** Power-on reset of every module. */
   reset(): void {
     for (const m of [...this.modules.values()]) if (m.parent === null) m.reset();
+    this.#orderOfConstruction();
+  }
+
+  /** A process that ends or comes back changes the order in which others run (see `remove`): this undoes it. */
+  #orderOfConstruction(): void {
+    const place = this.#places();
+    for (const { waiters } of this.#events) waiters?.sortStatics(place);
+  }
+  #places(): (process: Process) => number {
+    const places = new Map(this.processes.map((p, i) => [p, i]));
+    return (process) => places.get(process) ?? 0;
   }
 
   /** Throws `SnapshotError` naming the thread processes that are running: their place cannot be saved. */
@@ -99,9 +112,14 @@ export class Simulation extends Kernel {
     const names = (list: readonly ({ readonly fullName: string } | null)[]) =>
       list.flatMap((item) => (item ? [item.fullName] : []));
     const waiting: Record<string, string[]> = {};
+    const sensitive: Record<string, string[]> = {};
+    const place = this.#places();
     for (const event of this.#events) {
-      const methods = event.waiters?.dynamicMethods ?? [];
-      if (methods.length > 0) waiting[event.fullName] = names(methods);
+      if (event.waiters === null) continue;
+      const { dynamicMethods, staticMethods, staticThreads, statics } = event.waiters;
+      if (dynamicMethods.length > 0) waiting[event.fullName] = names(dynamicMethods);
+      if (!ascends(staticMethods.map(place)) || !ascends(staticThreads.map(place)))
+        sensitive[event.fullName] = names(statics);
     }
     return {
       initialized: this.initialized,
@@ -113,6 +131,7 @@ export class Simulation extends Kernel {
       threads: names(this.threads.inOrder()),
       updates: names(this.updates),
       waiting,
+      sensitive,
     };
   }
 
@@ -149,6 +168,11 @@ export class Simulation extends Kernel {
       const event = this.findEvent(name, "scheduler.waiting");
       event.waiters ??= new Waiters();
       for (const method of waiting) event.waiters.dynamicMethods.push(this.#process(method) as MethodProcess);
+    }
+    this.#orderOfConstruction();
+    for (const [name, sensitive] of Object.entries(saved.sensitive)) {
+      const order = sensitive.map((process) => this.#process(process));
+      this.findEvent(name, "scheduler.sensitive").waiters?.sortStatics((process) => order.indexOf(process));
     }
   }
 
@@ -198,13 +222,19 @@ export class Simulation extends Kernel {
     const order = this.queue.inOrder();
     hash.word(order.length);
     for (const e of order) hash.text(e.fullName).number(e.deadline);
-    const { round, waiting, actions, deltas, methods, threads, updates } = this.#saveScheduler();
+    const { round, waiting, sensitive, actions, deltas, methods, threads, updates } = this.#saveScheduler();
     for (const names of [round ?? [], actions, deltas, methods, threads, updates]) hashNames(hash, names);
     hash.word(round === null ? 0 : 1);
-    for (const event of Object.keys(waiting).sort()) hashNames(hash.text(event), waiting[event] ?? []);
+    for (const lists of [waiting, sensitive]) {
+      for (const event of Object.keys(lists).sort()) hashNames(hash.text(event), lists[event] ?? []);
+    }
     for (const name of [...this.modules.keys()].sort()) this.module(name).hashState(hash.text(name));
     return hash.digest();
   }
+}
+
+function ascends(list: readonly number[]): boolean {
+  return list.every((n, i) => i === 0 || n > (list[i - 1] as number));
 }
 
 function hashNames(hash: StateHash, names: readonly StateValue[]): void {

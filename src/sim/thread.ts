@@ -117,7 +117,7 @@ export class ThreadProcess extends Process {
   }
   override hash(hash: StateHash): void {
     super.hash(hash);
-    hash.number(this.#runs);
+    hash.number(this.started ? this.#runs : 0);
   }
 
   protected override initialState(): void {

@@ -42,6 +42,26 @@ describe("snapshot of random machines of method processes", () => {
     );
   });
 
+  it("processes that were killed have changed the order of the others, and that is restored", () => {
+    const program = makeProgram(963590, METHODS);
+    const first = new Machine(program);
+    first.runFor(1);
+    const saved = first.sim.save();
+    // p0 to p4 wait for e0, p1 to p3 for e1. p1 is killed, then p0; the last of the list takes the place each time.
+    expect(saved.scheduler.sensitive).toEqual({
+      "top.e0": ["top.p3", "top.p4", "top.p2"],
+      "top.e1": ["top.p3", "top.p2"],
+    });
+    const second = new Machine(program);
+    second.runFor(1_000_000);
+    second.sim.load(saved);
+    expect(second.sim.stateHash()).toBe(first.sim.stateHash());
+    first.lines.length = second.lines.length = 0;
+    first.runFor(1_000_000);
+    second.runFor(1_000_000);
+    expect(second.lines).toEqual(first.lines);
+  });
+
   it("restored into a machine that has run elsewhere, too", () => {
     for (let seed = 0; seed < 100; seed++) {
       const program = makeProgram(seed, METHODS);
