@@ -6,12 +6,13 @@
  * end stays where it is; a bad packet is dropped and its descriptors are written back; nothing is fetched while the link is down.
  */
 import type { Port } from "../../bus/index.ts";
+import { sum } from "../../net/checksum.ts";
 import type { Frame } from "../../net/index.ts";
+import { segment } from "../../net/segmentation.ts";
 import { type Event, NEVER, SEC } from "../../sim/index.ts";
-import { sum } from "./checksum.ts";
 import type { I82576Core } from "./i82576.ts";
 import { CAUSE } from "./interrupts.ts";
-import { type Context, contextOf, insertChecksums, insertTag, segment } from "./offload.ts";
+import { type Context, contextOf, insertChecksums, insertTag } from "./offload.ts";
 
 const QUEUES = 16;
 const DESCRIPTOR = 16;

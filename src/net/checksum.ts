@@ -1,6 +1,6 @@
 /** Sums over frames: the Internet checksum (RFC 1071), CRC-32 of Ethernet, CRC-32C of SCTP (RFC 4960 appendix B). */
-import { get16 } from "../../net/bytes.ts";
-import type { Frame } from "../../net/index.ts";
+import { get16 } from "./bytes.ts";
+import type { Frame } from "./link.ts";
 
 /** Bytes from which on a view pays. */
 const LONG = 64;
