@@ -33,12 +33,9 @@ export interface FlagMasks {
   readonly last: number;
 }
 
-/** Frames of a send that share a piece of memory: a view is made much faster than memory is had. */
-const SHARED = 64;
-
 /**
  * Cuts `data`, headers and payload of one large send, into frames; `ip` and `transport` say which checksums are inserted. The transport's checksum field
- * holds the sum of the pseudo header without the length. Null where the headers do not fit.
+ * holds the sum of the pseudo header without the length. Null where the headers do not fit. The frames have memory of their own.
  */
 export function segment(
   data: Uint8Array,
@@ -65,16 +62,9 @@ export function segment(
   const identification = ipv4 ? get16(data, macLength + 4) : 0;
   const frames: Frame[] = [];
   const headers = data.subarray(0, header);
-  const room = header + mss;
-  let memory = new ArrayBuffer(0);
   for (let done = 0, n = 0; done < payload; n++) {
     const length = Math.min(mss, payload - done);
-    const place = n % SHARED;
-    if (place === 0) {
-      const rest = payload - done;
-      memory = new ArrayBuffer(Math.min(SHARED * room, rest + header * Math.ceil(rest / mss)));
-    }
-    const frame = new Uint8Array(memory, place * room, header + length);
+    const frame = new Uint8Array(header + length);
     frame.set(headers);
     frame.set(data.subarray(header + done, header + done + length), header);
     const total = ipLength + l4Length + length;
