@@ -35,16 +35,16 @@ export interface FlagMasks {
 
 /**
  * Cuts `data`, headers and payload of one large send, into frames; `ip` and `transport` say which checksums are inserted. The transport's checksum field
- * holds the sum of the pseudo header without the length. Null where the headers do not fit.
+ * holds the sum of the pseudo header without the length. Null where the headers do not fit. The frames have memory of their own.
  */
 export function segment(
   data: Uint8Array,
-  headers: SendHeaders,
+  layout: SendHeaders,
   ip: boolean,
   transport: boolean,
   masks: FlagMasks,
 ): Frame[] | null {
-  const { macLength, ipLength, l4, l4Length, mss, ipv4 } = headers;
+  const { macLength, ipLength, l4, l4Length, mss, ipv4 } = layout;
   const l4At = macLength + ipLength;
   const header = l4At + l4Length;
   const payload = data.length - header;
@@ -61,10 +61,11 @@ export function segment(
   const sequence = l4 === TCP ? get32(data, l4At + 4) : 0;
   const identification = ipv4 ? get16(data, macLength + 4) : 0;
   const frames: Frame[] = [];
+  const headers = data.subarray(0, header);
   for (let done = 0, n = 0; done < payload; n++) {
     const length = Math.min(mss, payload - done);
     const frame = new Uint8Array(header + length);
-    frame.set(data.subarray(0, header));
+    frame.set(headers);
     frame.set(data.subarray(header + done, header + done + length), header);
     const total = ipLength + l4Length + length;
     if (ipv4) {
