@@ -66,6 +66,11 @@ export interface VmOptions {
   /** Physical CPUs for each vCPU, bit n is CPU n; all unless given. */
   readonly affinity?: readonly number[];
   readonly spis?: number;
+  /**
+   * Passed devices that send messages have tables of their own for DMA: the VM's memory, and at this address of theirs the machine's message frame, which the
+   * guest's CPUs do not reach.
+   */
+  readonly messageFrame?: number;
   /** A reset that the guest asks for stops it. */
   readonly stopOnReset?: boolean;
 }
@@ -113,6 +118,8 @@ export class Vm extends Module {
   readonly distributor: VirtualDistributor;
   readonly statistics: ExitStatistics;
   readonly stage2: Stage2;
+  /** What DMA of passed devices is translated by: `stage2` unless they have tables of their own. */
+  readonly dma: Stage2;
   readonly vcpus: Vcpu[] = [];
   readonly transaction = new Transaction();
   readonly cells: VmCells;
@@ -144,6 +151,7 @@ export class Vm extends Module {
     this.bus = new Router(this, "bus", "abort");
     this.distributor = new VirtualDistributor(this, "gicd", { vcpus: options.vcpus, spis: options.spis ?? 256 });
     this.stage2 = new Stage2(this, "stage2", host.pool, id + 1);
+    this.dma = options.messageFrame === undefined ? this.stage2 : new Stage2(this, "dma", host.pool, id + 1);
     this.bus.map({ name: "gicd", base: host.guest.distributor, size: 0x1000, target: this.distributor.registers });
     for (const r of options.regions) {
       const model = r.model?.(this) ?? null;
@@ -187,10 +195,21 @@ export class Vm extends Module {
       stage2.create(cpu) &&
       stage2.map(cpu, null, guest.ram, at, memory, "memory") &&
       stage2.map(cpu, null, guest.cpuInterface, virtualCpuInterface, 2 * PAGE, "device") &&
-      this.options.regions.every((r) => this.#mapPassed(cpu, null, r, this.modeOf(r.name)));
+      this.options.regions.every((r) => this.#mapPassed(cpu, null, r, this.modeOf(r.name))) &&
+      this.#mapDma(cpu, at);
     if (!mapped) return "no memory is left for translation tables";
     cpu.invalidate(stage2.vmid, -1, 0);
     return null;
+  }
+
+  #mapDma(cpu: PhysicalCpu, memory: number): boolean {
+    const { messageFrame } = this.options;
+    if (messageFrame === undefined) return true;
+    return (
+      this.dma.create(cpu) &&
+      this.dma.map(cpu, null, this.#host.guest.ram, memory, this.options.memory, "memory") &&
+      this.dma.map(cpu, null, messageFrame, messageFrame, PAGE, "device")
+    );
   }
 
   /** Devices as firmware hands them over. */
@@ -228,6 +247,7 @@ export class Vm extends Module {
 
   release(): void {
     this.stage2.destroy();
+    this.dma.destroy();
     if (this.cells.memory >= 0) this.#host.pool.release(this.cells.memory, this.options.memory);
     this.cells.memory = -1;
   }
