@@ -22,7 +22,7 @@ import {
   pciCards,
   pciSlots,
 } from "./pci/configuration.ts";
-import { MESSAGE_FRAME, PciService } from "./pci/service.ts";
+import { PciService } from "./pci/service.ts";
 import { createScheduler, type DomainParameters, SCHEDULER_NAMES } from "./scheduler/index.ts";
 import { HypervisorSmmu } from "./smmu.ts";
 import { type ToeAssignment, ToeService, toeAddress } from "./toe/service.ts";
@@ -433,7 +433,6 @@ function addVm(
     vcpus,
     psci,
     regions: [...regions, ...functions],
-    ...(functions.length === 0 ? {} : { messageFrame: MESSAGE_FRAME }),
     images: plan.blobs,
     entry: plan.entry,
     x0: plan.x0,

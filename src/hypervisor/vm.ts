@@ -42,6 +42,11 @@ export interface RegionOptions {
   };
   /** What firmware leaves in the registers, of the model or of the part itself, when the VM starts: offsets and values of 32 bits. */
   readonly setUp?: readonly (readonly [offset: number, value: number])[];
+  /**
+   * Behind it are devices that send messages to the machine's frame at this address. The VM's DMA has tables of its own then: its memory, and the frame, which
+   * its CPUs do not reach.
+   */
+  readonly messageFrame?: number;
   /** Where some registers go another way than the rest: offsets from `from` up to `to`. The page is trapped then. */
   readonly registers?: readonly { readonly from: number; readonly to: number; readonly mode: RegionMode }[];
 }
@@ -66,11 +71,6 @@ export interface VmOptions {
   /** Physical CPUs for each vCPU, bit n is CPU n; all unless given. */
   readonly affinity?: readonly number[];
   readonly spis?: number;
-  /**
-   * Passed devices that send messages have tables of their own for DMA: the VM's memory, and at this address of theirs the machine's message frame, which the
-   * guest's CPUs do not reach.
-   */
-  readonly messageFrame?: number;
   /** A reset that the guest asks for stops it. */
   readonly stopOnReset?: boolean;
 }
@@ -151,7 +151,8 @@ export class Vm extends Module {
     this.bus = new Router(this, "bus", "abort");
     this.distributor = new VirtualDistributor(this, "gicd", { vcpus: options.vcpus, spis: options.spis ?? 256 });
     this.stage2 = new Stage2(this, "stage2", host.pool, id + 1);
-    this.dma = options.messageFrame === undefined ? this.stage2 : new Stage2(this, "dma", host.pool, id + 1);
+    const messages = options.regions.some((r) => r.messageFrame !== undefined);
+    this.dma = messages ? new Stage2(this, "dma", host.pool, id + 1) : this.stage2;
     this.bus.map({ name: "gicd", base: host.guest.distributor, size: 0x1000, target: this.distributor.registers });
     for (const r of options.regions) {
       const model = r.model?.(this) ?? null;
@@ -203,12 +204,12 @@ export class Vm extends Module {
   }
 
   #mapDma(cpu: PhysicalCpu, memory: number): boolean {
-    const { messageFrame } = this.options;
-    if (messageFrame === undefined) return true;
+    const { dma, options } = this;
+    if (dma === this.stage2) return true;
     return (
-      this.dma.create(cpu) &&
-      this.dma.map(cpu, null, this.#host.guest.ram, memory, this.options.memory, "memory") &&
-      this.dma.map(cpu, null, messageFrame, messageFrame, PAGE, "device")
+      dma.create(cpu) &&
+      dma.map(cpu, null, this.#host.guest.ram, memory, options.memory, "memory") &&
+      options.regions.every(({ messageFrame: at }) => at === undefined || dma.map(cpu, null, at, at, PAGE, "device"))
     );
   }
 

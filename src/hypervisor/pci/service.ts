@@ -64,6 +64,7 @@ export class PciService extends Module implements Service {
   readonly #hypervisor: Hypervisor;
   readonly #cards: readonly CardPart[];
   readonly #given: Given[] = [];
+  readonly #bridges = new Map<Vm, VirtualPcie>();
   readonly #c: {
     /** By the order of assignments, and of each its first message interrupt. */
     functions: FunctionRecord[];
@@ -120,6 +121,7 @@ export class PciService extends Module implements Service {
       exhausted: (vm: Vm) => this.#hypervisor.life.halt(vm, "stopped", "no memory is left for translation tables"),
     };
     return pcieRegions(assignments.length, host, (pcie: VirtualPcie, vm: Vm) => {
+      this.#bridges.set(vm, pcie);
       pcie.functions.forEach((virtual, n) => {
         Object.assign(this.#given[first + n] as Given, { virtual, vm });
       });
@@ -152,8 +154,17 @@ export class PciService extends Module implements Service {
   }
 
   /** The VM's functions are reset and its own from here on. */
-  started(_cpu: PhysicalCpu, vm: Vm): void {
-    for (const n of this.#of(vm)) if (this.#given[n]?.virtual?.begun === false) this.#prepare(n);
+  started(cpu: PhysicalCpu, vm: Vm): void {
+    const home = vm.vcpus[0]?.cells.affinity ?? 1;
+    for (const n of this.#of(vm)) {
+      if (this.#given[n]?.virtual?.begun === false) this.#prepare(n);
+      const { vectors = 0 } = this.#c.functions[n] ?? {};
+      for (let vector = 0; vector < vectors; vector++) {
+        const id = (this.#c.first[n] as number) + vector;
+        this.#hypervisor.interrupts.route(cpu, id, true, 31 - Math.clz32(home & -home));
+      }
+    }
+    this.#bridges.get(vm)?.remap();
   }
 
   /** They do nothing any more, and keep nothing for their next user. */

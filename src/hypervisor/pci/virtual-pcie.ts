@@ -15,6 +15,9 @@ import { type Stretch, VirtualFunction } from "./virtual-function.ts";
 /** Bytes of the ECAM: bus 0. */
 export const GUEST_ECAM = { base: PCIE.ecam.base, size: 0x10_0000 };
 
+/** The region of the memory window. */
+const WINDOW = "pcieMemory";
+
 export interface VirtualPcieHost {
   /** The machine's bus. */
   readonly bus: Target;
@@ -54,7 +57,7 @@ export class VirtualPcie extends Module {
           message: (interrupt) => this.frame.registers.write(0x40, 4, interrupt, tx),
           record: () => host.record(fn),
           reset: () => host.reset(fn),
-          changed: () => this.#remap(),
+          changed: () => this.remap(),
         },
         tx,
       );
@@ -64,12 +67,13 @@ export class VirtualPcie extends Module {
   }
 
   /** Stage 2 follows the BARs. */
-  #remap(): void {
+  remap(): void {
     const cpu = this.#host.current();
     if (cpu === null) return;
     const { stage2 } = this.#vm;
     const { mapped } = this.#c;
-    const wanted = this.functions.flatMap((fn) => (fn.begun ? fn.stretches() : []));
+    const shown = this.#vm.modeOf(WINDOW) === "trap";
+    const wanted = this.functions.flatMap((fn) => (shown && fn.begun ? fn.stretches() : []));
     for (let i = 0; i < mapped.length; i += 3) {
       const [ipa = 0, physical = 0, size = 0] = mapped.slice(i, i + 3);
       const kept = wanted.some((s) => s.ipa === ipa && s.physical === physical && s.size === size);
@@ -161,12 +165,16 @@ export function pcieRegions(
   const frame = virtPart("gicv2m");
   return [
     trap("pcie", GUEST_ECAM, (pcie) => ({ target: pcie.ecam, lines: [] })),
-    trap("pcieMemory", PCIE.memory32, (pcie) => ({ target: pcie.memory, lines: [] })),
+    trap(WINDOW, PCIE.memory32, (pcie) => ({ target: pcie.memory, lines: [] })),
     trap("pcieIo", PCIE.io, () => ({ target: NOTHING, lines: [] })),
-    trap("gicv2m", { base: frame.base, size: PAGE }, ({ frame: { registers, spi, baseSpi } }) => ({
-      target: registers,
-      lines: spi.map((line, n) => ({ line, spi: baseSpi + n })),
-    })),
+    {
+      ...trap("gicv2m", { base: frame.base, size: PAGE }, ({ frame: { registers, spi, baseSpi } }) => ({
+        target: registers,
+        lines: spi.map((line, n) => ({ line, spi: baseSpi + n })),
+      })),
+      // the machine's is at the same place in what DMA sees
+      messageFrame: frame.base,
+    },
   ];
 }
 
