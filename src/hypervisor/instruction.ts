@@ -104,7 +104,8 @@ class Emulation {
   }
 
   run(): "done" | AccessFault {
-    const { load, width } = this.#what;
+    const { load, width, alignment } = this.#what;
+    if ((this.#start.low & (alignment - 1)) !== 0) return { status: FAULT_ALIGNMENT };
     const places: number[] = [];
     for (let at = 0; at < this.#bytes.length; at += width) {
       const address = plus(this.#start, at);
@@ -112,8 +113,6 @@ class Emulation {
       if (ipa < 0) return { status: -1 - ipa, address };
       places.push(ipa);
     }
-    const misaligned = this.#misaligned(places);
-    if (misaligned !== null) return misaligned;
     if (!load) this.#gather();
     for (let i = 0; i < places.length; i++) {
       const response = this.#piece(places[i] as number, i * width);
@@ -131,13 +130,6 @@ class Emulation {
     const unit = plus(this.#start, at - (at % this.#what.unit));
     const same = ((piece.low ^ unit.low) & ~PAGE_OFFSET) === 0;
     return { status, address: same ? unit : { high: piece.high, low: piece.low & ~PAGE_OFFSET } };
-  }
-
-  #misaligned(places: readonly number[]): AccessFault | null {
-    const { alignment, width } = this.#what;
-    if ((this.#start.low & (alignment - 1)) === 0) return null;
-    const device = places.findIndex((ipa) => this.#vcpu.vm.physical(ipa, width) < 0);
-    return device < 0 ? null : this.#fault(FAULT_ALIGNMENT, device * width);
   }
 
   /** One access, of the VM's memory or of a model: the response. */
