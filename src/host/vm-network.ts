@@ -90,6 +90,7 @@ export class VmNetwork {
         await new Promise<void>((resolve) => {
           if (ahead <= 0 || outside.some((o) => o.port.ready)) setImmediate(resolve);
           else {
+            for (const { port } of outside) port.listen();
             const timer = setTimeout(resolve, ahead);
             wake = () => {
               clearTimeout(timer);
