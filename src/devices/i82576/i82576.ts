@@ -11,7 +11,7 @@
 import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, Station } from "../../net/index.ts";
 import { RegisterBank } from "../../registers/index.ts";
-import { type Event, Module, MS, type Simulation, type StateValue } from "../../sim/index.ts";
+import { type Event, Module, MS, SEC, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
 import { PrecisionClock } from "./clock.ts";
 import { CsrSpace, IoWindow } from "./csr.ts";
 import { Filter } from "./filter.ts";
@@ -45,6 +45,11 @@ export interface I82576Options {
   readonly host: Host;
   /** 0 or 1: which of the chip's two ports; 0 unless given. */
   readonly portNumber?: number;
+  /**
+   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit; 10^9 unless given. The real card has no such thing: it is for lines faster
+   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
+   */
+  readonly gigabitRate?: number;
 }
 
 export class I82576Core extends Module implements Station {
@@ -70,6 +75,7 @@ export class I82576Core extends Module implements Station {
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly #c: { carrier: boolean; link: boolean; phyReset: boolean; virtualFunctions: number };
+  readonly #gigabitRate: number;
   readonly #packet = new Packet();
   readonly #tcpTimer: Event;
   /** For accesses of the device to its own registers. */
@@ -79,6 +85,7 @@ export class I82576Core extends Module implements Station {
     super(parent, name);
     this.host = options.host;
     this.portNumber = options.portNumber ?? 0;
+    this.#gigabitRate = options.gigabitRate ?? 1_000_000_000;
     this.#c = this.state({ carrier: true, link: false, phyReset: true, virtualFunctions: 0 });
     this.statistics = new Statistics(this);
     this.interrupts = new Interrupts(this);
@@ -152,6 +159,18 @@ export class I82576Core extends Module implements Station {
     const control = this.reg("CTRL");
     if ((control & CTRL_FRCSPD) === 0) return this.phy.speed;
     return [10, 100, 1000, 1000][(control >>> 8) & 3] as number;
+  }
+  /** Bits a second of the line; 0 for no limit. */
+  get lineRate(): number {
+    const { speed } = this;
+    if (speed === 1000) return this.#gigabitRate;
+    const rate = speed * 1_000_000;
+    return this.#gigabitRate === 0 ? rate : Math.min(rate, this.#gigabitRate);
+  }
+  /** How long `bits` take on the line. */
+  lineTime(bits: number): Time {
+    const rate = this.lineRate;
+    return rate === 0 ? 0 : Math.ceil((bits * SEC) / rate);
   }
   linkChanged(): void {
     const up = this.phy.up && (this.reg("CTRL") & CTRL_SLU) !== 0;
