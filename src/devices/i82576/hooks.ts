@@ -177,6 +177,12 @@ function virtualization(core: I82576Core): HooksOf<typeof I82576> {
       get: (vf) => mailbox.physical(vf),
       onWrite: (written, _m, _b, vf) => mailbox.writePhysical(vf, written),
     },
+    SCCRL: { onWrite: () => core.storm.restart() },
+    SCBI: { onWrite: () => core.storm.restart() },
+    SCSTS: { get: () => core.storm.status },
+    BSCCNT: { get: () => core.storm.broadcastCount },
+    MSCCNT: { get: () => core.storm.multicastCount },
+    SCTC: { get: () => core.storm.time },
     WVBR: { onRead: () => core.setReg("WVBR", 0) },
     LVMMC: { onRead: () => core.setReg("LVMMC", 0) },
     VTCTRL: {

@@ -3,9 +3,9 @@
  *
  * Modelled: all registers of chapter 8 as declared in `registers/`; EEPROM, PHY, link; 16 queue pairs with every descriptor type; checksum, segmentation
  * and VLAN offloads; address, VLAN, multicast and unicast hash filters; RSS; pools with switching, replication and anti-spoofing; MSI-X,
- * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits.
- * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm
- * control. Frames carry no check sequence here, so none is ever bad.
+ * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits; storm control.
+ * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency
+ * interrupts. Frames carry no check sequence here, so none is ever bad.
  * This file is the core: registers and rooms. `functions.ts` puts it on PCI Express. Choices where the manual is open stand in each room.
  */
 import { type Target, Transaction } from "../../bus/index.ts";
@@ -26,6 +26,7 @@ import { Phy } from "./phy.ts";
 import { Receiver } from "./receive.ts";
 import { I82576 } from "./registers/index.ts";
 import { Statistics } from "./statistics.ts";
+import { StormControl } from "./storm.ts";
 import { Transmitter } from "./transmit.ts";
 import { VirtualWindow } from "./vf.ts";
 
@@ -70,6 +71,7 @@ export class I82576Core extends Module implements Station {
   readonly clock: PrecisionClock;
   readonly filter: Filter;
   readonly flowControl: FlowControl;
+  readonly storm: StormControl;
   readonly receiver: Receiver;
   readonly transmitter: Transmitter;
   /** Where transmitted frames go; dropped while null. */
@@ -95,6 +97,7 @@ export class I82576Core extends Module implements Station {
     this.clock = new PrecisionClock(this);
     this.filter = new Filter(this);
     this.flowControl = new FlowControl(this);
+    this.storm = new StormControl(this);
     this.receiver = new Receiver(this);
     this.transmitter = new Transmitter(this);
     this.#tcpTimer = this.event("tcpTimer", () => this.#tcpTimerDone());
@@ -213,6 +216,7 @@ export class I82576Core extends Module implements Station {
     if ((this.reg("RCTL") & RXEN) === 0 || this.flowControl.received(frame)) return;
     const packet = this.parse(frame);
     const verdict = this.filter.judge(frame, packet, -1);
+    if (this.storm.armed && this.storm.drops(frame, verdict.unresolved)) return;
     if (verdict.queues === 0) return;
     this.statistics.received(frame);
     this.receiver.accept(frame, packet, verdict, false);
@@ -292,6 +296,7 @@ export class I82576Core extends Module implements Station {
     this.receiver.reset();
     this.transmitter.reset();
     this.flowControl.reset();
+    this.storm.restart();
     this.clock.reset();
     this.#tcpTimer.cancel();
     this.loadAddress();
