@@ -32,7 +32,7 @@ export const receive = chapter({
       CFIEN: rw(19, "Canonical form indicator enable"),
       CFI: rw(20, "Canonical form indicator that is accepted"),
       PSP: rw(21, "Pad small packets"),
-      DPF: rw(22, "Discard pause frames"),
+      DPF: rw(22, "Discard pause frames to the station's own address"),
       PMCF: rw(23, "Pass MAC control frames"),
       SECRC: rw(26, "Strip the CRC"),
     },
