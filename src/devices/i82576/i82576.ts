@@ -38,7 +38,17 @@ const CTRL_SLU = 1 << 6;
 const CTRL_FRCSPD = 1 << 11;
 const SHORTEST = 60;
 /** What a software reset leaves alone: packet buffers, throttling, clocks of LEDs. */
-const KEPT: readonly RegisterName[] = ["RXPBS", "TXPBS", "EITR", "LEDCTL", "SW_FW_SYNC", "SWSM", "GCR", "EECD"];
+const KEPT: readonly RegisterName[] = [
+  "RXPBS",
+  "TXPBS",
+  "SWPBS",
+  "EITR",
+  "LEDCTL",
+  "SW_FW_SYNC",
+  "SWSM",
+  "GCR",
+  "EECD",
+];
 
 export interface I82576Options {
   /** Address in the EEPROM. */
