@@ -44,7 +44,7 @@ export class VmNetwork {
     if (list !== null) {
       return (parent, name, device) => {
         const far = farEndOf(list);
-        const option = { where: list.where, id: "toe", far, link: linkOf(list, far) };
+        const option = { where: list.where, id: "toe", far, link: linkOf(list) };
         list.finish();
         this.#networks.connect(parent, name, device, option);
       };

@@ -19,7 +19,7 @@ function addNetwork(b: Builder, id: string, list: KeyValues): void {
   checkId(where, id);
   if (b.virtio.networks.has(id)) throw new InputError(`${where}: there are two networks with id=${id}`);
   const far = farEndOf(list);
-  b.virtio.networks.set(id, { where, id, far, link: linkOf(list, far) });
+  b.virtio.networks.set(id, { where, id, far, link: linkOf(list) });
   list.finish();
 }
 
