@@ -15,6 +15,8 @@ export interface Service {
   halted?(cpu: PhysicalCpu, vm: Vm): void;
   /** A vCPU of the VM was loaded on the CPU, or unloaded from it. */
   switched?(cpu: PhysicalCpu, vm: Vm): void;
+  /** After an exit for an interrupt, also one that `Hypervisor.poke` has asked for. */
+  poked?(cpu: PhysicalCpu): void;
   /** One of its own interrupts was taken; true where it was its. */
   interrupt?(cpu: PhysicalCpu, id: number): boolean;
 }

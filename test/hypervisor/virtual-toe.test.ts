@@ -41,6 +41,7 @@ class Setting {
     this.toe = new VirtualToe(new Module(this.simulation, "vm"), "toe", {
       backend: {
         add: () => 0,
+        carrier: true,
         start: () => true,
         nextRequest: () => ++this.#serial,
         submit: (_user, request, bytes) => void this.submitted.push({ request, bytes: bytes.slice() }),
@@ -51,6 +52,7 @@ class Setting {
       addresses: [{ address: Uint8Array.from(OWN), prefix: 120 }],
       physical: (ipa, length) => (ipa >= RAM && ipa + length <= RAM + SIZE ? ipa - RAM + GUEST : -1),
       cpu: () => this.#cpu,
+      wake: () => this.toe.tick(),
       lists: 0x40c0_0000,
       costs: { command: 1, completion: 1 },
     });
@@ -64,10 +66,10 @@ class Setting {
     this.write(0x20, 1);
   }
   write(offset: number, value: number): void {
-    this.toe.registers.write(offset, 4, value >>> 0, this.#tx);
+    this.toe.bank.write(offset, 4, value >>> 0, this.#tx);
   }
   read(offset: number): number {
-    return this.toe.registers.read(offset, 4, this.#tx) >>> 0;
+    return this.toe.bank.read(offset, 4, this.#tx) >>> 0;
   }
   /** Puts a command of words by offset into the ring and rings the doorbell. */
   command(words: { readonly [offset: number]: number }, address?: readonly number[]): void {
@@ -88,6 +90,7 @@ class Setting {
     c.setUint8(60, bytes[0] as number);
     c.setUint8(62, status);
     this.toe.completed(this.#cpu, request, c);
+    this.toe.settle();
   }
   /** Status and socket of the next completion in the guest's ring; null where there is none. */
   next(): { status: number; socket: number; result: number; tag: number } | null {
@@ -117,12 +120,12 @@ class Setting {
 }
 
 describe("commands of an emulated interface", () => {
-  it("CAPABILITY has neither POOL nor MULTI, and commands with those flags are BAD_FIELD", () => {
+  it("CAPABILITY is the device's; POOL without a pool is NO_POOL", () => {
     const s = new Setting();
-    expect(s.read(0x0c) & (3 << 20)).toBe(0);
+    expect(s.read(0x0c)).toBe(0x003f_400f);
     const socket = s.socket(77);
     s.command({ 0: 7 | (0x10 << 8), 8: socket, 12: 100 });
-    expect(s.next()?.status).toBe(33);
+    expect(s.next()?.status).toBe(42);
     expect(s.submitted).toHaveLength(1);
   });
 
@@ -204,6 +207,7 @@ describe("commands of an emulated interface", () => {
     s.command({ 0: 1, 24: 1, 28: 4 });
     s.write(0x20, 2);
     expect(s.aborted).toEqual([5]);
+    expect(s.next()?.status).toBe(39);
     s.completes(1, 0, 6);
     expect(s.aborted).toEqual([5, 6]);
     expect(s.next()).toBeNull();
