@@ -137,6 +137,11 @@ export class Hypervisor extends Module implements El2Handler {
     vcpu.vm.distributor.latch(vcpu.index, id);
   }
 
+  /** Asks for an exit, after which `poked` of all services is called. From anywhere. */
+  poke(): void {
+    if (this.#cpus[0]?.cells.ready) this.#kick(0);
+  }
+
   /** The CPU at EL2 that is at work. */
   get current(): PhysicalCpu | null {
     return this.#inside;
@@ -168,7 +173,10 @@ export class Hypervisor extends Module implements El2Handler {
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
     }
-    if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
+    if (exit.reason === "irq" || exit.reason === "start") {
+      this.#takeInterrupts(cpu, vcpu);
+      for (const service of this.services) service.poked?.(cpu);
+    }
     if (this.life.asked) {
       this.life.carryOut(cpu);
       this.#lookAgain();
