@@ -22,7 +22,7 @@ function addNetwork(b: Builder, id: string, list: KeyValues): void {
   if (b.virtio.networks.has(id)) throw new InputError(`${where}: there are two networks with id=${id}`);
   const far = farEndOf(list);
   const queues = list.integer("queues", 1, PAIRS_MAX);
-  b.virtio.networks.set(id, { where, id, far, link: linkOf(list, far), ...optional("queues", queues) });
+  b.virtio.networks.set(id, { where, id, far, link: linkOf(list), ...optional("queues", queues) });
   list.finish();
 }
 
