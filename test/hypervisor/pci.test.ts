@@ -396,18 +396,20 @@ describe("virtual functions of an 82576 for two VMs", () => {
     };
   }
 
-  function two(wild: boolean) {
+  function two(wild: boolean, vlans: readonly number[] = []) {
     const heard: number[][] = [];
     const system = pciSystem({ nic: { device: "igb", vfs: 2 } });
-    const vms = [0, 1].map((n) =>
-      system.add(talker(n, 3, heard, wild && n === 1), [{ card: "nic", vf: n, settings: { mac: MAC(n) } }]),
-    );
+    const vms = [0, 1].map((n) => {
+      const vlan = vlans[n];
+      const settings = { mac: MAC(n), ...(vlan === undefined ? {} : { vlan }) };
+      return system.add(talker(n, 3, heard, wild && n === 1), [{ card: "nic", vf: n, settings }]);
+    });
     system.machine.simulation.run(4 * SEC);
     expect(vms.map((vm) => vm.status)).toEqual(["off", "off"]);
     return { ...system, heard };
   }
 
-  it("each is told its address by the hypervisor's driver (7.10.2.9) and hears the other's frames, with interrupts", () => {
+  it("each is told its address by the hypervisor's driver (82576 datasheet 7.10.2.9) and hears the other's frames, with interrupts", () => {
     const { heard, smmu } = two(false);
     expect(heard).toEqual([
       [0x80, 0x81, 0x82, 1],
@@ -421,6 +423,14 @@ describe("virtual functions of an 82576 for two VMs", () => {
     expect(heard.map((list) => list.slice(0, -1))).toEqual([[], []]);
     expect(smmu.faults).toBeGreaterThan(0);
     expect(machine.simulation.reporter.guestErrors).toBeGreaterThan(0);
+  });
+
+  it("in one VLAN they hear each other, without a tag; in two they do not (82576 datasheet 7.10)", () => {
+    expect(two(false, [5, 5]).heard.map((list) => list.slice(0, -1))).toEqual([
+      [0x80, 0x81, 0x82],
+      [0x40, 0x41, 0x42],
+    ]);
+    expect(two(false, [5, 6]).heard.map((list) => list.slice(0, -1))).toEqual([[], []]);
   });
 
   it("the same run has the same state hash", () => {
