@@ -65,9 +65,9 @@ export class VmVirtio {
 /** Declares a device, and what is behind it under the id of its part. */
 function request(b: Builder, where: string, id: string, folder: string, device: VirtioConfiguration): void {
   const [driver = "", ...words] = (device.device ?? "").split(",");
-  if (words.some((word) => word.startsWith("bus="))) {
-    throw new InputError(`${where}: ${words.join(",")}: the part says where the device is: expected no bus=`);
-  }
+  const odd = words.find((word) => word.startsWith("bus=") || word === "help");
+  if (odd !== undefined)
+    throw new InputError(`${where}: ${odd}: the part says where it is: expected keys of ${driver}`);
   const { readonly: readOnly } = device;
   const flag = (name: string, value: boolean | undefined): string =>
     value === undefined ? "" : `,${name}=${value ? "on" : "off"}`;
