@@ -119,12 +119,13 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   });
   const begun = performance.now();
   const network = new VmNetwork(config, options.net);
-  const { connect } = network;
+  const { connect, connectCard } = network;
   const virtio = new VmVirtio(config, folder, network.networks);
   let top: Top | null = null;
   const put = (vm: number, byte: number) => (top ?? consoles).put(vm, byte);
   const made = createConfiguredMachine(config, images, put, {
     virtio: virtio.make,
+    connectCard,
     ...(connect === undefined ? {} : { connect }),
   });
   virtio.onOutput(put);

@@ -2,6 +2,7 @@
  * Guests that do what the test tells them: real loads, stores and WFI of a vCPU, one at a time. And a driver on top of that for a virtio-mmio slot: numbers
  * are typed from VIRTIO 1.2 (4.2.2, 2.7).
  */
+import type { PhysicalCpu } from "../../../src/hypervisor/physical-cpu.ts";
 import { type Guests, program } from "./machine.ts";
 
 /**
@@ -35,20 +36,22 @@ export class Hands {
     this.#orders = guests.vms.map(() => null);
     this.#busy = guests.vms.map(() => false);
     this.#results = guests.vms.map(() => 0);
-    guests.hypervisor.onHypercall = (cpu, { vm }) => {
-      if (this.#busy[vm.id]) {
-        this.#busy[vm.id] = false;
-        this.#results[vm.id] = cpu.low(2) >>> 0;
-        guests.machine.simulation.pause();
-      }
-      const order = this.#orders[vm.id] ?? null;
-      this.#orders[vm.id] = null;
-      this.#busy[vm.id] = order !== null;
-      cpu.setRegister(0, order?.kind ?? 0, 0);
-      cpu.setRegister(1, order?.address ?? 0, 0);
-      cpu.setRegister(2, order?.value ?? 0, 0);
-      return true;
-    };
+    guests.hypervisor.services.push({ call: (cpu, { vm }) => this.#called(cpu, vm.id) });
+  }
+
+  #called(cpu: PhysicalCpu, vm: number): boolean {
+    if (this.#busy[vm]) {
+      this.#busy[vm] = false;
+      this.#results[vm] = cpu.low(2) >>> 0;
+      this.#guests.machine.simulation.pause();
+    }
+    const order = this.#orders[vm] ?? null;
+    this.#orders[vm] = null;
+    this.#busy[vm] = order !== null;
+    cpu.setRegister(0, order?.kind ?? 0, 0);
+    cpu.setRegister(1, order?.address ?? 0, 0);
+    cpu.setRegister(2, order?.value ?? 0, 0);
+    return true;
   }
 
   /** False where the order was not carried out within a simulated millisecond. */
