@@ -1,7 +1,9 @@
 /** A VM's memory as the models behind its trapped regions reach it: by guest-physical addresses, as its stage 2 tables have them. There is nothing else. */
 import {
+  type Arena,
   type DirectRegion,
   type Memory,
+  Port,
   RESPONSE_DECODE_ERROR,
   SIZES_UP_TO_64,
   type Target,
@@ -68,5 +70,31 @@ export class GuestMemory implements Target {
   }
   onInvalidate(listener: (address: number, length: number) => void): void {
     this.#listeners.push(listener);
+  }
+}
+
+/** DMA of a model, which is the hypervisor's own copying: `moved` hears of the bytes. */
+export class CopyingPort extends Port {
+  readonly #moved: (bytes: number) => void;
+
+  constructor(memory: GuestMemory, arena: Arena, moved: (bytes: number) => void) {
+    super(memory, arena);
+    this.#moved = moved;
+  }
+  override read(address: number, size: number): number {
+    this.#moved(size);
+    return super.read(address, size);
+  }
+  override write(address: number, size: number, value: number): void {
+    this.#moved(size);
+    super.write(address, size, value);
+  }
+  override readBlock(address: number, into: Uint8Array): boolean {
+    this.#moved(into.length);
+    return super.readBlock(address, into);
+  }
+  override writeBlock(address: number, from: Uint8Array): boolean {
+    this.#moved(from.length);
+    return super.writeBlock(address, from);
   }
 }

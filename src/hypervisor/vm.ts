@@ -4,10 +4,10 @@
  */
 
 import type { Target } from "../bus/index.ts";
-import { type Memory, Port, Router, Transaction } from "../bus/index.ts";
+import { type Memory, type Port, Router, Transaction } from "../bus/index.ts";
 import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
-import { GuestMemory } from "./guest-memory.ts";
+import { CopyingPort, GuestMemory } from "./guest-memory.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { DomainParameters } from "./scheduler/index.ts";
@@ -109,6 +109,8 @@ type VmCells = {
   /** For noticing endless faults: address and count of the last injected abort. */
   faultAt: number;
   faults: number;
+  /** Bytes that models have moved by DMA and no CPU has spent time on yet. */
+  moved: number;
 };
 
 interface Region {
@@ -152,6 +154,7 @@ export class Vm extends Module {
       modes: options.regions.map((r) => r.mode),
       faultAt: -1,
       faults: 0,
+      moved: 0,
     });
     this.statistics = this.part("statistics", new ExitStatistics());
     this.#memory = new GuestMemory(host.ram.memory, {
@@ -272,7 +275,16 @@ export class Vm extends Module {
 
   /** What a model behind one of its regions does DMA by: it reaches the VM's memory alone. */
   dmaPort(): Port {
-    return new Port(this.#memory, this.#host.ram.memory.arena);
+    return new CopyingPort(this.#memory, this.#host.ram.memory.arena, (bytes) => {
+      this.cells.moved += bytes;
+    });
+  }
+  /** The time that moving took, since the call before. */
+  spendCopies(cpu: PhysicalCpu, cyclesPerByte: number): void {
+    const { cells } = this;
+    if (cells.moved === 0) return;
+    cpu.spend(cyclesPerByte * cells.moved);
+    cells.moved = 0;
   }
 
   /** Guest memory for debuggers and reports; 0 outside. */
