@@ -3,13 +3,14 @@
  * alone, and uses what EL2 software has. Requests from outside (`request`) are carried out at the next such moment.
  */
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/index.ts";
+import { emulateAccess } from "./access.ts";
 import { type CostTable, costTable } from "./costs.ts";
 import { Deadlines } from "./deadlines.ts";
 import { emulateInstruction } from "./instruction.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { LifeCycle, type VmRequest } from "./life-cycle.ts";
 import type { MemoryPool } from "./memory.ts";
-import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
+import type { AccessFault, El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
 import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
@@ -66,7 +67,7 @@ export class Hypervisor extends Module implements El2Handler {
   #inside: PhysicalCpu | null = null;
   /** What list registers give back is nothing new. */
   #collecting = false;
-  /** What policies are told of a wake: "io" for interrupts of devices that guests have, "event" for others. */
+  /** What policies are told of a wake: "io" for what an interrupt of a device leads to, "event" for the rest. */
   #reason = "event";
   #region = "";
   #register = "";
@@ -138,6 +139,11 @@ export class Hypervisor extends Module implements El2Handler {
     vcpu.vm.distributor.latch(vcpu.index, id);
   }
 
+  /** Asks for an exit, after which `poked` of all services is called. From anywhere. */
+  poke(): void {
+    if (this.#cpus[0]?.cells.ready) this.#kick(0);
+  }
+
   /** The CPU at EL2 that is at work. */
   get current(): PhysicalCpu | null {
     return this.#inside;
@@ -169,7 +175,10 @@ export class Hypervisor extends Module implements El2Handler {
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
     }
-    if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
+    if (exit.reason === "irq" || exit.reason === "start") {
+      this.#takeInterrupts(cpu, vcpu);
+      for (const service of this.services) service.poked?.(cpu);
+    }
     if (this.life.asked) {
       this.life.carryOut(cpu);
       this.#deadlines.lookAgain();
@@ -284,34 +293,15 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.skip(); // cache maintenance of a device does nothing
       return;
     }
-    if (vm.bus.find(ipa) !== null) this.#register = vm.registerAt(ipa);
-    if (!exit.valid) {
-      cpu.spend(this.costs.emulation);
-      const done = emulateInstruction(cpu, vcpu, exit);
-      if (done === "retry") return;
-      if (done === "failed") this.#abort(cpu, vcpu, exit);
-      else vm.cells.faults = 0;
-      return;
-    }
-    cpu.spend(this.costs.fastEmulation);
-    const tx = vm.transaction;
-    tx.cpu = vcpu.index;
-    tx.response = 0;
-    tx.delay = 0;
-    if (exit.write) {
-      tx.high = cpu.storedHigh;
-      vm.bus.write(ipa, exit.size, lanes(cpu.storedLow, exit.size), tx);
-    } else {
-      tx.high = 0;
-    }
-    const low = exit.write ? 0 : vm.bus.read(ipa, exit.size, tx);
-    if (tx.response !== 0) {
-      this.#abort(cpu, vcpu, exit);
-      return;
-    }
-    vm.cells.faults = 0;
-    if (exit.write) this.#distributorWritten(cpu, vm, ipa);
-    cpu.complete(low, tx.high);
+    const known = vm.bus.find(ipa) !== null;
+    if (known) this.#register = vm.registerAt(ipa);
+    cpu.spend(exit.valid ? this.costs.fastEmulation : this.costs.emulation);
+    const done = !known ? null : exit.valid ? emulateAccess(cpu, vcpu, exit) : emulateInstruction(cpu, vcpu);
+    if (done === "retry") return;
+    if (done === "done") {
+      vm.cells.faults = 0;
+      if (exit.write) this.#distributorWritten(cpu, vm, ipa);
+    } else this.#abort(cpu, vcpu, exit, done);
   }
 
   #distributorWritten(cpu: PhysicalCpu, vm: Vm, ipa: number): void {
@@ -319,8 +309,8 @@ export class Hypervisor extends Module implements El2Handler {
     if (offset >= 0x100 && offset < 0x200) this.routing.enable(cpu, vm);
   }
 
-  /** An external abort for the guest. One whose vector aborts in turn, for ever, is stopped. */
-  #abort(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
+  /** An abort for the guest, an external one unless another is given. One whose vector aborts in turn, for ever, is stopped. */
+  #abort(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit, fault: AccessFault | null = null): void {
     const { cells } = vcpu.vm;
     cells.faults = cells.faultAt === exit.pc ? cells.faults + 1 : 0;
     cells.faultAt = exit.pc;
@@ -328,16 +318,19 @@ export class Hypervisor extends Module implements El2Handler {
       this.#halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
       return;
     }
-    cpu.injectAbort();
+    cpu.injectAbort(fault);
   }
 
-  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  /** A vector that faults within the guest causes no exits (`#abort` counts those that do): it is seen when the CPU is taken from it, twice at the same place. */
   #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
-    if (cells.faultAt === exit.pc)
+    if (cells.faultAt !== exit.pc) {
+      cells.faultAt = exit.pc;
+      cells.faults = 0;
+    } else if (cells.faults === 0) {
       this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
-    cells.faultAt = exit.pc;
+    }
   }
 
   #halt(vm: Vm, state: "off" | "stopped", reason: string): void {
@@ -365,14 +358,14 @@ export class Hypervisor extends Module implements El2Handler {
           vcpu.vm.distributor.latch(vcpu.index, id);
           vcpu.cells.timerTaken = true;
         }
-      } else if (this.#isOurs(cpu, id)) this.interrupts.deactivate(cpu, acknowledged);
-      else {
+      } else {
         this.#reason = "io";
-        const passed = this.routing.passOn(id);
+        const ours = this.#isOurs(cpu, id);
+        const passed = !ours && this.routing.passOn(id);
         this.#reason = "event";
-        if (passed) continue;
+        if (passed) continue; // the guest's to end
         this.interrupts.deactivate(cpu, acknowledged);
-        this.interrupts.enable(cpu, id, false);
+        if (!ours) this.interrupts.enable(cpu, id, false);
       }
     }
   }
@@ -491,8 +484,4 @@ export class Hypervisor extends Module implements El2Handler {
     this.#deadlines.lookAgain();
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
-}
-
-function lanes(value: number, size: number): number {
-  return size >= 4 ? value >>> 0 : value & ((1 << (8 * size)) - 1);
 }

@@ -16,6 +16,8 @@ export interface Service {
   halted?(cpu: PhysicalCpu, vm: Vm): void;
   /** A vCPU of the VM was loaded on the CPU, or unloaded from it. */
   switched?(cpu: PhysicalCpu, vm: Vm): void;
+  /** After an exit for an interrupt, also one that `Hypervisor.poke` has asked for. */
+  poked?(cpu: PhysicalCpu): void;
   /** One of its own interrupts was taken; true where it was its. */
   interrupt?(cpu: PhysicalCpu, id: number): boolean;
   /** HVC or SMC of a guest, before it is looked at as a call of PSCI; true where it was the service's. */

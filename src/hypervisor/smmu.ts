@@ -58,6 +58,8 @@ export interface HypervisorSmmuOptions {
   readonly physicalAddressSize: number;
   /** Streams of the hypervisor's own devices: not translated. */
   readonly own: readonly number[];
+  /** Streams that a VM has beside those of its regions. */
+  readonly streams?: (vm: Vm) => readonly number[];
 }
 
 /** Stream table of the second level by the upper bits of the stream, and who has which stream. */
@@ -132,7 +134,7 @@ export class HypervisorSmmu extends Module implements Service {
 
   /** Streams of what the VM has passed through are its own from here on. */
   started(cpu: PhysicalCpu, vm: Vm): void {
-    const wanted = new Set<number>();
+    const wanted = new Set<number>(this.#o.streams?.(vm) ?? []);
     for (const r of vm.options.regions) {
       if (vm.modeOf(r.name) === "pass") for (const stream of r.physical?.streams ?? []) wanted.add(stream);
     }
@@ -144,7 +146,7 @@ export class HypervisorSmmu extends Module implements Service {
     }
     for (const stream of wanted) {
       owners.set(stream, vm.id);
-      this.#entry(cpu, stream, vm.stage2.root(this.#o.physicalAddressSize));
+      this.#entry(cpu, stream, vm.dma.root(this.#o.physicalAddressSize));
     }
     this.#invalidate(cpu, vm);
   }
