@@ -134,9 +134,11 @@ export class Vm extends Module {
   readonly #host: VmHost;
   readonly #memory: GuestMemory;
   #windows: ReturnType<Router["map"]>[] = [];
-  /** INTIDs of the machine by those of the VM. */
+  /** INTIDs of the machine by those of the VM, and the other way round. */
   readonly #hardware = new Map<number, number>();
-  readonly #names = new Map<string, string>();
+  readonly #ofHardware = new Map<number, number>();
+  /** Names of registers by address. */
+  readonly #names = new Map<number, string>();
   /** Told of every change of `state`. */
   onState: ((vm: Vm) => void) | null = null;
 
@@ -336,6 +338,7 @@ export class Vm extends Module {
     for (const w of this.#windows) this.bus.unmap(w);
     this.#windows = [];
     this.#hardware.clear();
+    this.#ofHardware.clear();
     for (const { options: r, model } of this.regions.values()) {
       const mode = this.modeOf(r.name);
       const forward = r.physical === undefined ? null : new Forward(this.#host.bus, r.physical.base);
@@ -352,14 +355,16 @@ export class Vm extends Module {
             );
       if (target !== null) this.#windows.push(this.bus.map({ name: r.name, base: r.base, size: r.size, target }));
       if (mode !== "pass") continue;
-      for (const i of r.physical?.interrupts ?? []) this.#hardware.set(32 + i.guest, 32 + i.machine);
+      for (const i of r.physical?.interrupts ?? []) {
+        this.#hardware.set(32 + i.guest, 32 + i.machine);
+        this.#ofHardware.set(32 + i.machine, 32 + i.guest);
+      }
     }
   }
 
   /** The VM's INTID behind one of the machine, or -1. */
   guestInterrupt(machine: number): number {
-    for (const [guest, at] of this.#hardware) if (at === machine) return guest;
-    return -1;
+    return this.#ofHardware.get(machine) ?? -1;
   }
   get machineInterrupts(): readonly number[] {
     return [...this.#hardware.values()];
@@ -372,15 +377,15 @@ export class Vm extends Module {
   registerAt(ipa: number): string {
     const found = this.bus.find(ipa);
     if (found === null) return `0x${ipa.toString(16)}`;
-    const offset = (ipa + found.delta) & ~3;
-    const key = `${found.window.name}+${offset}`;
-    const known = this.#names.get(key);
+    const word = ipa - (ipa % 4);
+    const known = this.#names.get(word);
     if (known !== undefined) return known;
+    const offset = (ipa + found.delta) & ~3;
     // a register that is passed has the name that the model's has
     const target = this.regions.get(found.window.name)?.model?.target ?? found.target;
     const name = target instanceof RegisterBank ? registerName(target, offset) : `0x${offset.toString(16)}`;
     const full = `${found.window.name}.${name}`;
-    this.#names.set(key, full);
+    this.#names.set(word, full);
     return full;
   }
 
