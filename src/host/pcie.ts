@@ -21,6 +21,8 @@ const MAKERS: { readonly [driver: string]: Maker } = {
       arena: host.arena,
       mac,
       multifunction: o.multifunction,
+      // As on the card: function 1 of a slot is the chip's second port.
+      portNumber: (o.functionNumber ?? 0) & 1,
       ...(typeof gigabitRate === "number" ? { gigabitRate } : {}),
     });
     if (network !== null) {

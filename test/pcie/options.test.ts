@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { createVirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
+import { I82576Core } from "../../src/devices/i82576/index.ts";
 import { findNode, parseFdt } from "../../src/formats/index.ts";
 import { HostNetworks } from "../../src/host/net/networks.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
@@ -66,6 +67,12 @@ describe("-device on the PCIe bus", () => {
       [2, 0, 0, 0, 0, 9],
       [0x52, 0x54, 0, 0x12, 0x34, 0x57],
     ]);
+  });
+
+  it("igb functions 0 and 1 of a slot are the two ports of a chip: LAN_ID, bits 3:2 of STATUS", () => {
+    const m = build("-device igb,addr=3.0,multifunction=on -device igb,addr=3.1 -device igb,addr=4");
+    const cores = [...m.simulation.modules.values()].filter((module) => module instanceof I82576Core);
+    expect(cores.map((core) => (core.status >>> 2) & 3)).toEqual([0, 1, 0]);
   });
 
   it("an igb card's link has the PHY's 1 Gb/s, to the outside too, unless the network says rate=", () => {

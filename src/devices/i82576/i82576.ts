@@ -19,6 +19,7 @@ import { FlowControl } from "./flow-control.ts";
 import { hooksOf } from "./hooks.ts";
 import { type Host, PF } from "./host.ts";
 import { CAUSE, Interrupts } from "./interrupts.ts";
+import { Leds } from "./leds.ts";
 import { Mailbox } from "./mailbox.ts";
 import { factoryImage, Nvm } from "./nvm.ts";
 import { Packet } from "./packet.ts";
@@ -82,6 +83,7 @@ export class I82576Core extends Module implements Station {
   readonly filter: Filter;
   readonly flowControl: FlowControl;
   readonly storm: StormControl;
+  readonly leds: Leds;
   readonly receiver: Receiver;
   readonly transmitter: Transmitter;
   /** Where transmitted frames go; dropped while null. */
@@ -108,6 +110,7 @@ export class I82576Core extends Module implements Station {
     this.filter = new Filter(this);
     this.flowControl = new FlowControl(this);
     this.storm = new StormControl(this);
+    this.leds = new Leds(this);
     this.receiver = new Receiver(this);
     this.transmitter = new Transmitter(this);
     this.#tcpTimer = this.event("tcpTimer", () => this.#tcpTimerDone());
@@ -223,12 +226,14 @@ export class I82576Core extends Module implements Station {
       frame.set(given);
     }
     this.statistics.arrived(frame);
+    this.leds.seen();
     if ((this.reg("RCTL") & RXEN) === 0 || this.flowControl.received(frame)) return;
     const packet = this.parse(frame);
     const verdict = this.filter.judge(frame, packet, -1);
     if (this.storm.armed && this.storm.drops(frame, verdict.unresolved)) return;
     if (verdict.queues === 0) return;
     this.statistics.received(frame);
+    this.leds.passed();
     this.receiver.accept(frame, packet, verdict, false);
   }
 
@@ -269,6 +274,7 @@ export class I82576Core extends Module implements Station {
 
   #toWire(frame: Frame): boolean {
     this.statistics.transmitted(frame);
+    this.leds.passed();
     this.onTransmit?.(frame);
     return true;
   }
