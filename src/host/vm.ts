@@ -118,10 +118,13 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   });
   const begun = performance.now();
   const network = new VmNetwork(config, options.net);
-  const { connect } = network;
+  const { connect, connectCard } = network;
   let top: Top | null = null;
   const put = (vm: number, byte: number) => (top ?? consoles).put(vm, byte);
-  const made = createConfiguredMachine(config, images, put, connect === undefined ? {} : { connect });
+  const made = createConfiguredMachine(config, images, put, {
+    connectCard,
+    ...(connect === undefined ? {} : { connect }),
+  });
   const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
   if (options.top !== undefined) {

@@ -55,6 +55,29 @@ export const VM_CONFIG_SCHEMA = {
         path: { type: "string", pattern: "^/" },
       },
     },
+    pci: {
+      description: "PCIe cards of the machine, each behind a root port, by name",
+      type: "object",
+      propertyNames: { pattern: "^[A-Za-z_][A-Za-z0-9_-]*$" },
+      additionalProperties: {
+        type: "object",
+        additionalProperties: false,
+        required: ["device"],
+        properties: {
+          device: { description: "igb: Intel 82576; pcie-test: docs/pcie.md", type: "string" },
+          vfs: {
+            description: "Virtual functions to give to VMs; without any, the card is given as a whole",
+            type: "integer",
+            minimum: 0,
+          },
+          mac: { description: "Network card: its address", type: "string" },
+          net: {
+            description: "Network card: what its port is joined to, as -netdev without id: user, hubport,hubid=0",
+            type: "string",
+          },
+        },
+      },
+    },
     vms: {
       type: "array",
       minItems: 1,
@@ -108,6 +131,26 @@ export const VM_CONFIG_SCHEMA = {
                   },
                 },
               ],
+            },
+          },
+          pci: {
+            description: "Functions of the machine's PCIe cards that are passed to the VM: devices 1 and up of its bus",
+            type: "array",
+            items: {
+              type: "object",
+              additionalProperties: false,
+              required: ["function"],
+              properties: {
+                function: { description: "Name of a card", type: "string" },
+                vf: { description: "Number of its virtual function", type: "integer", minimum: 0 },
+                mac: { description: "igb: address of the virtual function", type: "string" },
+                vlan: {
+                  description: "igb: the VLAN that all packets of the virtual function are in",
+                  type: "integer",
+                  minimum: 1,
+                  maximum: 4094,
+                },
+              },
             },
           },
           scheduling: {

@@ -1,5 +1,5 @@
 /** A machine with its VMs as data: what a file of VMs holds, what is wrong with it, and the machine that it describes. */
-import { type BoardPart, TOE, VIRT_PARTS, virtPart } from "../../platform/virt/board.ts";
+import { type BoardPart, PCIE, TOE, VIRT_PARTS, virtPart } from "../../platform/virt/board.ts";
 import type { ImageFile } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { PL011, Pl011 } from "../devices/pl011/index.ts";
@@ -13,10 +13,20 @@ import { guestBoot } from "./guest.ts";
 import type { Hypervisor } from "./hypervisor.ts";
 import { addHypervisor } from "./machine.ts";
 import { BLOCK } from "./memory.ts";
+import {
+  type ConnectCard,
+  checkPci,
+  type PciCardConfiguration,
+  type PciFunctionConfiguration,
+  pciAssignments,
+  pciCards,
+  pciSlots,
+} from "./pci/configuration.ts";
+import { PciService } from "./pci/service.ts";
 import { createScheduler, type DomainParameters, SCHEDULER_NAMES } from "./scheduler/index.ts";
 import { HypervisorSmmu } from "./smmu.ts";
 import { type ToeAssignment, ToeService, toeAddress } from "./toe/service.ts";
-import type { RegionMode, Vm } from "./vm.ts";
+import type { RegionMode, RegionOptions, Vm } from "./vm.ts";
 
 export interface DeviceConfiguration {
   readonly mode: RegionMode;
@@ -39,6 +49,8 @@ export interface VmConfiguration {
   readonly dtb?: string;
   readonly append?: string;
   readonly devices?: { readonly [part: string]: RegionMode | DeviceConfiguration };
+  /** PCIe functions of the machine's cards that the VM has, in the order of its bus. */
+  readonly pci?: readonly PciFunctionConfiguration[];
   readonly scheduling?: DomainParameters;
   readonly affinity?: readonly (readonly number[])[];
   readonly stopOnReset?: boolean;
@@ -60,6 +72,8 @@ export interface HypervisorConfiguration {
   readonly limit?: number;
   /** A host inside the simulation, at the other end of the TOE's link, that fetches `path` by HTTP from every VM with a TOE interface. */
   readonly peer?: { readonly address: string; readonly path: string };
+  /** PCIe cards of the machine, by name. */
+  readonly pci?: { readonly [name: string]: PciCardConfiguration };
   readonly vms: readonly VmConfiguration[];
 }
 
@@ -171,6 +185,7 @@ export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
       addresses.set(host, at);
     }
   });
+  checkPci(config, problems);
   return problems;
 }
 
@@ -179,6 +194,11 @@ function checkDevices(vm: VmConfiguration, here: Place, given: Map<string, Place
     { name: "memory", base: partBase("ram"), size: bytesOf(vm.memory), at: [...here, "memory"] },
     { name: "the interrupt controller", base: partBase("gicd"), size: 0x2_0000, at: here },
   ];
+  if (vm.pci !== undefined) {
+    const at: Place = [...here, "pci"];
+    places.push({ name: "the message frame", base: partBase("gicv2m"), size: PAGE, at });
+    places.push({ name: "the PCIe window", base: PCIE.memory32.base, size: PCIE.memory32.size + PCIE.io.size, at });
+  }
   for (const [name, entry] of Object.entries(vm.devices ?? {})) {
     const at: Place = [...here, "devices", name];
     const device = deviceOf(entry);
@@ -285,6 +305,8 @@ export function createConfiguredMachine(
   options: Pick<VirtOptions, "code"> & {
     /** What the TOE's network port is joined to. */
     readonly connect?: NonNullable<VirtOptions["toe"]>["connect"];
+    /** What the ports of PCIe network cards are joined to. */
+    readonly connectCard?: ConnectCard;
   } = {},
 ): ConfiguredMachine {
   const { machine: board = {}, scheduler = {} } = config;
@@ -294,12 +316,14 @@ export function createConfiguredMachine(
   );
   const toes = config.vms.flatMap((vm) => toeOf(vm) ?? []);
   const ownToes = toes.filter((device) => device.mode === "pass").length;
+  const cards = pciCards(config);
   const machine = createVirtMachine({
     ...(toes.length === 0
       ? {}
       : { toe: { interfaces: 1 + ownToes, ...(options.connect === undefined ? {} : { connect: options.connect }) } }),
     // a device of a VM's own does DMA by itself
-    ...(ownToes === 0 ? {} : { iommu: "smmuv3" as const }),
+    ...(ownToes === 0 && cards.length === 0 ? {} : { iommu: "smmuv3" as const }),
+    pcie: pciSlots(config, options.connectCard),
     cpus,
     cpu,
     memory: bytesOf(board.memory ?? DEFAULT_MEMORY),
@@ -315,9 +339,19 @@ export function createConfiguredMachine(
     ...(config.trapWfe === undefined ? {} : { trapWfe: config.trapWfe }),
   });
   const toe = toes.length === 0 ? null : new ToeService(hypervisor, machine);
-  if (machine.smmu !== null) addSmmu(hypervisor, toe);
+  const pci = cards.length === 0 ? null : new PciService(hypervisor, cards);
+  if (machine.smmu !== null) addSmmu(hypervisor, toe, pci);
   const vms = config.vms.map((vm, n) =>
-    addVm(machine, hypervisor, toe, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)),
+    addVm(
+      machine,
+      hypervisor,
+      toe,
+      pci?.regions(pciAssignments(config, vm)) ?? [],
+      vm,
+      cpu,
+      images[n] as VmImages,
+      (b) => onOutput(n, b),
+    ),
   );
   machine.reset();
   for (const vm of vms) hypervisor.request(vm, "start");
@@ -332,12 +366,14 @@ export function createConfiguredMachine(
   return { machine, hypervisor, vms, consoles };
 }
 
-function addSmmu(hypervisor: Hypervisor, toe: ToeService | null): void {
+function addSmmu(hypervisor: Hypervisor, toe: ToeService | null, pci: PciService | null): void {
   const { pool, physicalAddressSize } = hypervisor.options;
   const { base, interrupts } = virtPart("smmu");
   const eventSpi = interrupts.find((i) => i.line === "eventq")?.number ?? 0;
-  const own = toe === null ? [] : ToeService.streams;
-  hypervisor.services.push(new HypervisorSmmu(hypervisor, "smmu", { base, eventSpi, pool, physicalAddressSize, own }));
+  const own = [...(toe === null ? [] : ToeService.streams), ...(pci?.ownStreams ?? [])];
+  const streams = (vm: Vm): readonly number[] => pci?.streams(vm) ?? [];
+  const options = { base, eventSpi, pool, physicalAddressSize, own, streams };
+  hypervisor.services.push(new HypervisorSmmu(hypervisor, "smmu", options));
 }
 
 function assignmentOf(device: DeviceConfiguration): ToeAssignment {
@@ -354,6 +390,7 @@ function addVm(
   machine: VirtMachine,
   hypervisor: Hypervisor,
   toe: ToeService | null,
+  functions: readonly RegionOptions[],
   config: VmConfiguration,
   cpu: string,
   images: VmImages,
@@ -363,6 +400,7 @@ function addVm(
   const memory = bytesOf(config.memory);
   const devices = Object.entries(config.devices ?? { uart0: "trap" as const });
   const parts = devices.filter(([, d]) => deviceOf(d).mode !== "none").map(([name]) => name);
+  if (functions.length > 0) parts.push("pcie");
   const plan = guestBoot(
     { cpus: vcpus, cpu, memory, psci, parts },
     {
@@ -394,7 +432,7 @@ function addVm(
     memory,
     vcpus,
     psci,
-    regions,
+    regions: [...regions, ...functions],
     images: plan.blobs,
     entry: plan.entry,
     x0: plan.x0,

@@ -3,6 +3,7 @@ import { virtPart } from "../../platform/virt/board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "../../platform/virt/boot.ts";
 import { virtDeviceTree } from "../../platform/virt/device-tree.ts";
 import { encodeFdt, type FdtNode, InputError } from "../formats/index.ts";
+import { GUEST_ECAM } from "./pci/virtual-pcie.ts";
 
 export interface GuestBoard {
   readonly cpus: number;
@@ -27,6 +28,7 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     secondUart: has("uart1"),
     secondTimer: has("timer1"),
     toeInterfaces: has("toe") ? 1 : 0,
+    pcie: { ecam: GUEST_ECAM, memory64: false },
     random: [],
   });
   const units = new Map(
@@ -34,7 +36,8 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
   );
   const keeps = (node: FdtNode): boolean => {
     const [kind = "", unit = ""] = node.name.split("@");
-    if (["fw-cfg", "virtio_mmio", "pcie", "flash", "pmu", "v2m"].includes(kind)) return false;
+    if (["fw-cfg", "virtio_mmio", "flash", "pmu"].includes(kind)) return false;
+    if (kind === "pcie" || kind === "v2m") return has("pcie");
     if (kind === "gpio-keys") return has("gpio");
     if (kind === "platform-bus") return has("timer0") || has("timer1") || has("toe");
     const part = units.get(unit);

@@ -36,12 +36,19 @@ export interface RegionOptions {
   /** What `pass` leads to, with its interrupts: SPIs of the machine by SPIs of the VM. */
   readonly physical?: {
     readonly base: number;
+    /** It is memory, shared with other VMs; devices unless given. */
+    readonly kind?: "memory";
     readonly interrupts: readonly { readonly guest: number; readonly machine: number; readonly edge: boolean }[];
     /** Streams of its DMA, which the SMMU translates by the VM's tables. */
     readonly streams?: readonly number[];
   };
   /** What firmware leaves in the registers, of the model or of the part itself, when the VM starts: offsets and values of 32 bits. */
   readonly setUp?: readonly (readonly [offset: number, value: number])[];
+  /**
+   * Behind it are devices that send messages to the machine's frame at this address. The VM's DMA has tables of its own then: its memory, and the frame, which
+   * its CPUs do not reach.
+   */
+  readonly messageFrame?: number;
   /** Where some registers go another way than the rest: offsets from `from` up to `to`. The page is trapped then. */
   readonly registers?: readonly { readonly from: number; readonly to: number; readonly mode: RegionMode }[];
 }
@@ -113,6 +120,8 @@ export class Vm extends Module {
   readonly distributor: VirtualDistributor;
   readonly statistics: ExitStatistics;
   readonly stage2: Stage2;
+  /** What DMA of passed devices is translated by: `stage2` unless they have tables of their own. */
+  readonly dma: Stage2;
   readonly vcpus: Vcpu[] = [];
   readonly transaction = new Transaction();
   readonly cells: VmCells;
@@ -144,6 +153,8 @@ export class Vm extends Module {
     this.bus = new Router(this, "bus", "abort");
     this.distributor = new VirtualDistributor(this, "gicd", { vcpus: options.vcpus, spis: options.spis ?? 256 });
     this.stage2 = new Stage2(this, "stage2", host.pool, id + 1);
+    const messages = options.regions.some((r) => r.messageFrame !== undefined);
+    this.dma = messages ? new Stage2(this, "dma", host.pool, id + 1) : this.stage2;
     this.bus.map({ name: "gicd", base: host.guest.distributor, size: 0x1000, target: this.distributor.registers });
     for (const r of options.regions) {
       const model = r.model?.(this) ?? null;
@@ -187,10 +198,21 @@ export class Vm extends Module {
       stage2.create(cpu) &&
       stage2.map(cpu, null, guest.ram, at, memory, "memory") &&
       stage2.map(cpu, null, guest.cpuInterface, virtualCpuInterface, 2 * PAGE, "device") &&
-      this.options.regions.every((r) => this.#mapPassed(cpu, null, r, this.modeOf(r.name)));
+      this.options.regions.every((r) => this.#mapPassed(cpu, null, r, this.modeOf(r.name))) &&
+      this.#mapDma(cpu, at);
     if (!mapped) return "no memory is left for translation tables";
     cpu.invalidate(stage2.vmid, -1, 0);
     return null;
+  }
+
+  #mapDma(cpu: PhysicalCpu, memory: number): boolean {
+    const { dma, options } = this;
+    if (dma === this.stage2) return true;
+    return (
+      dma.create(cpu) &&
+      dma.map(cpu, null, this.#host.guest.ram, memory, options.memory, "memory") &&
+      options.regions.every(({ messageFrame: at }) => at === undefined || dma.map(cpu, null, at, at, PAGE, "device"))
+    );
   }
 
   /** Devices as firmware hands them over. */
@@ -228,6 +250,7 @@ export class Vm extends Module {
 
   release(): void {
     this.stage2.destroy();
+    this.dma.destroy();
     if (this.cells.memory >= 0) this.#host.pool.release(this.cells.memory, this.options.memory);
     this.cells.memory = -1;
   }
@@ -270,7 +293,7 @@ export class Vm extends Module {
   #mapPassed(cpu: PhysicalCpu, live: PhysicalCpu | null, r: RegionOptions, mode: RegionMode): boolean {
     const { physical } = r;
     if (mode === "pass" && physical !== undefined && r.registers === undefined) {
-      return this.stage2.map(cpu, live, r.base, physical.base, r.size, "device");
+      return this.stage2.map(cpu, live, r.base, physical.base, r.size, physical.kind ?? "device");
     }
     return this.stage2.unmap(cpu, live, r.base, r.size);
   }

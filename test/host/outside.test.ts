@@ -168,6 +168,7 @@ describe("datagram sockets", () => {
     let told = 0;
     second.onReady = () => told++;
     expect(second.ready).toBe(false);
+    second.listen();
     first.send(frameOf(1514));
     await until(() => told > 0);
     expect(second.take()).toEqual(frameOf(1514));
@@ -188,6 +189,7 @@ describe("datagram sockets", () => {
       await port.start();
     }
     for (let round = 1; round <= 3; round++) {
+      for (const port of ports) port.listen();
       for (const n of [0, 5]) ports[n]?.send(frameOf(100 + round, n));
       await until(() => told[1] >= round && told[6] >= round);
       expect([ports[1]?.take(), ports[6]?.take()]).toEqual([frameOf(100 + round, 0), frameOf(100 + round, 5)]);

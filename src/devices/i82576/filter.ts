@@ -6,8 +6,8 @@
  */
 import { get16, get32 } from "../../net/bytes.ts";
 import type { Frame } from "../../net/index.ts";
+import { type Packet, TCP } from "../../net/packet.ts";
 import type { I82576Core } from "./i82576.ts";
-import { type Packet, TCP } from "./packet.ts";
 import { hash, hashType } from "./rss.ts";
 import { FCS, isBroadcast, isMulticast } from "./statistics.ts";
 

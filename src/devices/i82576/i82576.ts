@@ -10,6 +10,7 @@
  */
 import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, Station } from "../../net/index.ts";
+import { Packet } from "../../net/packet.ts";
 import { RegisterBank } from "../../registers/index.ts";
 import { type Event, Module, MS, SEC, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
 import { PrecisionClock } from "./clock.ts";
@@ -22,7 +23,6 @@ import { CAUSE, Interrupts } from "./interrupts.ts";
 import { Leds } from "./leds.ts";
 import { Mailbox } from "./mailbox.ts";
 import { factoryImage, Nvm } from "./nvm.ts";
-import { Packet } from "./packet.ts";
 import { Phy } from "./phy.ts";
 import { Receiver } from "./receive.ts";
 import { I82576 } from "./registers/index.ts";

@@ -16,9 +16,10 @@ import { Captures } from "../captures.ts";
 import { readInput } from "../files.ts";
 import type { NetworkOption, OutsideSpec, SwitchedNetwork } from "../options/run-options.ts";
 import { DatagramPort } from "./datagram.ts";
-import { TapPort, UnixDatagramPort } from "./descriptor.ts";
+import { UnixDatagramPort } from "./descriptor.ts";
 import type { OutsidePort } from "./port.ts";
 import { StreamPort } from "./stream.ts";
+import { TapPort } from "./tap.ts";
 import { Waiter } from "./waiter.ts";
 
 /**
