@@ -16,8 +16,6 @@ import { KeyValues } from "./options/values.ts";
 
 /** Simulated time between two looks at the outside. */
 const LOOK = MS;
-/** Bits a second of a card's port, as of one on the board itself. */
-const CARD_RATE = 1_000_000_000;
 
 export class VmNetwork {
   #peer: HttpPeer | null = null;
@@ -61,7 +59,7 @@ export class VmNetwork {
     if (net === undefined) return;
     const list = new KeyValues(`pci.${card}.net ${net}`, net, "type");
     const far = farEndOf(list);
-    const option = { where: list.where, id: card, far, link: { rate: CARD_RATE, ...linkOf(list, far) } };
+    const option = { where: list.where, id: card, far, link: linkOf(list) };
     list.finish();
     this.#networks.connect(simulation, `${card}_network`, device, option);
   };

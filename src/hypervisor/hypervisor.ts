@@ -318,13 +318,16 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.injectAbort(fault);
   }
 
-  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  /** A vector that faults within the guest causes no exits (`#abort` counts those that do): it is seen when the CPU is taken from it, twice at the same place. */
   #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
-    if (cells.faultAt === exit.pc)
+    if (cells.faultAt !== exit.pc) {
+      cells.faultAt = exit.pc;
+      cells.faults = 0;
+    } else if (cells.faults === 0) {
       this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
-    cells.faultAt = exit.pc;
+    }
   }
 
   // --- interrupts

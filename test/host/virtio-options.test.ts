@@ -66,8 +66,7 @@ describe("networks", () => {
       kind: "network",
       network: { far: user, link: {} },
       mac: Uint8Array.of(0x52, 0x54, 0, 0xaa, 0xbb, 0xcc),
-      mergeable: true,
-      linkStatus: true,
+      card: { pairs: 1 },
     });
   });
   it("net=, host=, dns= and dhcpstart=", () => {
@@ -302,8 +301,8 @@ describe("user errors", () => {
     ["-netdev user,id=n,host=10.0.2.15", "expected three addresses"],
     ["-netdev user,id=n -device virtio-net-device,netdev=n,mac=01:00:5e:00:00:01", "expected a unicast address"],
     [
-      "-netdev user,id=n -device virtio-net-device,netdev=n,csum=on",
-      "csum=on: not supported by Armature: expected off",
+      "-netdev user,id=n -device virtio-net-device,netdev=n,guest_ufo=on",
+      "guest_ufo=on: not supported by Armature: expected off",
     ],
     ["-nic user,model=e1000", "model=e1000: expected virtio-net-device or igb"],
     ["-nic bridge", "join a TAP device to the bridge with the host's tools"],
