@@ -57,11 +57,6 @@ export interface I82576Options {
   readonly host: Host;
   /** 0 or 1: which of the chip's two ports; 0 unless given. */
   readonly portNumber?: number;
-  /**
-   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit; 10^9 unless given. The real card has no such thing: it is for lines faster
-   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
-   */
-  readonly gigabitRate?: number;
 }
 
 export class I82576Core extends Module implements Station {
@@ -86,10 +81,14 @@ export class I82576Core extends Module implements Station {
   readonly leds: Leds;
   readonly receiver: Receiver;
   readonly transmitter: Transmitter;
+  /**
+   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit. The real card has 10^9 and nothing else: another value is for lines faster
+   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
+   */
+  fullRate = 1_000_000_000;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly #c: { carrier: boolean; link: boolean; phyReset: boolean; virtualFunctions: number };
-  readonly #gigabitRate: number;
   readonly #packet = new Packet();
   readonly #tcpTimer: Event;
   /** For accesses of the device to its own registers. */
@@ -99,7 +98,6 @@ export class I82576Core extends Module implements Station {
     super(parent, name);
     this.host = options.host;
     this.portNumber = options.portNumber ?? 0;
-    this.#gigabitRate = options.gigabitRate ?? 1_000_000_000;
     this.#c = this.state({ carrier: true, link: false, phyReset: true, virtualFunctions: 0 });
     this.statistics = new Statistics(this);
     this.interrupts = new Interrupts(this);
@@ -179,9 +177,9 @@ export class I82576Core extends Module implements Station {
   /** Bits a second of the line; 0 for no limit. */
   get lineRate(): number {
     const { speed } = this;
-    if (speed === 1000) return this.#gigabitRate;
+    if (speed === 1000) return this.fullRate;
     const rate = speed * 1_000_000;
-    return this.#gigabitRate === 0 ? rate : Math.min(rate, this.#gigabitRate);
+    return this.fullRate === 0 ? rate : Math.min(rate, this.fullRate);
   }
   /** How long `bits` take on the line. */
   lineTime(bits: number): Time {
