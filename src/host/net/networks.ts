@@ -64,7 +64,7 @@ export class HostNetworks {
 
   /** Joins `device`, which `parent` holds, to its network. Module names begin with `name`. */
   connect(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
-    const link = this.#join(parent, name, device, option);
+    const link = this.#join(parent, name, device, onItsOwnLine(device, option));
     this.captures.tap(link, option);
     return link;
   }
@@ -126,6 +126,14 @@ export class HostNetworks {
     });
     return link;
   }
+}
+
+/** The network with both ends at what the device's port has agreed on, where it has such a port; `rate=` is for the port's highest speed. */
+function onItsOwnLine(device: NetworkDevice, option: NetworkOption): NetworkOption {
+  if (device.lineRate === undefined) return option;
+  const { rate } = option.link;
+  if (typeof rate === "number") device.fullRate = rate;
+  return { ...option, link: { ...option.link, rate: () => device.lineRate ?? 0 } };
 }
 
 /** Not open yet. */
