@@ -29,8 +29,9 @@ export class Executor implements StatePart {
   /** Ids of commands before the dispatcher, in order. */
   #fetched: number[] = [];
   readonly records = new Map<number, SocketRecord>();
-  /** Events of the stack not looked at yet. */
-  readonly #events = new Map<number, number>();
+  /** Events of the stack not looked at yet, and the map for those that come meanwhile. */
+  #events = new Map<number, number>();
+  #spare = new Map<number, number>();
   /** Sockets that wait for room in the completion ring, and for the pool. */
   readonly #noRoom = new Set<number>();
   readonly #noBuffer = new Set<number>();
@@ -211,14 +212,16 @@ export class Executor implements StatePart {
     const { of } = this;
     if (!of.running) return;
     const { generation } = of;
-    const events = [...this.#events];
-    this.#events.clear();
+    const events = this.#events;
+    this.#events = this.#spare;
+    this.#spare = events;
     for (const [socket, bits] of events) {
       const record = this.records.get(socket);
       if (record !== undefined) this.#operations.serve(record, bits);
-      if (of.generation !== generation) return;
+      if (of.generation !== generation) break;
     }
-    of.kick();
+    events.clear();
+    if (of.generation === generation) of.kick();
   }
 
   // State.

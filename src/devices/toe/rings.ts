@@ -17,7 +17,7 @@ import {
   POOL_BYTES,
   saveCompletion,
 } from "./command.ts";
-import type { InterfaceFrame, InterfaceRegister } from "./frame.ts";
+import type { InterfaceFrame } from "./frame.ts";
 
 const TWO32 = 4294967296;
 const LIMIT = 2 ** 48;
@@ -51,12 +51,33 @@ export class Rings implements StatePart {
   /** Events that wait, by socket: bits and status. */
   readonly #events = new Map<number, { bits: number; status: number }>();
   readonly #entry = new Uint8Array(COMMAND_BYTES);
+  readonly #entryView = new DataView(this.#entry.buffer);
   readonly #completion = new Uint8Array(COMPLETION_BYTES);
+  readonly #completionView = new DataView(this.#completion.buffer);
   readonly #event = new Uint8Array(EVENT_BYTES);
+  readonly #eventView = new DataView(this.#event.buffer);
   readonly #pool = new Uint8Array(POOL_BYTES);
+  readonly #poolView = new DataView(this.#pool.buffer);
+  readonly #zero = new Uint8Array(16);
+  /** The registers, and where the indices of the rings are among them. */
+  readonly #values: Int32Array;
+  readonly #sqHead: number;
+  readonly #sqTail: number;
+  readonly #cqHead: number;
+  readonly #cqTail: number;
+  readonly #eqHead: number;
+  readonly #eqTail: number;
 
   constructor(of: InterfaceFrame) {
     this.#of = of;
+    const { slot, values } = of.bank;
+    this.#values = values;
+    this.#sqHead = slot.SQ_HEAD;
+    this.#sqTail = slot.SQ_TAIL;
+    this.#cqHead = slot.CQ_HEAD;
+    this.#cqTail = slot.CQ_TAIL;
+    this.#eqHead = slot.EQ_HEAD;
+    this.#eqTail = slot.EQ_TAIL;
   }
 
   /** Latches bases and sizes, and sets heads and tails to 0. False where a ring is not usable. */
@@ -130,8 +151,9 @@ export class Rings implements StatePart {
   fetch(id: number): Command | null {
     const of = this.#of;
     const c = this.#c;
-    const head = of.reg("SQ_HEAD");
-    if (head === of.reg("SQ_TAIL")) return null;
+    const values = this.#values;
+    const head = values[this.#sqHead] as number;
+    if (head === values[this.#sqTail]) return null;
     const address = c.SQ + head * COMMAND_BYTES;
     const { generation } = of;
     if (!of.port.readBlock(address, this.#entry)) {
@@ -139,9 +161,9 @@ export class Rings implements StatePart {
       return null;
     }
     if (of.generation !== generation) return null;
-    of.setReg("SQ_HEAD", (head + 1) & (c.sqEntries - 1));
+    values[this.#sqHead] = (head + 1) & (c.sqEntries - 1);
     of.count(COUNTER.FETCHED, 1);
-    return decodeCommand(this.#entry, id);
+    return decodeCommand(this.#entryView, id, this.#zero);
   }
 
   // Completion.
@@ -156,7 +178,7 @@ export class Rings implements StatePart {
   /** When the first one is due; NEVER where none waits or there is no room. */
   get due(): Time {
     const first = this.#held[0];
-    return first === undefined || this.#full("CQ") ? NEVER : first.ready;
+    return first === undefined || this.#completionsFull ? NEVER : first.ready;
   }
 
   /** Writes what is due, or, with `all`, as much as there is room for. */
@@ -164,13 +186,16 @@ export class Rings implements StatePart {
     const of = this.#of;
     const { generation } = of;
     const c = this.#c;
+    const values = this.#values;
+    const held = this.#held;
     let n = 0;
-    for (const completion of this.#held) {
-      if ((!all && completion.ready > now) || this.#full("CQ")) break;
-      const tail = of.reg("CQ_TAIL");
+    for (; n < held.length; ) {
+      const completion = held[n] as Completion;
+      if ((!all && completion.ready > now) || this.#completionsFull) break;
+      const tail = values[this.#cqTail] as number;
       const address = c.CQ + tail * COMPLETION_BYTES;
       n++;
-      encodeCompletion(completion, of.reg("SQ_HEAD"), c.cqPhase, this.#completion);
+      encodeCompletion(completion, values[this.#sqHead] as number, c.cqPhase, this.#completionView);
       const good = of.port.writeBlock(address, this.#completion);
       if (of.generation !== generation) return;
       if (!good) {
@@ -178,12 +203,18 @@ export class Rings implements StatePart {
         return;
       }
       if (tail + 1 === c.cqEntries) c.cqPhase ^= 1;
-      of.setReg("CQ_TAIL", (tail + 1) & (c.cqEntries - 1));
+      values[this.#cqTail] = (tail + 1) & (c.cqEntries - 1);
       of.count(COUNTER.COMPLETED, 1);
       if (completion.status > STATUS.WOULD_BLOCK) of.count(COUNTER.ERRORS, 1);
       of.interrupts.happened(IRQ.COMPLETION);
     }
-    if (n > 0) this.#held.splice(0, n);
+    if (n === held.length) held.length = 0;
+    else if (n > 0) held.splice(0, n);
+  }
+  get #completionsFull(): boolean {
+    const values = this.#values;
+    const mask = this.#c.cqEntries - 1;
+    return mask <= 0 || (((values[this.#cqTail] as number) + 1) & mask) === values[this.#cqHead];
   }
 
   // Events.
@@ -206,12 +237,15 @@ export class Rings implements StatePart {
     const of = this.#of;
     const c = this.#c;
     const { generation } = of;
+    if (this.#events.size === 0) return;
+    const values = this.#values;
+    const view = this.#eventView;
     for (const [socket, { bits, status }] of this.#events) {
-      if (this.#full("EQ")) return;
+      const tail = values[this.#eqTail] as number;
+      const mask = c.eqEntries - 1;
+      if (mask <= 0 || ((tail + 1) & mask) === values[this.#eqHead]) return;
       this.#events.delete(socket);
-      const tail = of.reg("EQ_TAIL");
       const address = c.EQ + tail * EVENT_BYTES;
-      const view = new DataView(this.#event.buffer);
       this.#event.fill(0);
       view.setUint32(0, socket, true);
       view.setUint32(4, bits, true);
@@ -224,7 +258,7 @@ export class Rings implements StatePart {
         return;
       }
       if (tail + 1 === c.eqEntries) c.eqPhase ^= 1;
-      of.setReg("EQ_TAIL", (tail + 1) & (c.eqEntries - 1));
+      values[this.#eqTail] = (tail + 1) & mask;
       of.count(COUNTER.EVENTS, 1);
       of.interrupts.happened(IRQ.EVENT);
     }
@@ -254,7 +288,7 @@ export class Rings implements StatePart {
         of.error(CAUSE.POOL, address);
         return null;
       }
-      const view = new DataView(this.#pool.buffer);
+      const view = this.#poolView;
       const high = view.getUint32(4, true);
       const length = view.getUint32(8, true);
       const at = high >= 0x1_0000 ? LIMIT : high * TWO32 + view.getUint32(0, true);
@@ -272,14 +306,6 @@ export class Rings implements StatePart {
     of.setReg("RP_HEAD", head);
     of.count(COUNTER.POOL_BUFFERS, 1);
     if (((of.reg("RP_TAIL") - head) & mask) <= of.reg("POOL_LOW")) of.interrupts.set(IRQ.POOL);
-  }
-
-  #full(ring: "CQ" | "EQ"): boolean {
-    const of = this.#of;
-    const mask = this.entries(ring) - 1;
-    const tail: InterfaceRegister = `${ring}_TAIL`;
-    const head: InterfaceRegister = `${ring}_HEAD`;
-    return mask <= 0 || ((of.reg(tail) + 1) & mask) === of.reg(head);
   }
 
   save(): StateValue {
