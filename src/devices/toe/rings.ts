@@ -18,6 +18,7 @@ import {
   saveCompletion,
 } from "./command.ts";
 import type { InterfaceFrame } from "./frame.ts";
+import { Fifo } from "./queues.ts";
 
 const TWO32 = 4294967296;
 const LIMIT = 2 ** 48;
@@ -47,7 +48,7 @@ export class Rings implements StatePart {
     poolFaulty: false,
   };
   /** Completions in the order in which they will be written. */
-  #held: Completion[] = [];
+  readonly #held = new Fifo<Completion>();
   /** Events that wait, by socket: bits and status. */
   readonly #events = new Map<number, { bits: number; status: number }>();
   readonly #entry = new Uint8Array(COMMAND_BYTES);
@@ -131,14 +132,14 @@ export class Rings implements StatePart {
 
   /** Forgets all that waits. */
   clear(): void {
-    this.#held = [];
+    this.#held.clear();
     this.#events.clear();
   }
 
   /** Completions that hold a place among the outstanding commands. */
   get heldFinal(): number {
     let n = 0;
-    for (const c of this.#held) if ((c.flags & 1) === 0) n++;
+    for (let i = 0; i < this.#held.length; i++) if (((this.#held.at(i)?.flags ?? 1) & 1) === 0) n++;
     return n;
   }
   get held(): number {
@@ -170,14 +171,14 @@ export class Rings implements StatePart {
 
   /** A completion that is to be written at `ready` or later, behind those before it. */
   hold(completion: Completion): void {
-    const last = this.#held[this.#held.length - 1];
+    const last = this.#held.at(this.#held.length - 1);
     if (last !== undefined && last.ready > completion.ready) completion.ready = last.ready;
     this.#held.push(completion);
   }
 
   /** When the first one is due; NEVER where none waits or there is no room. */
   get due(): Time {
-    const first = this.#held[0];
+    const first = this.#held.at(0);
     return first === undefined || this.#completionsFull ? NEVER : first.ready;
   }
 
@@ -188,13 +189,11 @@ export class Rings implements StatePart {
     const c = this.#c;
     const values = this.#values;
     const held = this.#held;
-    let n = 0;
-    for (; n < held.length; ) {
-      const completion = held[n] as Completion;
-      if ((!all && completion.ready > now) || this.#completionsFull) break;
+    for (let completion = held.at(0); completion !== undefined; completion = held.at(0)) {
+      if ((!all && completion.ready > now) || this.#completionsFull) return;
       const tail = values[this.#cqTail] as number;
       const address = c.CQ + tail * COMPLETION_BYTES;
-      n++;
+      held.shift();
       encodeCompletion(completion, values[this.#sqHead] as number, c.cqPhase, this.#completionView);
       const good = of.port.writeBlock(address, this.#completion);
       if (of.generation !== generation) return;
@@ -208,8 +207,6 @@ export class Rings implements StatePart {
       if (completion.status > STATUS.WOULD_BLOCK) of.count(COUNTER.ERRORS, 1);
       of.interrupts.happened(IRQ.COMPLETION);
     }
-    if (n === held.length) held.length = 0;
-    else if (n > 0) held.splice(0, n);
   }
   get #completionsFull(): boolean {
     const values = this.#values;
@@ -311,7 +308,7 @@ export class Rings implements StatePart {
   save(): StateValue {
     return {
       ...this.#c,
-      held: this.#held.map(saveCompletion),
+      held: this.#held.toArray().map(saveCompletion),
       events: [...this.#events].flatMap(([socket, e]) => [socket, e.bits, e.status]),
     };
   }
@@ -319,7 +316,7 @@ export class Rings implements StatePart {
     const { held, events, ...rest } = value as { [name: string]: StateValue };
     assignState(this.#c, rest, path);
     this.clear();
-    if (Array.isArray(held)) this.#held = held.map((c: StateValue, i) => loadCompletion(c, `${path}.held[${i}]`));
+    if (Array.isArray(held)) this.#held.set(held.map((c: StateValue, i) => loadCompletion(c, `${path}.held[${i}]`)));
     const flat = Array.isArray(events) ? (events as number[]) : [];
     for (let i = 0; i + 2 < flat.length; i += 3) {
       this.#events.set(flat[i] as number, { bits: flat[i + 1] as number, status: flat[i + 2] as number });

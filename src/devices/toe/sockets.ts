@@ -60,7 +60,7 @@ export class SocketRecord {
     return record;
   }
 
-  static load(value: StateValue, commands: ReadonlyMap<number, Command>): SocketRecord {
+  static load(value: StateValue, commands: { get(id: number): Command | undefined }): SocketRecord {
     const r = value as { [name: string]: StateValue };
     const record = new SocketRecord(r["id"] as number, r["tcp"] as boolean, r["family"] as 4 | 6);
     record.sent = r["sent"] as number;
