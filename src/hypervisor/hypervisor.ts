@@ -31,13 +31,16 @@ export interface HypervisorOptions extends Omit<VmHost, "pool"> {
   readonly costs?: Partial<CostTable>;
 }
 
-/** What a hypercall that is none of PSCI does; false: NOT_SUPPORTED. */
-export type Hypercall = (cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit) => boolean;
-
 /** Injected aborts at one address in a row that end a VM: nothing but an unmapped vector does that. */
 const ENDLESS = 1000;
 
-type CpuCells = { ready: boolean; vcpu: number; armed: Time };
+type CpuCells = {
+  ready: boolean;
+  /** Numbers of the vCPU that is loaded, and of the last one that was; -1: none. */
+  vcpu: number;
+  last: number;
+  armed: Time;
+};
 
 interface PerCpu {
   readonly cpu: PhysicalCpu;
@@ -54,8 +57,6 @@ export class Hypervisor extends Module implements El2Handler {
   readonly vms: Vm[] = [];
   readonly routing: InterruptRouting;
   readonly life: LifeCycle;
-  /** Calls that are none of PSCI. */
-  onHypercall: Hypercall | null = null;
   /** Drivers of devices that the hypervisor keeps for itself; to be added before the machine runs. */
   readonly services: Service[] = [];
   readonly #vcpus: Vcpu[] = [];
@@ -65,6 +66,8 @@ export class Hypervisor extends Module implements El2Handler {
   #inside: PhysicalCpu | null = null;
   /** What list registers give back is nothing new. */
   #collecting = false;
+  /** What policies are told of a wake: "io" for interrupts of devices that guests have, "event" for others. */
+  #reason = "event";
   #region = "";
   #register = "";
 
@@ -83,7 +86,7 @@ export class Hypervisor extends Module implements El2Handler {
     );
     this.#cpus = physicalCpus.map((cpu) => ({
       cpu,
-      cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
+      cells: this.state<CpuCells>({ ready: false, vcpu: -1, last: -1, armed: NEVER }, `cpu${cpu.index}`),
       soonest: null,
     }));
     this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
@@ -254,7 +257,7 @@ export class Hypervisor extends Module implements El2Handler {
 
   #call(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     const { vm } = vcpu;
-    if (this.onHypercall?.(cpu, vcpu, exit) === true) return;
+    if (this.services.some((service) => service.call?.(cpu, vcpu, exit) === true)) return;
     if (exit.reason !== vm.options.psci) {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
@@ -315,13 +318,16 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.injectAbort(fault);
   }
 
-  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  /** A vector that faults within the guest causes no exits (`#abort` counts those that do): it is seen when the CPU is taken from it, twice at the same place. */
   #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
-    if (cells.faultAt === exit.pc)
+    if (cells.faultAt !== exit.pc) {
+      cells.faultAt = exit.pc;
+      cells.faults = 0;
+    } else if (cells.faults === 0) {
       this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
-    cells.faultAt = exit.pc;
+    }
   }
 
   // --- interrupts
@@ -346,7 +352,11 @@ export class Hypervisor extends Module implements El2Handler {
         }
       } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
         this.interrupts.deactivate(cpu, acknowledged);
-      } else if (!this.routing.passOn(id)) {
+      } else {
+        this.#reason = "io";
+        const passed = this.routing.passOn(id);
+        this.#reason = "event";
+        if (passed) continue;
         this.interrupts.deactivate(cpu, acknowledged);
         this.interrupts.enable(cpu, id, false);
       }
@@ -360,9 +370,16 @@ export class Hypervisor extends Module implements El2Handler {
     if (vm.distributor.best(vcpu.index) >= 256) return;
     const now = this.#now();
     if (cells.waiting < 0) cells.waiting = now;
-    if (vcpu.activity === "blocked" && vcpu.interface.signals) {
-      if (vm.status === "running") this.#wake(vcpu, now, "event");
-    } else if (cells.on >= 0 && cells.on !== this.#inside?.index) this.#kick(cells.on);
+    const { activity } = vcpu;
+    if (activity === "blocked" && vcpu.interface.signals) {
+      if (vm.status === "running") this.#wake(vcpu, now, this.#reason);
+      return;
+    }
+    if (cells.on >= 0 && cells.on !== this.#inside?.index) this.#kick(cells.on);
+    // a policy may let who has a completion waiting go first
+    if (this.#reason === "io" && activity === "runnable" && vm.status === "running") {
+      this.dispatcher.wake(vcpu, now, this.#reason);
+    }
   }
 
   #wake(vcpu: Vcpu, now: Time, reason: string): void {
@@ -442,6 +459,10 @@ export class Hypervisor extends Module implements El2Handler {
   #load(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { vm, cells } = vcpu;
     cpu.spend(this.costs.worldSwitch);
+    if (per.cells.last !== vcpu.id) {
+      if (per.cells.last >= 0) cpu.spend(this.costs.cacheRefill);
+      per.cells.last = vcpu.id;
+    }
     (this.#cpus[cells.home] as PerCpu).soonest = null;
     per.soonest = null;
     cells.on = cpu.index;

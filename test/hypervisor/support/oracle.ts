@@ -4,6 +4,7 @@ import type { Target, Transaction } from "../../../src/bus/index.ts";
 import { offsetOf } from "../../../src/cpu/aarch64/sysreg/table.ts";
 import { addHypervisor } from "../../../src/hypervisor/machine.ts";
 import type { PhysicalCpu } from "../../../src/hypervisor/physical-cpu.ts";
+import type { Service } from "../../../src/hypervisor/service.ts";
 import { code } from "./machine.ts";
 
 export const PAGE = 4096;
@@ -174,7 +175,7 @@ export function runCases(cases: readonly Case[], mmu: boolean): Result[] {
     bytes(c.place).set(repeated(c.data));
   };
   let begun = false;
-  hypervisor.onHypercall = (cpu, _vcpu, exit) => {
+  const call: NonNullable<Service["call"]> = (cpu, _vcpu, exit) => {
     const number = exit.syndrome & 0xffff;
     if (number === 0) {
       cpu.setRegister(2, 0xff, 0); // Attr0: Normal, write-back
@@ -192,6 +193,7 @@ export function runCases(cases: readonly Case[], mmu: boolean): Result[] {
     }
     return true;
   };
+  hypervisor.services.push({ call });
   machine.reset();
   hypervisor.request(vm, "start");
   machine.simulation.run(100_000_000_000);
