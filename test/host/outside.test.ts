@@ -288,12 +288,14 @@ describe("traffic from the command line's networks", () => {
 
 describe("links to the outside", () => {
   it.each([
-    [{}, 24_608],
-    [{ rate: 1_000_000_000 }, 123_040],
-    [{ rate: () => 100_000_000 }, 1_230_400],
+    [{ batch: 0 }, 24_608, [0, 1, 2, 3]],
+    [{ batch: 0, rate: 1_000_000_000 }, 123_040, [0, 1, 2, 3]],
+    [{ batch: 0, rate: () => 100_000_000 }, 1_230_400, [0, 1, 2, 3]],
+    [{}, 1_000_000, [0, 3, 3, 3]],
+    [{ rate: 100_000_000 }, 2_000_000, [0, 1, 3, 3]],
   ])(
-    "%o: frames of 1,514 bytes that come at once arrive %i units of 100 ps apart; 5 Gb/s unless given",
-    (link, time) => {
+    "%o: frames of 1,514 bytes that come at once after %i units of 100 ps; 5 Gb/s and batches of 100 us unless given",
+    (link, time, expected) => {
       const machine = new StubMachine();
       const networks = new HostNetworks();
       const card = new Card(machine, true);
@@ -305,7 +307,7 @@ describe("links to the outside", () => {
         machine.simulation.run(machine.simulation.now + span);
         return card.cells.received;
       });
-      expect(counts).toEqual([0, 1, 2, 3]);
+      expect(counts).toEqual(expected);
     },
   );
 });
