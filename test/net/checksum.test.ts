@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { sum } from "../../../src/devices/i82576/checksum.ts";
-import { check } from "../../support/soak.ts";
+import { sum } from "../../src/net/checksum.ts";
+import { check } from "../support/soak.ts";
 
 /** RFC 1071 as its text has it: 16-bit words, carries added in, an odd byte padded with zero. */
 function plain(b: Uint8Array, from: number, end: number): number {
