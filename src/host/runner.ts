@@ -501,6 +501,7 @@ export class Runner implements MachineControl {
   /** Waits until woken, at most `ms`. */
   #sleep(ms: number): Promise<void> {
     this.#flush?.();
+    if (this.#reachable) for (const { port } of this.#machine.outside ?? []) port.listen();
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#wake?.(), Math.max(0, Math.min(ms, LONG_SLEEP)));
       this.#wake = () => {

@@ -16,8 +16,6 @@ import { KeyValues } from "./options/values.ts";
 
 /** Simulated time between two looks at the outside. */
 const LOOK = MS;
-/** Bits a second of a card's port, as of one on the board itself. */
-const CARD_RATE = 1_000_000_000;
 
 export class VmNetwork {
   #peer: HttpPeer | null = null;
@@ -44,7 +42,7 @@ export class VmNetwork {
     if (list !== null) {
       return (parent, name, device) => {
         const far = farEndOf(list);
-        const option = { where: list.where, id: "toe", far, link: linkOf(list, far) };
+        const option = { where: list.where, id: "toe", far, link: linkOf(list) };
         list.finish();
         this.#networks.connect(parent, name, device, option);
       };
@@ -61,7 +59,7 @@ export class VmNetwork {
     if (net === undefined) return;
     const list = new KeyValues(`pci.${card}.net ${net}`, net, "type");
     const far = farEndOf(list);
-    const option = { where: list.where, id: card, far, link: { rate: CARD_RATE, ...linkOf(list, far) } };
+    const option = { where: list.where, id: card, far, link: linkOf(list) };
     list.finish();
     this.#networks.connect(simulation, `${card}_network`, device, option);
   };
@@ -90,6 +88,7 @@ export class VmNetwork {
         await new Promise<void>((resolve) => {
           if (ahead <= 0 || outside.some((o) => o.port.ready)) setImmediate(resolve);
           else {
+            for (const { port } of outside) port.listen();
             const timer = setTimeout(resolve, ahead);
             wake = () => {
               clearTimeout(timer);

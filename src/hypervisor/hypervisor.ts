@@ -3,12 +3,13 @@
  * alone, and uses what EL2 software has. Requests from outside (`request`) are carried out at the next such moment.
  */
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/index.ts";
+import { emulateAccess } from "./access.ts";
 import { type CostTable, costTable } from "./costs.ts";
 import { emulateInstruction } from "./instruction.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { LifeCycle, type VmRequest } from "./life-cycle.ts";
 import type { MemoryPool } from "./memory.ts";
-import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
+import type { AccessFault, El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
 import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
@@ -30,13 +31,16 @@ export interface HypervisorOptions extends Omit<VmHost, "pool"> {
   readonly costs?: Partial<CostTable>;
 }
 
-/** What a hypercall that is none of PSCI does; false: NOT_SUPPORTED. */
-export type Hypercall = (cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit) => boolean;
-
 /** Injected aborts at one address in a row that end a VM: nothing but an unmapped vector does that. */
 const ENDLESS = 1000;
 
-type CpuCells = { ready: boolean; vcpu: number; armed: Time };
+type CpuCells = {
+  ready: boolean;
+  /** Numbers of the vCPU that is loaded, and of the last one that was; -1: none. */
+  vcpu: number;
+  last: number;
+  armed: Time;
+};
 
 interface PerCpu {
   readonly cpu: PhysicalCpu;
@@ -53,8 +57,6 @@ export class Hypervisor extends Module implements El2Handler {
   readonly vms: Vm[] = [];
   readonly routing: InterruptRouting;
   readonly life: LifeCycle;
-  /** Calls that are none of PSCI. */
-  onHypercall: Hypercall | null = null;
   /** Drivers of devices that the hypervisor keeps for itself; to be added before the machine runs. */
   readonly services: Service[] = [];
   readonly #vcpus: Vcpu[] = [];
@@ -64,6 +66,8 @@ export class Hypervisor extends Module implements El2Handler {
   #inside: PhysicalCpu | null = null;
   /** What list registers give back is nothing new. */
   #collecting = false;
+  /** What policies are told of a wake: "io" for interrupts of devices that guests have, "event" for others. */
+  #reason = "event";
   #region = "";
   #register = "";
 
@@ -82,7 +86,7 @@ export class Hypervisor extends Module implements El2Handler {
     );
     this.#cpus = physicalCpus.map((cpu) => ({
       cpu,
-      cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
+      cells: this.state<CpuCells>({ ready: false, vcpu: -1, last: -1, armed: NEVER }, `cpu${cpu.index}`),
       soonest: null,
     }));
     this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
@@ -133,6 +137,11 @@ export class Hypervisor extends Module implements El2Handler {
     vcpu.vm.distributor.latch(vcpu.index, id);
   }
 
+  /** Asks for an exit, after which `poked` of all services is called. From anywhere. */
+  poke(): void {
+    if (this.#cpus[0]?.cells.ready) this.#kick(0);
+  }
+
   /** The CPU at EL2 that is at work. */
   get current(): PhysicalCpu | null {
     return this.#inside;
@@ -164,7 +173,10 @@ export class Hypervisor extends Module implements El2Handler {
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
     }
-    if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
+    if (exit.reason === "irq" || exit.reason === "start") {
+      this.#takeInterrupts(cpu, vcpu);
+      for (const service of this.services) service.poked?.(cpu);
+    }
     if (this.life.asked) {
       this.life.carryOut(cpu);
       this.#lookAgain();
@@ -245,7 +257,7 @@ export class Hypervisor extends Module implements El2Handler {
 
   #call(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     const { vm } = vcpu;
-    if (this.onHypercall?.(cpu, vcpu, exit) === true) return;
+    if (this.services.some((service) => service.call?.(cpu, vcpu, exit) === true)) return;
     if (exit.reason !== vm.options.psci) {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
@@ -278,34 +290,15 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.skip(); // cache maintenance of a device does nothing
       return;
     }
-    if (vm.bus.find(ipa) !== null) this.#register = vm.registerAt(ipa);
-    if (!exit.valid) {
-      cpu.spend(this.costs.emulation);
-      const done = emulateInstruction(cpu, vcpu, exit);
-      if (done === "retry") return;
-      if (done === "failed") this.#abort(cpu, vcpu, exit);
-      else vm.cells.faults = 0;
-      return;
-    }
-    cpu.spend(this.costs.fastEmulation);
-    const tx = vm.transaction;
-    tx.cpu = vcpu.index;
-    tx.response = 0;
-    tx.delay = 0;
-    if (exit.write) {
-      tx.high = cpu.storedHigh;
-      vm.bus.write(ipa, exit.size, lanes(cpu.storedLow, exit.size), tx);
-    } else {
-      tx.high = 0;
-    }
-    const low = exit.write ? 0 : vm.bus.read(ipa, exit.size, tx);
-    if (tx.response !== 0) {
-      this.#abort(cpu, vcpu, exit);
-      return;
-    }
-    vm.cells.faults = 0;
-    if (exit.write) this.#distributorWritten(cpu, vm, ipa);
-    cpu.complete(low, tx.high);
+    const known = vm.bus.find(ipa) !== null;
+    if (known) this.#register = vm.registerAt(ipa);
+    cpu.spend(exit.valid ? this.costs.fastEmulation : this.costs.emulation);
+    const done = !known ? null : exit.valid ? emulateAccess(cpu, vcpu, exit) : emulateInstruction(cpu, vcpu);
+    if (done === "retry") return;
+    if (done === "done") {
+      vm.cells.faults = 0;
+      if (exit.write) this.#distributorWritten(cpu, vm, ipa);
+    } else this.#abort(cpu, vcpu, exit, done);
   }
 
   #distributorWritten(cpu: PhysicalCpu, vm: Vm, ipa: number): void {
@@ -313,8 +306,8 @@ export class Hypervisor extends Module implements El2Handler {
     if (offset >= 0x100 && offset < 0x200) this.routing.enable(cpu, vm);
   }
 
-  /** An external abort for the guest. One whose vector aborts in turn, for ever, is stopped. */
-  #abort(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
+  /** An abort for the guest, an external one unless another is given. One whose vector aborts in turn, for ever, is stopped. */
+  #abort(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit, fault: AccessFault | null = null): void {
     const { cells } = vcpu.vm;
     cells.faults = cells.faultAt === exit.pc ? cells.faults + 1 : 0;
     cells.faultAt = exit.pc;
@@ -322,16 +315,19 @@ export class Hypervisor extends Module implements El2Handler {
       this.life.halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
       return;
     }
-    cpu.injectAbort();
+    cpu.injectAbort(fault);
   }
 
-  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  /** A vector that faults within the guest causes no exits (`#abort` counts those that do): it is seen when the CPU is taken from it, twice at the same place. */
   #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
-    if (cells.faultAt === exit.pc)
+    if (cells.faultAt !== exit.pc) {
+      cells.faultAt = exit.pc;
+      cells.faults = 0;
+    } else if (cells.faults === 0) {
       this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
-    cells.faultAt = exit.pc;
+    }
   }
 
   // --- interrupts
@@ -356,7 +352,11 @@ export class Hypervisor extends Module implements El2Handler {
         }
       } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
         this.interrupts.deactivate(cpu, acknowledged);
-      } else if (!this.routing.passOn(id)) {
+      } else {
+        this.#reason = "io";
+        const passed = this.routing.passOn(id);
+        this.#reason = "event";
+        if (passed) continue;
         this.interrupts.deactivate(cpu, acknowledged);
         this.interrupts.enable(cpu, id, false);
       }
@@ -370,9 +370,16 @@ export class Hypervisor extends Module implements El2Handler {
     if (vm.distributor.best(vcpu.index) >= 256) return;
     const now = this.#now();
     if (cells.waiting < 0) cells.waiting = now;
-    if (vcpu.activity === "blocked" && vcpu.interface.signals) {
-      if (vm.status === "running") this.#wake(vcpu, now, "event");
-    } else if (cells.on >= 0 && cells.on !== this.#inside?.index) this.#kick(cells.on);
+    const { activity } = vcpu;
+    if (activity === "blocked" && vcpu.interface.signals) {
+      if (vm.status === "running") this.#wake(vcpu, now, this.#reason);
+      return;
+    }
+    if (cells.on >= 0 && cells.on !== this.#inside?.index) this.#kick(cells.on);
+    // a policy may let who has a completion waiting go first
+    if (this.#reason === "io" && activity === "runnable" && vm.status === "running") {
+      this.dispatcher.wake(vcpu, now, this.#reason);
+    }
   }
 
   #wake(vcpu: Vcpu, now: Time, reason: string): void {
@@ -452,6 +459,10 @@ export class Hypervisor extends Module implements El2Handler {
   #load(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { vm, cells } = vcpu;
     cpu.spend(this.costs.worldSwitch);
+    if (per.cells.last !== vcpu.id) {
+      if (per.cells.last >= 0) cpu.spend(this.costs.cacheRefill);
+      per.cells.last = vcpu.id;
+    }
     (this.#cpus[cells.home] as PerCpu).soonest = null;
     per.soonest = null;
     cells.on = cpu.index;
@@ -485,8 +496,4 @@ export class Hypervisor extends Module implements El2Handler {
     this.#lookAgain();
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
-}
-
-function lanes(value: number, size: number): number {
-  return size >= 4 ? value >>> 0 : value & ((1 << (8 * size)) - 1);
 }

@@ -13,12 +13,15 @@ export class InterruptRouting {
     this.#vms = vms;
   }
 
-  /** Interrupts of devices that are passed through: to this CPU, while the guest has them enabled. */
+  /** Interrupts of devices that are passed through, while the guest has them enabled: to this CPU, or where the VM may not run on it, to the first one that it may. */
   route(cpu: PhysicalCpu, vm: Vm, on: boolean): void {
+    const affinity = vm.vcpus[0]?.affinity ?? 0;
+    const target =
+      (affinity & (1 << cpu.index)) !== 0 || affinity === 0 ? cpu.index : 31 - Math.clz32(affinity & -affinity);
     for (const r of vm.options.regions) {
       if (vm.modeOf(r.name) !== "pass") continue;
       for (const i of r.physical?.interrupts ?? []) {
-        if (on) this.#interrupts.route(cpu, 32 + i.machine, i.edge);
+        if (on) this.#interrupts.route(cpu, 32 + i.machine, i.edge, target);
         else this.#interrupts.enable(cpu, 32 + i.machine, false);
       }
     }

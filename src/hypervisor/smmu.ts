@@ -4,7 +4,7 @@
  */
 import { Module, type Simulation, SnapshotError, type StatePart, type StateValue } from "../sim/index.ts";
 import type { MemoryPool } from "./memory.ts";
-import { PAGE } from "./memory.ts";
+import { clear, PAGE } from "./memory.ts";
 import type { PhysicalCpu, Stage2Root } from "./physical-cpu.ts";
 import type { Service } from "./service.ts";
 import type { Vm } from "./vm.ts";
@@ -182,7 +182,7 @@ export class HypervisorSmmu extends Module implements Service {
     const size = Math.ceil(bytes / PAGE) * PAGE;
     const at = this.#o.pool.allocate(size, size);
     if (at < 0) throw new RangeError(`${this.fullName}: no memory is left for the SMMU's tables`);
-    for (let offset = 0; offset < size; offset += 4) cpu.write(at + offset, 4, 0);
+    clear(cpu, at, size);
     return at;
   }
   #address(cpu: PhysicalCpu, register: number, at: number, log2: number): void {

@@ -4,7 +4,7 @@
  * invalidated, then written anew.
  */
 import { Module, type Simulation } from "../sim/index.ts";
-import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
+import { BLOCK, clear, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu, Stage2Root } from "./physical-cpu.ts";
 
 const INPUT_BITS = 39;
@@ -115,7 +115,7 @@ export class Stage2 extends Module {
     const at = this.#pool.allocate(PAGE);
     if (at < 0) return -1;
     this.#cells.tables.push(at);
-    for (let i = 0; i < PAGE; i += 4) access.write(at + i, 4, 0);
+    clear(access, at, PAGE);
     return at;
   }
 

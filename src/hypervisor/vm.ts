@@ -36,6 +36,8 @@ export interface RegionOptions {
   /** What `pass` leads to, with its interrupts: SPIs of the machine by SPIs of the VM. */
   readonly physical?: {
     readonly base: number;
+    /** It is memory, shared with other VMs; devices unless given. */
+    readonly kind?: "memory";
     readonly interrupts: readonly { readonly guest: number; readonly machine: number; readonly edge: boolean }[];
     /** Streams of its DMA, which the SMMU translates by the VM's tables. */
     readonly streams?: readonly number[];
@@ -291,7 +293,7 @@ export class Vm extends Module {
   #mapPassed(cpu: PhysicalCpu, live: PhysicalCpu | null, r: RegionOptions, mode: RegionMode): boolean {
     const { physical } = r;
     if (mode === "pass" && physical !== undefined && r.registers === undefined) {
-      return this.stage2.map(cpu, live, r.base, physical.base, r.size, "device");
+      return this.stage2.map(cpu, live, r.base, physical.base, r.size, physical.kind ?? "device");
     }
     return this.stage2.unmap(cpu, live, r.base, r.size);
   }

@@ -168,6 +168,7 @@ describe("datagram sockets", () => {
     let told = 0;
     second.onReady = () => told++;
     expect(second.ready).toBe(false);
+    second.listen();
     first.send(frameOf(1514));
     await until(() => told > 0);
     expect(second.take()).toEqual(frameOf(1514));
@@ -188,6 +189,7 @@ describe("datagram sockets", () => {
       await port.start();
     }
     for (let round = 1; round <= 3; round++) {
+      for (const port of ports) port.listen();
       for (const n of [0, 5]) ports[n]?.send(frameOf(100 + round, n));
       await until(() => told[1] >= round && told[6] >= round);
       expect([ports[1]?.take(), ports[6]?.take()]).toEqual([frameOf(100 + round, 0), frameOf(100 + round, 5)]);
@@ -282,6 +284,30 @@ describe("traffic from the command line's networks", () => {
     expect(cards.every((c) => c.cells.received >= 3)).toBe(true);
     expect(host.switches.get(0)?.ports).toHaveLength(3);
   });
+});
+
+describe("links to the outside", () => {
+  it.each([
+    [{}, 24_608],
+    [{ rate: 1_000_000_000 }, 123_040],
+    [{ rate: () => 100_000_000 }, 1_230_400],
+  ])(
+    "%o: frames of 1,514 bytes that come at once arrive %i units of 100 ps apart; 5 Gb/s unless given",
+    (link, time) => {
+      const machine = new StubMachine();
+      const networks = new HostNetworks();
+      const card = new Card(machine, true);
+      const far = { kind: "tap", ifname: "none" } as const;
+      networks.connect(machine.simulation, "n", card, { where: "-netdev n", id: "n", far, link });
+      machine.simulation.reset();
+      for (let i = 0; i < 3; i++) networks.outside[0]?.enter(frameOf(1514));
+      const counts = [time - 1, 1, time, time].map((span) => {
+        machine.simulation.run(machine.simulation.now + span);
+        return card.cells.received;
+      });
+      expect(counts).toEqual([0, 1, 2, 3]);
+    },
+  );
 });
 
 class NetMachine extends StubMachine {

@@ -66,8 +66,7 @@ describe("networks", () => {
       kind: "network",
       network: { far: user, link: {} },
       mac: Uint8Array.of(0x52, 0x54, 0, 0xaa, 0xbb, 0xcc),
-      mergeable: true,
-      linkStatus: true,
+      card: { pairs: 1 },
     });
   });
   it("net=, host=, dns= and dhcpstart=", () => {
@@ -84,10 +83,10 @@ describe("networks", () => {
     expect(first("-nic user,model=virtio-net-device,mac=02:00:00:00:00:01")).toMatchObject({ network: { far: user } });
     expect(parse("-nic none -net none").virtio).toEqual([]);
   });
-  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 5 Gb/s unless rate= says otherwise", () => {
+  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, with rate=, delay= and queue= of their links", () => {
     const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
     expect(first("-nic tap,ifname=tap3,script=no,downscript=no,model=virtio")).toMatchObject({
-      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 5_000_000_000 } },
+      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: {} },
     });
     expect(far("-nic stream,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port=4000")).toEqual({
       kind: "stream",
@@ -302,8 +301,8 @@ describe("user errors", () => {
     ["-netdev user,id=n,host=10.0.2.15", "expected three addresses"],
     ["-netdev user,id=n -device virtio-net-device,netdev=n,mac=01:00:5e:00:00:01", "expected a unicast address"],
     [
-      "-netdev user,id=n -device virtio-net-device,netdev=n,csum=on",
-      "csum=on: not supported by Armature: expected off",
+      "-netdev user,id=n -device virtio-net-device,netdev=n,guest_ufo=on",
+      "guest_ufo=on: not supported by Armature: expected off",
     ],
     ["-nic user,model=e1000", "model=e1000: expected virtio-net-device or igb"],
     ["-nic bridge", "join a TAP device to the bridge with the host's tools"],

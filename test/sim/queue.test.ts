@@ -177,6 +177,28 @@ describe("queue", () => {
     expect(fired).toEqual(expected.map((e) => `${e.time} ${e.i}`));
   });
 
+  it("a delta notification that is cancelled stays so, whatever a round of several priorities has left behind", () => {
+    const sim = new Simulation();
+    const top = new Module(sim, "top");
+    const fired: string[] = [];
+    const cancelled = top.event("cancelled", () => fired.push("cancelled"));
+    const urgent = top.event("urgent", () => fired.push("urgent"), -1);
+    const timer = top.event("timer", () => fired.push("timer"));
+    const other = top.event("other", () => fired.push("other"));
+    const cancelling = top.event("cancelling", () => timer.cancel());
+    for (const e of [cancelled, urgent, timer]) e.notify(0);
+    cancelled.cancel();
+    sim.runDelta();
+    expect(fired).toEqual(["urgent", "timer"]);
+    // The timer has the third place again, and is cancelled while the round is under way.
+    for (const e of [cancelling, other, timer]) e.notify(0);
+    sim.runDelta();
+    expect(fired).toEqual(["urgent", "timer", "other"]);
+    timer.notify(5);
+    sim.run(10);
+    expect(fired).toEqual(["urgent", "timer", "other", "timer"]);
+  });
+
   it("takes insertions before the time of the event it has looked at last", () => {
     const sim = new Simulation();
     const top = new Module(sim, "top");

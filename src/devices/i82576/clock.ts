@@ -3,9 +3,9 @@
  * is read. A stamp is kept until its high word is read; packets meanwhile get none.
  */
 import type { Frame } from "../../net/index.ts";
+import type { Packet } from "../../net/packet.ts";
 import { NS } from "../../sim/index.ts";
 import type { I82576Core } from "./i82576.ts";
-import type { Packet } from "./packet.ts";
 
 const TWO32 = 4294967296;
 const VALID = 1;

@@ -3,15 +3,16 @@
  *
  * Modelled: all registers of chapter 8 as declared in `registers/`; EEPROM, PHY, link; 16 queue pairs with every descriptor type; checksum, segmentation
  * and VLAN offloads; address, VLAN, multicast and unicast hash filters; RSS; pools with switching, replication and anti-spoofing; MSI-X,
- * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits.
- * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm
- * control. Frames carry no check sequence here, so none is ever bad.
+ * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits; storm control.
+ * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency
+ * interrupts. Frames carry no check sequence here, so none is ever bad.
  * This file is the core: registers and rooms. `functions.ts` puts it on PCI Express. Choices where the manual is open stand in each room.
  */
 import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, Station } from "../../net/index.ts";
+import { Packet } from "../../net/packet.ts";
 import { RegisterBank } from "../../registers/index.ts";
-import { type Event, Module, MS, type Simulation, type StateValue } from "../../sim/index.ts";
+import { type Event, Module, MS, SEC, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
 import { PrecisionClock } from "./clock.ts";
 import { CsrSpace, IoWindow } from "./csr.ts";
 import { Filter } from "./filter.ts";
@@ -21,11 +22,11 @@ import { type Host, PF } from "./host.ts";
 import { CAUSE, Interrupts } from "./interrupts.ts";
 import { Mailbox } from "./mailbox.ts";
 import { factoryImage, Nvm } from "./nvm.ts";
-import { Packet } from "./packet.ts";
 import { Phy } from "./phy.ts";
 import { Receiver } from "./receive.ts";
 import { I82576 } from "./registers/index.ts";
 import { Statistics } from "./statistics.ts";
+import { StormControl } from "./storm.ts";
 import { Transmitter } from "./transmit.ts";
 import { VirtualWindow } from "./vf.ts";
 
@@ -37,7 +38,17 @@ const CTRL_SLU = 1 << 6;
 const CTRL_FRCSPD = 1 << 11;
 const SHORTEST = 60;
 /** What a software reset leaves alone: packet buffers, throttling, clocks of LEDs. */
-const KEPT: readonly RegisterName[] = ["RXPBS", "TXPBS", "EITR", "LEDCTL", "SW_FW_SYNC", "SWSM", "GCR", "EECD"];
+const KEPT: readonly RegisterName[] = [
+  "RXPBS",
+  "TXPBS",
+  "SWPBS",
+  "EITR",
+  "LEDCTL",
+  "SW_FW_SYNC",
+  "SWSM",
+  "GCR",
+  "EECD",
+];
 
 export interface I82576Options {
   /** Address in the EEPROM. */
@@ -45,6 +56,11 @@ export interface I82576Options {
   readonly host: Host;
   /** 0 or 1: which of the chip's two ports; 0 unless given. */
   readonly portNumber?: number;
+  /**
+   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit; 10^9 unless given. The real card has no such thing: it is for lines faster
+   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
+   */
+  readonly gigabitRate?: number;
 }
 
 export class I82576Core extends Module implements Station {
@@ -65,11 +81,13 @@ export class I82576Core extends Module implements Station {
   readonly clock: PrecisionClock;
   readonly filter: Filter;
   readonly flowControl: FlowControl;
+  readonly storm: StormControl;
   readonly receiver: Receiver;
   readonly transmitter: Transmitter;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly #c: { carrier: boolean; link: boolean; phyReset: boolean; virtualFunctions: number };
+  readonly #gigabitRate: number;
   readonly #packet = new Packet();
   readonly #tcpTimer: Event;
   /** For accesses of the device to its own registers. */
@@ -79,6 +97,7 @@ export class I82576Core extends Module implements Station {
     super(parent, name);
     this.host = options.host;
     this.portNumber = options.portNumber ?? 0;
+    this.#gigabitRate = options.gigabitRate ?? 1_000_000_000;
     this.#c = this.state({ carrier: true, link: false, phyReset: true, virtualFunctions: 0 });
     this.statistics = new Statistics(this);
     this.interrupts = new Interrupts(this);
@@ -88,6 +107,7 @@ export class I82576Core extends Module implements Station {
     this.clock = new PrecisionClock(this);
     this.filter = new Filter(this);
     this.flowControl = new FlowControl(this);
+    this.storm = new StormControl(this);
     this.receiver = new Receiver(this);
     this.transmitter = new Transmitter(this);
     this.#tcpTimer = this.event("tcpTimer", () => this.#tcpTimerDone());
@@ -153,6 +173,18 @@ export class I82576Core extends Module implements Station {
     if ((control & CTRL_FRCSPD) === 0) return this.phy.speed;
     return [10, 100, 1000, 1000][(control >>> 8) & 3] as number;
   }
+  /** Bits a second of the line; 0 for no limit. */
+  get lineRate(): number {
+    const { speed } = this;
+    if (speed === 1000) return this.#gigabitRate;
+    const rate = speed * 1_000_000;
+    return this.#gigabitRate === 0 ? rate : Math.min(rate, this.#gigabitRate);
+  }
+  /** How long `bits` take on the line. */
+  lineTime(bits: number): Time {
+    const rate = this.lineRate;
+    return rate === 0 ? 0 : Math.ceil((bits * SEC) / rate);
+  }
   linkChanged(): void {
     const up = this.phy.up && (this.reg("CTRL") & CTRL_SLU) !== 0;
     if (up === this.#c.link) return;
@@ -194,6 +226,7 @@ export class I82576Core extends Module implements Station {
     if ((this.reg("RCTL") & RXEN) === 0 || this.flowControl.received(frame)) return;
     const packet = this.parse(frame);
     const verdict = this.filter.judge(frame, packet, -1);
+    if (this.storm.armed && this.storm.drops(frame, verdict.unresolved)) return;
     if (verdict.queues === 0) return;
     this.statistics.received(frame);
     this.receiver.accept(frame, packet, verdict, false);
@@ -273,6 +306,7 @@ export class I82576Core extends Module implements Station {
     this.receiver.reset();
     this.transmitter.reset();
     this.flowControl.reset();
+    this.storm.restart();
     this.clock.reset();
     this.#tcpTimer.cancel();
     this.loadAddress();

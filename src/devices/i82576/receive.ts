@@ -6,14 +6,14 @@
  * written back at the latest when the queue's EITR interval is over; headers are split at the deepest header that PSRTYPE names.
  */
 import type { Port } from "../../bus/index.ts";
+import { crc32, crc32c, fold, pseudoHeader, sum } from "../../net/checksum.ts";
 import type { Frame } from "../../net/index.ts";
+import { type Packet, SCTP, TCP, UDP } from "../../net/packet.ts";
 import type { Event } from "../../sim/index.ts";
 import { put32le } from "./bytes.ts";
-import { crc32, crc32c, fold, pseudoHeader, sum } from "./checksum.ts";
 import type { Verdict } from "./filter.ts";
 import type { I82576Core } from "./i82576.ts";
 import { CAUSE } from "./interrupts.ts";
-import { type Packet, SCTP, TCP, UDP } from "./packet.ts";
 import { PacketBuffer, type Waiting } from "./packet-buffer.ts";
 import { FCS, isMulticast } from "./statistics.ts";
 

@@ -1,6 +1,7 @@
 /** Receive side scaling, 82576 datasheet 7.1: the Toeplitz hash and what packets it is taken over. */
 import type { Frame } from "../../net/index.ts";
-import { type Packet, TCP, UDP } from "./packet.ts";
+import { type Packet, TCP, UDP } from "../../net/packet.ts";
+import { toeplitz } from "../../net/toeplitz.ts";
 
 /** RSS type of the descriptor by bit of MRQC.RSS_FIELD (bit 16 of the register first). */
 const IPV4_TCP = 1;
@@ -33,20 +34,5 @@ export function hashType(packet: Packet, mrqc: number): number {
 
 /** The hash of type `type` over addresses and, for TCP and UDP types, ports. `key` is RSSRK's ten words from `keyAt` on. */
 export function hash(frame: Frame, packet: Packet, type: number, key: Int32Array, keyAt: number): number {
-  const ports = type !== IPV4 && type !== IPV6 && type !== IPV6_EX;
-  const from = packet.ip === 4 ? packet.l3At + 12 : packet.l3At + 8;
-  const addresses = packet.ip === 4 ? 8 : 32;
-  const total = addresses + (ports ? 4 : 0);
-  const keyByte = (i: number) => ((key[keyAt + (i >>> 2)] as number) >>> ((i & 3) << 3)) & 0xff;
-  let window = (keyByte(0) << 24) | (keyByte(1) << 16) | (keyByte(2) << 8) | keyByte(3);
-  let result = 0;
-  for (let i = 0; i < total; i++) {
-    const data = frame[i < addresses ? from + i : packet.l4At + i - addresses] as number;
-    const next = keyByte(i + 4);
-    for (let b = 7; b >= 0; b--) {
-      if (((data >>> b) & 1) !== 0) result ^= window;
-      window = (window << 1) | ((next >>> b) & 1);
-    }
-  }
-  return result >>> 0;
+  return toeplitz(frame, packet, type !== IPV4 && type !== IPV6 && type !== IPV6_EX, key, keyAt);
 }

@@ -6,12 +6,13 @@
  * end stays where it is; a bad packet is dropped and its descriptors are written back; nothing is fetched while the link is down.
  */
 import type { Port } from "../../bus/index.ts";
+import { sum } from "../../net/checksum.ts";
 import type { Frame } from "../../net/index.ts";
+import { segment } from "../../net/segmentation.ts";
 import { type Event, NEVER, SEC } from "../../sim/index.ts";
-import { sum } from "./checksum.ts";
 import type { I82576Core } from "./i82576.ts";
 import { CAUSE } from "./interrupts.ts";
-import { type Context, contextOf, insertChecksums, insertTag, segment } from "./offload.ts";
+import { type Context, contextOf, insertChecksums, insertTag } from "./offload.ts";
 
 const QUEUES = 16;
 const DESCRIPTOR = 16;
@@ -73,6 +74,7 @@ export class Transmitter {
   readonly #pump: Event;
   readonly #flush: Event;
   #running = false;
+  #scratch = new Uint8Array(0);
 
   constructor(core: I82576Core) {
     this.#core = core;
@@ -168,8 +170,8 @@ export class Transmitter {
     const core = this.#core;
     const paused = core.flowControl.pausedUntil;
     if (paused > now) return paused;
-    const ahead = (core.reg("TXPBS") * 1024 * 8 * SEC) / (core.speed * 1_000_000);
-    return this.#c.wireFree > now + ahead ? Math.ceil(this.#c.wireFree - ahead) : now;
+    const ahead = core.lineTime(core.reg("TXPBS") * 1024 * 8);
+    return Math.max(now, this.#c.wireFree - ahead);
   }
 
   /** The next queue in turn that has something and may send; -1 for none. */
@@ -294,7 +296,9 @@ export class Transmitter {
       if ((word & CMD.EOP) !== 0) break;
     }
     if (total > LONGEST_SEND) bad = "packet longer than the longest send";
-    const data = new Uint8Array(bad === null ? total : 0);
+    // A large send is cut into frames of their own memory; what goes out whole is a frame itself.
+    const large = (command & CMD.DEXT) !== 0 && (command & CMD.TSE) !== 0;
+    const data = bad !== null ? this.#scratchOf(0) : large ? this.#scratchOf(total) : new Uint8Array(total);
     for (let n = 0, done = 0; n < used && done < data.length; n++) {
       const at = base + ((head + n) % count) * DESCRIPTOR;
       const low = port.read(at, 4);
@@ -305,6 +309,12 @@ export class Transmitter {
       done += length;
     }
     return { head, used, data, command, options, legacy: (command & CMD.DEXT) === 0, bad };
+  }
+
+  /** Memory for one large send at a time: made anew for each it would be half of all garbage. */
+  #scratchOf(length: number): Uint8Array {
+    if (this.#scratch.length < length) this.#scratch = new Uint8Array(length);
+    return this.#scratch.subarray(0, length);
   }
 
   /** Applies the offloads and sends what comes out. Returns bytes on the wire. */
@@ -372,7 +382,7 @@ export class Transmitter {
     const wire = core.send(q, frame);
     const bits = (frame.length + OVERHEAD) * 8;
     const c = this.#c;
-    c.wireFree = Math.max(c.wireFree, now) + Math.ceil((bits * SEC) / (wire ? core.speed * 1_000_000 : SWITCH_RATE));
+    c.wireFree = Math.max(c.wireFree, now) + (wire ? core.lineTime(bits) : Math.ceil((bits * SEC) / SWITCH_RATE));
     if (stamp) core.clock.transmitted(c.wireFree);
     return frame.length + OVERHEAD;
   }

@@ -80,6 +80,32 @@ export function decodeCommand(bytes: Uint8Array, id: number): Command {
   };
 }
 
+/** What software puts into a command; the rest is zero. */
+export type CommandFields = Pick<Command, "opcode"> &
+  Partial<
+    Pick<Command, "flags" | "tag" | "socket" | "length" | "buffer" | "arg0" | "arg1" | "address" | "port" | "timeout">
+  >;
+
+/** A command as software writes it, `user` zero. */
+export function encodeCommand(c: CommandFields): Uint8Array {
+  const bytes = new Uint8Array(COMMAND_BYTES);
+  const view = new DataView(bytes.buffer);
+  const { buffer = 0 } = c;
+  bytes[0] = c.opcode;
+  bytes[1] = c.flags ?? 0;
+  view.setUint32(4, c.tag ?? 0, true);
+  view.setUint32(8, c.socket ?? 0, true);
+  view.setUint32(12, c.length ?? 0, true);
+  view.setUint32(16, buffer % TWO32, true);
+  view.setUint32(20, Math.floor(buffer / TWO32), true);
+  view.setUint32(24, c.arg0 ?? 0, true);
+  view.setUint32(28, c.arg1 ?? 0, true);
+  if (c.address !== undefined) bytes.set(c.address, 32);
+  view.setUint16(48, c.port ?? 0, true);
+  view.setUint32(52, c.timeout ?? 0, true);
+  return bytes;
+}
+
 /** Status of a command that is refused for its form alone; SUCCESS where it is not. */
 export function checkForm(command: Command): number {
   const { opcode, flags, length } = command;

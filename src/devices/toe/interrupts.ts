@@ -1,7 +1,7 @@
 /** Interrupt status, moderation by count and time, and the line of one interface (manual 11). */
 import { type Event, US } from "../../sim/index.ts";
 import { COUNTER, IRQ } from "./codes.ts";
-import type { ControlInterface } from "./interface.ts";
+import type { InterfaceFrame } from "./frame.ts";
 
 interface Moderated {
   /** Completions or events since the bit was last set. */
@@ -9,7 +9,7 @@ interface Moderated {
 }
 
 export class Interrupts {
-  readonly #of: ControlInterface;
+  readonly #of: InterfaceFrame;
   readonly #completion: Moderated;
   readonly #event: Moderated;
   readonly #completionTimer: Event;
@@ -17,7 +17,7 @@ export class Interrupts {
   /** A message is to be sent: the interrupt has become asserted, or is so still after software wrote to it. */
   onMessage: (() => void) | null = null;
 
-  constructor(of: ControlInterface) {
+  constructor(of: InterfaceFrame) {
     this.#of = of;
     this.#completion = of.cells({ count: 0 }, "completionModeration");
     this.#event = of.cells({ count: 0 }, "eventModeration");

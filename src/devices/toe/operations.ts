@@ -422,7 +422,7 @@ export class Operations {
     let bits = record.state;
     // A connection may have got its end before it was accepted. CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT.
     if (state >= 7) bits |= EVENT_PEER_CLOSED;
-    if ((bits & (EVENT_PEER_CLOSED | DEAD)) !== 0 || this.#stack.readable(record.id) > 0) bits |= EVENT_READABLE;
+    if ((bits & (EVENT_PEER_CLOSED | DEAD)) !== 0 || this.#stack.receivable(record.id)) bits |= EVENT_READABLE;
     const open = !record.tcp || state === 4 || state === 7;
     if ((record.state & DEAD) !== 0 || (open && this.#stack.writable(record.id) > 0)) bits |= EVENT_WRITABLE;
     return bits;

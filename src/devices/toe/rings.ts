@@ -17,7 +17,7 @@ import {
   POOL_BYTES,
   saveCompletion,
 } from "./command.ts";
-import type { ControlInterface, InterfaceRegister } from "./interface.ts";
+import type { InterfaceFrame, InterfaceRegister } from "./frame.ts";
 
 const TWO32 = 4294967296;
 const LIMIT = 2 ** 48;
@@ -31,7 +31,7 @@ export interface PoolBuffer {
 type RingName = "SQ" | "CQ" | "EQ" | "RP";
 
 export class Rings implements StatePart {
-  readonly #of: ControlInterface;
+  readonly #of: InterfaceFrame;
   /** Bases and entries as latched when the interface was enabled; 0 entries for no ring. */
   readonly #c = {
     SQ: 0,
@@ -55,7 +55,7 @@ export class Rings implements StatePart {
   readonly #event = new Uint8Array(EVENT_BYTES);
   readonly #pool = new Uint8Array(POOL_BYTES);
 
-  constructor(of: ControlInterface) {
+  constructor(of: InterfaceFrame) {
     this.#of = of;
   }
 

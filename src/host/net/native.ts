@@ -11,8 +11,14 @@ const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
+const TUNSETVNETLE = 0x400454dc;
+const TUN_F_CSUM = 1;
+const TUN_F_TSO4 = 2;
+const TUN_F_TSO6 = 4;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
 const POLLIN = 1;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -24,7 +30,8 @@ const EAGAIN = 11;
 
 export interface Native {
   open(path: string, flags: number): number;
-  ioctl(fd: number, request: number, argument: Uint8Array | null): number;
+  ioctl(fd: number, request: number, argument: Uint8Array): number;
+  ioctlValue(fd: number, request: number, value: number): number;
   read(fd: number, buffer: Uint8Array, length: number): number;
   write(fd: number, buffer: Uint8Array, length: number): number;
   close(fd: number): number;
@@ -52,6 +59,7 @@ export async function loadNative(where: string): Promise<Native> {
   return {
     open: c.func("int open(const char *path, int flags)") as Native["open"],
     ioctl: c.func("int ioctl(int fd, unsigned long request, void *argument)") as Native["ioctl"],
+    ioctlValue: c.func("int ioctl(int fd, unsigned long request, unsigned long value)") as Native["ioctlValue"],
     read: c.func("long read(int fd, void *buffer, unsigned long length)") as Native["read"],
     write: c.func("long write(int fd, void *buffer, unsigned long length)") as Native["write"],
     close: c.func("int close(int fd)") as Native["close"],
@@ -84,7 +92,11 @@ function reason(native: Native): string {
   return known === undefined ? `error ${number}` : known[1];
 }
 
-export function openTap(native: Native, where: string, ifname: string): number {
+/**
+ * A TAP device whose frames, both ways, stand behind a header of `headerBytes` (at most 255: struct virtio_net_hdr, least significant byte first), that takes and gives
+ * large sends of TCP and frames whose checksum is left to us.
+ */
+export function openTap(native: Native, where: string, ifname: string, headerBytes: number): number {
   const device = "/dev/net/tun";
   const fd = native.open(device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
@@ -94,7 +106,7 @@ export function openTap(native: Native, where: string, ifname: string): number {
   }
   const request = new Uint8Array(IFREQ_BYTES);
   new TextEncoder().encodeInto(ifname, request.subarray(0, IFNAMSIZ - 1));
-  new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI, true);
+  new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, true);
   if (native.ioctl(fd, TUNSETIFF, request) < 0) {
     const why = reason(native);
     native.close(fd);
@@ -102,8 +114,10 @@ export function openTap(native: Native, where: string, ifname: string): number {
       `${where}: interface ${ifname}: ${why}: expected root (or CAP_NET_ADMIN), and a TAP interface that nobody uses`,
     );
   }
-  // A persistent interface keeps what its last user could take: checksums left out, segments of 64 KiB. We take neither.
-  native.ioctl(fd, TUNSETOFFLOAD, null);
+  // A persistent interface keeps what its last user wanted: everything is said again.
+  native.ioctl(fd, TUNSETVNETHDRSZ, Uint8Array.of(headerBytes, 0, 0, 0));
+  native.ioctl(fd, TUNSETVNETLE, Uint8Array.of(1, 0, 0, 0));
+  native.ioctlValue(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
   return fd;
 }
 

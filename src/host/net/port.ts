@@ -8,7 +8,7 @@ export const LONGEST = 65_553;
 export abstract class OutsidePort {
   /** The option that made it, for messages. */
   readonly where: string;
-  /** Called when frames have come that nobody had been told of. */
+  /** Called when frames have come that nobody had been told of; of some ports only after `listen`. */
   onReady: (() => void) | null = null;
   /** Frames that could not be sent: nobody there, or too slow. */
   lost = 0;
@@ -23,6 +23,8 @@ export abstract class OutsidePort {
   abstract send(frame: Frame): void;
   /** Sends what was gathered. */
   flush(): void {}
+  /** Whoever asks is about to sleep: `onReady` is to be called when frames come, once. */
+  listen(): void {}
   /** A frame waits. */
   abstract get ready(): boolean;
   /** The next frame that came, or null. */
@@ -32,7 +34,7 @@ export abstract class OutsidePort {
 
 /** Frames that have come and wait for their instant. */
 export class FrameQueue {
-  #frames: Frame[] = [];
+  readonly #frames: Frame[] = [];
   #at = 0;
 
   get length(): number {
@@ -46,7 +48,7 @@ export class FrameQueue {
     if (frame === undefined) return null;
     this.#at++;
     if (this.#at === this.#frames.length) {
-      this.#frames = [];
+      this.#frames.length = 0;
       this.#at = 0;
     }
     return frame;

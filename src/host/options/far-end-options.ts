@@ -50,21 +50,13 @@ export function farEndOf(list: KeyValues): FarEnd {
 
 // The link
 
-/**
- * Bits a second of a link to the outside, unless `rate=` says otherwise: what comes in one burst would overrun the guest's receive ring. At 1 Gb/s
- * Linux takes an interrupt for nearly every frame, which costs far more instructions than the bursts of a faster link; at 10 Gb/s it loses some.
- */
-const OUTSIDE_RATE = 5_000_000_000;
-
 /** Keys of Armature's own that every network takes. */
-export function linkOf(list: KeyValues, far: FarEnd): LinkOptions {
+export function linkOf(list: KeyValues): LinkOptions {
   const { where } = list;
   const rate = list.text("rate");
   const delay = list.text("delay");
-  const outside = far.kind === "stream" || far.kind === "dgram" || far.kind === "tap";
-  const bits = rate === undefined ? (outside ? OUTSIDE_RATE : undefined) : parseRate(where, rate);
   return {
-    ...optional("rate", bits),
+    ...optional("rate", rate === undefined ? undefined : parseRate(where, rate)),
     ...optional("delay", delay === undefined ? undefined : parseDuration(`${where}: delay`, delay)),
     ...optional("queue", list.integer("queue", 1, 100_000)),
     ...optional("impairments", impairmentsOf(list)),

@@ -15,6 +15,7 @@ export class TestHost implements Host {
   readonly arena: Arena;
   readonly ports: readonly Port[];
   messages = true;
+  requesterId = 0;
   /** Messages sent, "owner:vector". */
   readonly sent: string[] = [];
   asserted = false;
@@ -38,9 +39,12 @@ export class TestHost implements Host {
   }
 }
 
-export function build(simulation: Simulation): { core: I82576Core; host: TestHost; wire: Frame[] } {
+export function build(
+  simulation: Simulation,
+  gigabitRate = 1_000_000_000,
+): { core: I82576Core; host: TestHost; wire: Frame[] } {
   const host = new TestHost(simulation);
-  const core = new I82576Core(simulation, "eth0", { mac: MAC, host });
+  const core = new I82576Core(simulation, "eth0", { mac: MAC, host, gigabitRate });
   const wire: Frame[] = [];
   core.onTransmit = (frame) => {
     if (wire.length < 100_000) wire.push(frame);

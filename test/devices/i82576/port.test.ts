@@ -197,6 +197,40 @@ describe("82576 semaphores and resets (8.7, 4.2)", () => {
     expect(d.read(REG.CTRL) & 0x0400_0000).toBe(0);
   });
 
+  it("8.17: no SFP module answers: a cycle of I2CCMD ends with R, bit 29, and E, bit 31", () => {
+    const d = new Driver();
+    expect(d.read(0x1028)).toBe(0);
+    d.write(0x1028, 0x0800_0000 | (0x60 << 16));
+    expect(d.read(0x1028)).toBe(0xa860_0000);
+  });
+
+  it("8.13: DCA's registers keep what is written; what enables DCA is recorded as not modelled", () => {
+    const d = new Driver();
+    expect([0x5b74, 0xc014, 0xe014].map((at) => d.read(at))).toEqual([1, 0xa200, 0x2a00]);
+    // Relaxed order and no snoop alone change nothing that could be missed.
+    d.write(0xc014, 0xf700);
+    d.write(0xe014, 0x3f00);
+    expect([d.read(0xc014), d.read(0xe014), d.errors.length]).toEqual([0xf700, 0x3f00, 0]);
+    for (const [at, value] of [
+      [0x5b74, 0x0002],
+      [0xc014, 0x0500_a2e0],
+      [0xe014, 0x0500_2a20],
+    ] as const) {
+      d.write(at, value);
+      expect([d.read(at), d.errors.splice(0).map((e) => e.kind)[0]]).toEqual([value, "unimplemented"]);
+    }
+  });
+
+  it("8.21, 8.22: no MACsec and no IPsec is offered; each write there is recorded", () => {
+    const d = new Driver();
+    // LSECTXCAP, LSECRXCAP; LSECTXCTRL, a key and an SCI of each side; IPSRXIDX, IPSCTRL, IPSTXIDX and a key.
+    expect([0xb000, 0xb300].map((at) => d.read(at))).toEqual([0, 0]);
+    const places = [0xb004, 0xb02c, 0xb03c, 0xb3cc, 0xb3ec, 0xb400, 0xb430, 0xb450, 0xb46c];
+    for (const at of places) d.write(at, 0x1234_5678);
+    expect(d.errors.map((e) => e.kind)).toEqual(places.map(() => "unimplemented"));
+    expect(places.map((at) => d.read(at))).toEqual(places.map(() => 0));
+  });
+
   it("8.2: GIO_MASTER_ENABLE_STATUS follows GIO_MASTER_DISABLE", () => {
     const d = new Driver();
     expect(d.read(REG.STATUS) & 0x8_0000).toBe(0x8_0000);

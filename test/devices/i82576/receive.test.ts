@@ -216,6 +216,49 @@ describe("82576 PAUSE frames (8.5, 802.3 annex 31B)", () => {
     expect(d.wire[1]?.subarray(14, 18)).toEqual(hex("0001 0000"));
     expect([d.read(0x4054), d.read(0x404c)]).toEqual([1, 1]);
   });
+
+  it("8.5: with FCRTV another XOFF goes out when that many quanta of the last one are left, until the level is below FCRTL", () => {
+    const d = new Driver();
+    d.write(REG.CTRL, d.read(REG.CTRL) | 0x1000_0000);
+    d.write(0x2168, 0x800);
+    d.write(0x2160, 0x8000_0400);
+    d.write(0x0170, 1000);
+    d.write(0x2460, 400);
+    d.startReceive(0, { count: 2 });
+    for (let i = 0; i < 4; i++) d.core.receive(frameOf(OWN, PEER, 0x88b5, 1000));
+    // 600 quanta of 512 ns at 1 Gb/s, in units of 100 ps.
+    const sent = [3_071_999, 1, 3_071_999, 1].map((time) => {
+      d.run(time);
+      return d.wire.length;
+    });
+    expect(sent).toEqual([1, 2, 2, 3]);
+    expect(d.read(0x4054)).toBe(3);
+    for (const tail of [0, 1, 0]) d.write(0xc018, tail);
+    d.run(10_000_000);
+    expect(d.wire).toHaveLength(4);
+    expect(d.wire[3]?.subarray(14, 18)).toEqual(hex("0001 0000"));
+  });
+
+  it("8.18: PAUSE to the station's own address counts too; the host sees it unless RCTL.DPF, others with RCTL.PMCF alone", () => {
+    const d = new Driver();
+    d.startReceive(0, { rctl: 0x0400_8012 });
+    const own = frameOf(OWN, PEER, 0x8808, Uint8Array.of(0, 1, 0, 9, ...new Uint8Array(42)));
+    const other = frameOf("0180c2000001", PEER, 0x8808, Uint8Array.of(1, 1, 0, 9, ...new Uint8Array(42)));
+    const seen = [0, 1 << 22, 1 << 23].map((bits) => {
+      d.write(REG.RCTL, 0x0400_8012 | bits);
+      return [own, pause(9), other].map((frame) => {
+        d.core.receive(frame);
+        return d.received(0).length;
+      });
+    });
+    expect(seen).toEqual([
+      [1, 0, 0],
+      [0, 0, 0],
+      [1, 1, 1],
+    ]);
+    // XOFFRXC, FCRUC.
+    expect([d.read(0x4050), d.read(0x4058)]).toEqual([6, 3]);
+  });
 });
 
 function crcOf(data: Uint8Array): number {

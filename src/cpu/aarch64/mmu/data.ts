@@ -102,7 +102,8 @@ export class DataPath {
     const mmu = this.#cpu.mmu;
     const set = mmu.set(el);
     let entry = set.find(WRITE, high, low);
-    if (entry < 0) entry = this.#fill(set, WRITE, high, low, el, false);
+    // FAR has the address that was given (DDI 0487J.a D17.2.40)
+    if (entry < 0) entry = this.#fill(set, WRITE, high, address, el, false);
     if (entry < 0) return this.#status;
     const kind = set.kind(entry);
     // DC ZVA to Device memory is an alignment fault (DDI 0487J.a D7.5.8); without it an I/O page is ROM or a refused write

@@ -4,6 +4,7 @@ import { chapter, fixed, word } from "./table.ts";
 
 const NO_FLASH = "no flash part is fitted";
 const NO_SERDES = "the port is copper; the SerDes is not modelled";
+const NO_SFP = "the port is copper; there is no SFP module";
 const NO_PHYSICAL = "counts and tunes the physical PCIe link, which is not modelled";
 
 export const general = chapter({
@@ -136,6 +137,28 @@ export const general = chapter({
       VET: rw([15, 0], "Type of the VLAN tag", { reset: 0x8100 }),
       VET_EXT: rw([31, 16], "Type of the outer VLAN tag", { reset: 0x8100 }),
     },
+  },
+  I2CCMD: {
+    at: 0x1028,
+    title: "SFP I2C Command",
+    clause: "8.17",
+    fields: {
+      DATA: rw([15, 0], "Data"),
+      REGADD: rw([23, 16], "Register of the module"),
+      PHYADD: rw([26, 24], "Address of the module"),
+      OP: rw(27, "0: write, 1: read"),
+      RESET: wo(28, "Resets the interface"),
+      R: ro(29, "Ready"),
+      I2C_IE: rw(30, "Interrupt at the end of the cycle", { unimplemented: NO_SFP }),
+      E: ro(31, "Error: no module has answered"),
+    },
+  },
+  I2CPARAMS: {
+    at: 0x102c,
+    title: "SFP I2C Parameters",
+    clause: "8.17",
+    unimplemented: NO_SFP,
+    fields: word("I2CPARAMS", "Timing and pins"),
   },
   FCTTV: {
     at: 0x0170,

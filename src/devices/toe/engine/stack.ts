@@ -235,6 +235,10 @@ export class Stack extends Module implements StackApi {
     return { ok: true, value: { data: d.data, from: { address: d.from, port: d.port } } };
   }
 
+  receivable(socket: number): boolean {
+    const s = this.#find(socket);
+    return s !== null && (s.kind === "tcp" ? s.receiving.used > 0 : s.queue.length > 0);
+  }
   readable(socket: number): number {
     const s = this.#find(socket);
     if (s === null) return 0;

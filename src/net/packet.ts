@@ -1,6 +1,6 @@
-/** What the parsers of the 82576 find in a frame (datasheet 7.1 and 7.2): VLAN, IP, TCP, UDP, SCTP. */
-import { get16 } from "../../net/bytes.ts";
-import type { Frame } from "../../net/index.ts";
+/** What parsers of network cards find in a frame: VLAN, IP, TCP, UDP, SCTP. */
+import { get16 } from "./bytes.ts";
+import type { Frame } from "./link.ts";
 
 export const TCP = 6;
 export const UDP = 17;

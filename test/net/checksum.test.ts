@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { sum } from "../../../src/devices/i82576/checksum.ts";
+import { sum } from "../../src/net/checksum.ts";
 
 /** RFC 1071 as its text has it: 16-bit words, carries added in, an odd byte padded with zero. */
 function plain(b: Uint8Array, from: number, end: number): number {

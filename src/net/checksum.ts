@@ -1,9 +1,11 @@
 /** Sums over frames: the Internet checksum (RFC 1071), CRC-32 of Ethernet, CRC-32C of SCTP (RFC 4960 appendix B). */
-import { get16 } from "../../net/bytes.ts";
-import type { Frame } from "../../net/index.ts";
+import { get16 } from "./bytes.ts";
+import type { Frame } from "./link.ts";
 
 /** Bytes from which on a view pays. */
 const LONG = 64;
+/** Bytes whose words' halves can be added in 31 bits. */
+const ROUND = 0x1_0000;
 
 /** Sum of 16-bit words of `from` to `end`, folded to 16 bits. */
 export function sum(b: Uint8Array, from: number, end: number, start = 0): number {
@@ -11,9 +13,18 @@ export function sum(b: Uint8Array, from: number, end: number, start = 0): number
   let i = from;
   const last = Math.min(end, b.length);
   if (last - i >= LONG) {
-    // Two at a time: `fold` adds the halves, and a double holds 2^21 such sums exactly.
+    // Two words at a time, their halves apart, as integers.
     const view = new DataView(b.buffer, b.byteOffset, b.byteLength);
-    for (const stop = last - 3; i < stop; i += 4) s += view.getUint32(i);
+    while (last - i >= 4) {
+      let high = 0;
+      let low = 0;
+      for (const stop = Math.min(last - 3, i + ROUND); i < stop; i += 4) {
+        const two = view.getInt32(i);
+        high = (high + (two >>> 16)) | 0;
+        low = (low + (two & 0xffff)) | 0;
+      }
+      s += high + low;
+    }
   }
   for (; i + 1 < end; i += 2) s += ((b[i] as number) << 8) | (b[i + 1] as number);
   if (i < end) s += (b[i] as number) << 8;
