@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { acknowledge, enableGic, endOfInterrupt } from "../../src/guests/gic.ts";
 import { IgbVf } from "../../src/guests/igbvf.ts";
 import type { Guest, GuestProgram, Routine } from "../../src/hypervisor/abstract/index.ts";
+import { hypervisorReport } from "../../src/hypervisor/report.ts";
 import { SEC } from "../../src/sim/index.ts";
 import { aim, BAR0, BAR3, device, enableEdges, GICC, pciSystem } from "./support/pci.ts";
 
@@ -95,9 +96,10 @@ describe("virtual functions of an 82576 for two VMs", () => {
   });
 
   it("one whose rings are beyond its memory sends and takes nothing; each try is an event of the SMMU; the other's own DMA goes on", () => {
-    const { heard, smmu, machine } = two(true);
+    const { heard, smmu, machine, h } = two(true);
     expect(heard.map((list) => list.slice(0, -1))).toEqual([[], []]);
     expect(smmu.faults).toBeGreaterThan(0);
+    expect(hypervisorReport(h.hypervisor).vms.map((vm) => vm.refusedDma)).toEqual([0, smmu.faults]);
     expect(machine.simulation.reporter.guestErrors).toBeGreaterThan(0);
   });
 
