@@ -1,8 +1,8 @@
 /** PCIe functions passed to VMs: configuration space, BARs, messages, confinement (PCI Express Base 5.0; Arm DEN 0029 E for the message frame). */
 import { describe, expect, it } from "vitest";
 import { acknowledge, enableGic, endOfInterrupt } from "../../src/guests/gic.ts";
-import type { Guest, GuestProgram, Routine } from "../../src/hypervisor/abstract/index.ts";
-import { SEC } from "../../src/sim/index.ts";
+import { type Guest, GuestAbort, type GuestProgram, type Routine } from "../../src/hypervisor/abstract/index.ts";
+import { MS, SEC } from "../../src/sim/index.ts";
 import { aim, BAR0, device, enableEdges, FRAME, GICC, pciSystem } from "./support/pci.ts";
 
 const RAM = 0x4000_0000;
@@ -162,6 +162,39 @@ describe("BARs of a passed function", () => {
       seen.push(yield g.load(CFG + 0x10), yield g.load(BAR0));
     });
     expect(seen).toEqual([0x600d, 0x600d, BAR0, 0x5443_5041]);
+  });
+
+  it("a window that is taken away is an external abort, BARs and all; given back, they are where they were", () => {
+    const system = pciSystem(TEST_CARD);
+    const seen: (number | string)[] = [];
+    const look = function* (g: Guest): Routine {
+      try {
+        seen.push(yield g.load(BAR0));
+      } catch (error) {
+        seen.push(error instanceof GuestAbort ? "abort" : "bug");
+      }
+    };
+    const vm = system.add(
+      {
+        name: "a",
+        *main(g) {
+          yield* open(g);
+          for (let n = 0; n < 3; n++) {
+            yield* look(g);
+            yield g.compute(10_000_000);
+          }
+        },
+      },
+      [{ card: "dut" }],
+    );
+    const { simulation } = system.machine;
+    for (const mode of ["none", "trap"] as const) {
+      simulation.run(simulation.now + 5 * MS + (mode === "trap" ? 5 * MS : 0));
+      system.h.hypervisor.request(vm, `mode pcieMemory ${mode}`);
+    }
+    simulation.run(SEC);
+    expect(vm.status).toBe("off");
+    expect(seen).toEqual([0x5443_5041, "abort", 0x5443_5041]);
   });
 
   it("of two functions in one place one answers; the other is back when that has gone", () => {
