@@ -311,11 +311,12 @@ export class Interrupts {
     this.#core.setReg(name, (before & ~reach) | (written & reach & legal));
   }
   writeEitr(vector: number, written: number, before: number): void {
+    const core = this.#core;
     // With CNT_INGR, bit 31, the counters stay.
-    if (written < 0) this.#core.setReg("EITR", (written & 0x7fff_ffff & ~LL_COUNTER) | (before & LL_COUNTER), vector);
+    if (written < 0) core.setReg("EITR", (core.reg("EITR", vector) & ~LL_COUNTER) | (before & LL_COUNTER), vector);
     else {
       this.#ready[vector] = 0;
-      this.#credited[vector] = this.#core.simulation.now;
+      this.#credited[vector] = core.simulation.now;
     }
     this.update();
   }
