@@ -2,14 +2,16 @@
  * One guest with a network interface of its own and others that burn: what bandwidth the first keeps, by scheduler and load (the setting of adjustable credit
  * scheduling, CLUSTER 2012: direct I/O under a loaded processor).
  */
-import { AbstractMachine, type GuestProgram, Monitor } from "../hypervisor/abstract/index.ts";
+import { AbstractHypervisor, AbstractMachine, type GuestProgram } from "../hypervisor/abstract/index.ts";
 import { type CostTable, costTable } from "../hypervisor/costs.ts";
+import { hypervisorTotals } from "../hypervisor/report.ts";
 import { createScheduler, type DomainParameters, type SchedulerOptions } from "../hypervisor/scheduler/index.ts";
+import type { Vcpu } from "../hypervisor/vcpu.ts";
 import { type Event, Module, MS, SEC, type Simulation, type Time } from "../sim/index.ts";
-import { acknowledge, enableGic, endOfInterrupt, SPURIOUS } from "./gic.ts";
-import { bytesOf, IdealNic, NIC, packet } from "./ideal-nic.ts";
+import { acknowledge, enableGic, enableInterrupt, endOfInterrupt, SPURIOUS } from "./gic.ts";
+import { bytesOf, IdealNic, NIC, packet, passedNic } from "./ideal-nic.ts";
 import { burn, FRAME_BYTES, type PacketCost, STREAM } from "./programs.ts";
-import { GIC_INTERFACE, NIC_BASE } from "./split-driver.ts";
+import { GIC_DISTRIBUTOR, GIC_INTERFACE, NIC_BASE } from "./split-driver.ts";
 
 const NIC_ADDRESS = 0x0b00_0000;
 const NIC_SPI = 200;
@@ -76,6 +78,7 @@ export function receiver(cost: PacketCost, taken: (bytes: number) => void, inter
   return {
     name: "receiver",
     *main(g) {
+      yield* enableInterrupt(g, GIC_DISTRIBUTOR, interrupt, "level");
       yield* enableGic(g, GIC_INTERFACE);
       g.unmask();
       for (;;) {
@@ -109,39 +112,46 @@ export function runDirectIo(options: DirectIoOptions): DirectIoResult {
   const nic = new IdealNic(simulation, "nic", options.slots ?? 512, options.interval ?? 1_249_280);
   machine.bus.map({ name: "nic", base: NIC_ADDRESS, size: 0x1000, target: nic });
   nic.interrupt.connect(machine.gic.spi(NIC_SPI));
+  const guests = new AbstractHypervisor(
+    machine,
+    createScheduler(options.scheduler, cpus, options.schedulerOptions ?? {}),
+  );
   const line = new Line(simulation, nic, options.framesPerSecond ?? 1e9 / 8 / (FRAME_BYTES + 24));
-  const monitor = new Monitor(machine, createScheduler(options.scheduler, cpus, options.schedulerOptions ?? {}));
   const count = { bytes: 0 };
   const cost = { cyclesPerByte: costs.receiveGuest, cyclesPerPacket: 2000 };
   const take = (bytes: number): void => {
     count.bytes += bytes;
   };
-  const io = monitor.addDomain({
+  const io = guests.add({
     name: "receiver",
     program: receiver(cost, take, 32 + NIC_SPI),
-    devices: [{ ipa: NIC_BASE, base: NIC_ADDRESS, size: 0x1000 }],
-    interrupts: [{ spi: NIC_SPI }],
+    regions: [passedNic(NIC_BASE, NIC_ADDRESS, NIC_SPI)],
     ...(options.ioGuest ? { scheduling: options.ioGuest } : {}),
   });
   const all = [io];
   for (let n = 0; n < hogs; n++) {
     const scheduling = options.hog ? { scheduling: options.hog } : {};
-    all.push(monitor.addDomain({ name: `hog${n}`, program: burn(), ...scheduling }));
+    all.push(guests.add({ name: `hog${n}`, program: burn(), ...scheduling }));
   }
-  for (const domain of all) monitor.start(domain);
+  const { hypervisor } = guests;
   simulation.run(warmUp);
-  const running = () => all.map((d) => monitor.dispatcher.account(d, simulation.now).running);
-  const exits = () => Object.values(monitor.counts.exits).reduce((a, b) => a + b, 0);
-  const before = { bytes: count.bytes, sent: line.sent, dropped: nic.dropped, running: running(), exits: exits() };
-  const switches = monitor.counts.worldSwitches;
+  const running = () => all.map((vm) => hypervisor.dispatcher.account(vm.vcpus[0] as Vcpu, simulation.now).running);
+  const before = {
+    bytes: count.bytes,
+    sent: line.sent,
+    dropped: nic.dropped,
+    running: running(),
+    ...hypervisorTotals(hypervisor),
+  };
   simulation.run(warmUp + duration);
+  const after = hypervisorTotals(hypervisor);
   const shares = running().map((n, i) => (n - (before.running[i] as number)) / duration);
   return {
     bitsPerSecond: ((count.bytes - before.bytes) * 8 * SEC) / duration,
     lost: (nic.dropped - before.dropped) / (line.sent - before.sent),
     receiver: shares[0] as number,
     hogs: shares.slice(1),
-    worldSwitches: monitor.counts.worldSwitches - switches,
-    exits: exits() - before.exits,
+    worldSwitches: after.worldSwitches - before.worldSwitches,
+    exits: after.exits - before.exits,
   };
 }

@@ -12,6 +12,7 @@
  * | 0x18 | interrupt enable: the line is high while something waits and this is 1 |
  */
 import type { Target, Transaction } from "../bus/index.ts";
+import type { RegionOptions } from "../hypervisor/vm.ts";
 import { type Event, type Line, Module, type Simulation, type Time } from "../sim/index.ts";
 
 export const NIC = { COUNT: 0x0, HEADER: 0x4, SEQUENCE: 0x8, POP: 0xc, SEND_SEQUENCE: 0x10, SEND: 0x14, ENABLE: 0x18 };
@@ -20,6 +21,12 @@ export const packet = (user: number, kind: number, bytes: number): number => ((b
 export const userOf = (header: number): number => header & 0xff;
 export const kindOf = (header: number): number => (header >>> 8) & 0xff;
 export const bytesOf = (header: number): number => header >>> 16;
+
+/** A region that passes the interface at machine address `base` to a guest, which sees it at `ipa`; the SPI is the same in both. */
+export function passedNic(ipa: number, base: number, spi: number): RegionOptions {
+  const interrupts = [{ guest: spi, machine: spi, edge: false }];
+  return { name: "nic", base: ipa, size: 0x1000, mode: "pass", physical: { base, interrupts } };
+}
 
 type Cells = { first: number; count: number; sequence: number; enabled: boolean; dropped: number; next: Time };
 

@@ -1,8 +1,7 @@
 /** Workloads of the studies on schedulers and I/O: burn, ping responder, stream. */
 import type { GuestProgram } from "../hypervisor/abstract/index.ts";
-import { enableGic } from "./gic.ts";
 import { bytesOf, kindOf, packet } from "./ideal-nic.ts";
-import { frontInterrupt, GIC_INTERFACE, notify, receiveAll, send, waitForEvent } from "./split-driver.ts";
+import { enableEvents, frontInterrupt, notify, receiveAll, send, waitForEvent } from "./split-driver.ts";
 
 export const PING = 1;
 export const STREAM = 2;
@@ -30,7 +29,7 @@ export function pingResponder(user: number, cost: PacketCost): GuestProgram {
   return {
     name: "ping",
     *main(g) {
-      yield* enableGic(g, GIC_INTERFACE);
+      yield* enableEvents(g);
       g.unmask();
       for (;;) {
         const answered = yield* receiveAll(g, function* (header, sequence) {
@@ -50,7 +49,7 @@ export function streamSender(user: number, cost: PacketCost, batch = 16): GuestP
   return {
     name: "stream",
     *main(g) {
-      yield* enableGic(g, GIC_INTERFACE);
+      yield* enableEvents(g);
       g.unmask();
       for (let sequence = 0; ; ) {
         yield g.compute(cost.cyclesPerPacket + cost.cyclesPerByte * FRAME_BYTES);

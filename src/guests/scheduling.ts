@@ -2,16 +2,15 @@
  * A machine on which guests with different habits share CPUs and a driver domain's network interface, and what each of them got: the setting of the studies on
  * VMM schedulers and I/O (systems of Ongaro, Cox and Rixner, VEE 2008, and of adjustable credit scheduling, CLUSTER 2012).
  */
-import {
-  AbstractMachine,
-  type AbstractMachineOptions,
-  type GuestProgram,
-  Monitor,
-} from "../hypervisor/abstract/index.ts";
+import { AbstractHypervisor, AbstractMachine, type GuestProgram } from "../hypervisor/abstract/index.ts";
 import { type CostTable, costTable } from "../hypervisor/costs.ts";
+import { EventChannels } from "../hypervisor/event-channels.ts";
+import { hypervisorTotals } from "../hypervisor/report.ts";
 import { createScheduler, type DomainParameters, type SchedulerOptions } from "../hypervisor/scheduler/index.ts";
+import type { Vcpu } from "../hypervisor/vcpu.ts";
+import type { RegionOptions, Vm } from "../hypervisor/vm.ts";
 import { type Event, Module, MS, type Random, SEC, type Simulation, type Time } from "../sim/index.ts";
-import { bytesOf, IdealNic, kindOf, packet, userOf } from "./ideal-nic.ts";
+import { bytesOf, IdealNic, kindOf, packet, passedNic, userOf } from "./ideal-nic.ts";
 import { burn, type PacketCost, PING, PING_BYTES, pingResponder, STREAM, streamSender } from "./programs.ts";
 import { BACKEND_PORT, backend, type EventScan, NIC_BASE, RING_PAGE, RING_PAGES } from "./split-driver.ts";
 
@@ -143,33 +142,44 @@ class Wire extends Module {
 export function runScheduling(options: SchedulingOptions): SchedulingResult {
   const { guests: habits, cpus = 1, frequency = 2_800_000_000, duration = 5 * SEC, warmUp = 500 * MS } = options;
   const costs = costTable(options.costs);
-  const machineOptions: AbstractMachineOptions = {
+  const machine = new AbstractMachine({
     cpus,
     frequency,
     costs,
     seed: options.seed ?? 1,
     memory: 256 * 2 ** 20,
-  };
-  const machine = new AbstractMachine(machineOptions);
+  });
   const { simulation } = machine;
   const nic = new IdealNic(simulation, "nic");
   machine.bus.map({ name: "nic", base: NIC_ADDRESS, size: 0x1000, target: nic });
   nic.interrupt.connect(machine.gic.spi(NIC_SPI));
+  const scheduler = createScheduler(options.scheduler, cpus, options.schedulerOptions ?? {});
+  const virtual = new AbstractHypervisor(machine, scheduler);
+  const { hypervisor } = virtual;
   const wire = new Wire(simulation, nic, habits, options.pingInterval ?? 10 * MS);
-  const monitor = new Monitor(machine, createScheduler(options.scheduler, cpus, options.schedulerOptions ?? {}));
+  const channels = new EventChannels(hypervisor);
+  const rings = habits.map((_, n) =>
+    channels.share(0x1000, [
+      { name: `ring${n}`, base: RING_PAGES + 0x1000 * n },
+      { name: "ring", base: RING_PAGE },
+    ]),
+  );
 
   const driverCost: PacketCost = { cyclesPerByte: costs.receiveDriverDomain, cyclesPerPacket: 2000 };
   const guestCost: PacketCost = { cyclesPerByte: costs.receiveGuest, cyclesPerPacket: 2000 };
-  const driver = monitor.addDomain({
-    name: "driver domain",
+  const driver = virtual.add({
+    name: "driver",
     program: backend({
       guests: habits.length,
       scan: options.scan ?? "round-robin",
       interrupt: 32 + NIC_SPI,
       ...driverCost,
     }),
-    devices: [{ ipa: NIC_BASE, base: NIC_ADDRESS, size: 0x1000 }],
-    interrupts: [{ spi: NIC_SPI }],
+    regions: [
+      passedNic(NIC_BASE, NIC_ADDRESS, NIC_SPI),
+      channels.events(),
+      ...rings.map(([driverView]) => driverView as RegionOptions),
+    ],
     ...(options.driverDomain ? { scheduling: options.driverDomain } : {}),
   });
   const programs: { readonly [habit in Habit]: (n: number) => GuestProgram } = {
@@ -177,30 +187,26 @@ export function runScheduling(options: SchedulingOptions): SchedulingResult {
     ping: (n) => pingResponder(n, guestCost),
     stream: (n) => streamSender(n, guestCost),
   };
-  const domains = habits.map((habit, n) => {
-    const domain = monitor.addDomain({
+  const vms = habits.map((habit, n) => {
+    const vm = virtual.add({
       name: `${habit}${n}`,
       program: programs[habit](n),
+      regions: [channels.events(), rings[n]?.[1] as RegionOptions],
       ...(options.guest ? { scheduling: options.guest } : {}),
     });
-    monitor.share(0x1000, [
-      { domain, ipa: RING_PAGE },
-      { domain: driver, ipa: RING_PAGES + 0x1000 * n },
-    ]);
-    monitor.connect(driver, n, domain, BACKEND_PORT);
-    return domain;
+    channels.connect(driver, n, vm, BACKEND_PORT);
+    return vm;
   });
 
   wire.from = warmUp;
-  for (const domain of [driver, ...domains]) monitor.start(domain);
   simulation.run(warmUp);
-  const all = [driver, ...domains];
-  const before = all.map((d) => ({ ...monitor.dispatcher.account(d, simulation.now) }));
-  const counts = monitor.counts;
+  const all = [driver, ...vms];
+  const account = (vm: Vm) => ({ ...hypervisor.dispatcher.account(vm.vcpus[0] as Vcpu, simulation.now) });
+  const before = all.map(account);
+  const counts = hypervisorTotals(hypervisor);
   simulation.run(warmUp + duration);
-  const after = all.map((d) => monitor.dispatcher.account(d, simulation.now));
-  const ended = monitor.counts;
-  const total = (c: typeof counts) => Object.values(c.exits).reduce((sum, n) => sum + n, 0);
+  const after = all.map(account);
+  const ended = hypervisorTotals(hypervisor);
   return {
     guests: all.map((d, i) => {
       const n = i - 1;
@@ -208,7 +214,7 @@ export function runScheduling(options: SchedulingOptions): SchedulingResult {
       const of = (state: "running" | "waiting" | "stolen") =>
         ((after[i]?.[state] ?? 0) - (before[i]?.[state] ?? 0)) / duration;
       return {
-        name: d.name,
+        name: d.options.name,
         habit: habit ?? "driver domain",
         running: of("running"),
         waiting: of("waiting") + of("stolen"),
@@ -217,7 +223,7 @@ export function runScheduling(options: SchedulingOptions): SchedulingResult {
       };
     }),
     worldSwitches: ended.worldSwitches - counts.worldSwitches,
-    exits: total(ended) - total(counts),
+    exits: ended.exits - counts.exits,
     injections: ended.injections - counts.injections,
     dropped: nic.dropped,
   };

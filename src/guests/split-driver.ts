@@ -6,12 +6,14 @@
  * guest wants an event when room is made. Entries of header and sequence number: 128 to transmit from 0x100, 128 received from 0x800.
  */
 
+import { virtPart } from "../../platform/virt/board.ts";
 import type { Guest, GuestProgram, Routine } from "../hypervisor/abstract/index.ts";
-import { EVENT_CHANNEL, EVENT_PAGE } from "../hypervisor/abstract/monitor.ts";
-import { acknowledge, enableGic, endOfInterrupt, SPURIOUS } from "./gic.ts";
+import { EVENT_CHANNEL, EVENT_PAGE, UPCALL } from "../hypervisor/event-channels.ts";
+import { acknowledge, enableGic, enableInterrupt, endOfInterrupt, SPURIOUS } from "./gic.ts";
 import { bytesOf, NIC, userOf } from "./ideal-nic.ts";
 
-export const GIC_INTERFACE = 0x801_0000;
+export const GIC_DISTRIBUTOR = virtPart("gicd").base;
+export const GIC_INTERFACE = virtPart("gicc").base;
 /** Where a guest sees its page, and where the driver domain sees the pages of guest 0, 1, ... */
 export const RING_PAGE = 0x0b10_0000;
 export const RING_PAGES = 0x0b20_0000;
@@ -111,7 +113,8 @@ export function backend(options: BackendOptions): GuestProgram {
   return {
     name: "driver domain",
     *main(g) {
-      yield* enableGic(g, GIC_INTERFACE);
+      yield* enableInterrupt(g, GIC_DISTRIBUTOR, options.interrupt, "level");
+      yield* enableEvents(g);
       yield g.store(NIC_BASE + NIC.ENABLE, 1);
       g.unmask();
       let last = -1;
@@ -137,6 +140,12 @@ export function backend(options: BackendOptions): GuestProgram {
       yield* endOfInterrupt(g, GIC_INTERFACE, id);
     },
   };
+}
+
+/** Lets events come, and whatever else the distributor has enabled. */
+export function* enableEvents(g: Guest): Routine {
+  yield* enableInterrupt(g, GIC_DISTRIBUTOR, UPCALL, "edge");
+  yield* enableGic(g, GIC_INTERFACE);
 }
 
 function* isIdle(g: Guest, ports: number): Routine<boolean> {

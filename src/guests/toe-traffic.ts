@@ -6,7 +6,7 @@ import { RAM_BASE, virtPart } from "../../platform/virt/board.ts";
 import type { GuestProgram } from "../hypervisor/abstract/index.ts";
 import { ToeService } from "../hypervisor/toe/service.ts";
 import type { Time } from "../sim/index.ts";
-import { enableGic } from "./gic.ts";
+import { enableGic, enableInterrupt } from "./gic.ts";
 import { ALL, TOE_RECEIVE, TOE_SEND, ToeDriver, toeRingBytes } from "./toe.ts";
 import { PEER_ADDRESS, SINK_PORT, SOURCE_PORT } from "./toe-peer.ts";
 
@@ -147,10 +147,7 @@ function* setUp(
   o: TrafficOptions,
   traffic: Traffic,
 ): Generator<ReturnType<typeof g.load>, number[], number> {
-  yield g.store(GICD, 1);
-  yield g.store(GICD + 0x400 + INTERRUPT, 0x80, 1);
-  yield g.store(GICD + 0x800 + INTERRUPT, 1, 1);
-  yield g.store(GICD + 0x100 + 4 * (INTERRUPT >> 5), (1 << (INTERRUPT & 31)) >>> 0);
+  yield* enableInterrupt(g, GICD, INTERRUPT, "level");
   yield* enableGic(g, GICC);
   if (!(yield* driver.open(g))) {
     traffic.failure = "no interface";

@@ -7,8 +7,6 @@ import { makeDownstreamPort, makeRootPort, makeUpstreamPort, type PcieHost, Pcie
 import type { HostNetworks } from "./net/networks.ts";
 import type { PcieOption } from "./options/run-options.ts";
 
-const GIGABIT = 1_000_000_000;
-
 type Maker = (host: PcieHost, name: string, option: PcieOption, networks: HostNetworks) => PcieMade;
 
 const MAKERS: { readonly [driver: string]: Maker } = {
@@ -17,15 +15,14 @@ const MAKERS: { readonly [driver: string]: Maker } = {
   "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
   igb: (host, name, o, networks) => {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
-    const device = new I82576Device(host, name, { arena: host.arena, mac, multifunction: o.multifunction });
-    if (o.network !== null) {
-      const { network } = o;
-      // A gigabit port: what comes to it cannot come faster, unless the network's rate= says otherwise.
-      networks.connect(host.simulation, `${name}_network`, device.core, {
-        ...network,
-        link: { rate: GIGABIT, ...network.link },
-      });
-    }
+    const device = new I82576Device(host, name, {
+      arena: host.arena,
+      mac,
+      multifunction: o.multifunction,
+      // As on the card: function 1 of a slot is the chip's second port.
+      portNumber: (o.functionNumber ?? 0) & 1,
+    });
+    if (o.network !== null) networks.connect(host.simulation, `${name}_network`, device.core, o.network);
     return device;
   },
   "toe-pci": (host, name, o, networks) => {

@@ -86,9 +86,9 @@ export class HostVirtio {
   }
 
   #network(option: Options<"network">): VirtioSlot["make"] {
-    const { network, mac, mergeable, linkStatus } = option;
+    const { network, mac, card } = option;
     return (simulation, name, port) => {
-      const device = new VirtioNetwork(simulation, name, { port, mac, mergeable, linkStatus, ...ring(option) });
+      const device = new VirtioNetwork(simulation, name, { port, mac, ...card, ...ring(option) });
       if (network !== null) this.#networks.connect(simulation, name, device, network);
       return device;
     };

@@ -1,7 +1,11 @@
-/** What the TOE of a file of VMs is joined to: a host inside the simulation that fetches from the VMs, or a network outside. */
+/**
+ * What the network ports of a file of VMs are joined to: the TOE's to a host inside the simulation that fetches from the VMs, or to a network outside; those of
+ * PCIe cards to the network that the file names.
+ */
 import type { VirtOptions } from "../../platform/virt/machine.ts";
 import { InputError } from "../formats/index.ts";
 import { type HypervisorConfiguration, toeOf } from "../hypervisor/config.ts";
+import type { ConnectCard } from "../hypervisor/pci/configuration.ts";
 import { toeAddress } from "../hypervisor/toe/service.ts";
 import { Link, type NetworkDevice } from "../net/index.ts";
 import { MS, type Simulation, type Time, US } from "../sim/index.ts";
@@ -15,7 +19,8 @@ const LOOK = MS;
 
 export class VmNetwork {
   #peer: HttpPeer | null = null;
-  readonly #networks = new HostNetworks();
+  /** All networks of the file, its switches among them. */
+  readonly networks = new HostNetworks();
   readonly #config: HypervisorConfiguration;
   readonly #list: KeyValues | null;
 
@@ -29,7 +34,7 @@ export class VmNetwork {
   }
 
   get outside(): boolean {
-    return this.#networks.outside.length > 0;
+    return this.networks.outside.length > 0;
   }
 
   /** What the TOE's port is joined to; undefined: nothing. */
@@ -38,9 +43,9 @@ export class VmNetwork {
     if (list !== null) {
       return (parent, name, device) => {
         const far = farEndOf(list);
-        const option = { where: list.where, id: "toe", far, link: linkOf(list, far) };
+        const option = { where: list.where, id: "toe", far, link: linkOf(list) };
         list.finish();
-        this.#networks.connect(parent, name, device, option);
+        this.networks.connect(parent, name, device, option);
       };
     }
     if (this.#config.peer === undefined) return undefined;
@@ -49,9 +54,20 @@ export class VmNetwork {
     };
   }
 
+  /** Joins a PCIe card's port. Throws InputError where the file's `net` does not fit. */
+  readonly connectCard: ConnectCard = (simulation, card, device) => {
+    const net = this.#config.pci?.[card]?.net;
+    if (net === undefined) return;
+    const list = new KeyValues(`pci.${card}.net ${net}`, net, "type");
+    const far = farEndOf(list);
+    const option = { where: list.where, id: card, far, link: linkOf(list) };
+    list.finish();
+    this.networks.connect(simulation, `${card}_network`, device, option);
+  };
+
   /** Runs up to `limit`, or until `done`, with frames from outside entering every millisecond; never ahead of host time. */
   async run(simulation: Simulation, limit: Time, done: () => boolean): Promise<void> {
-    const { outside } = this.#networks;
+    const { outside } = this.networks;
     let wake: (() => void) | null = null;
     for (const { port } of outside) {
       port.onReady = () => wake?.();

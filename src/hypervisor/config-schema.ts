@@ -11,6 +11,17 @@ const mode = {
   enum: ["trap", "pass", "none"],
 };
 
+/** Properties of virtio0 to virtio31. */
+const virtio = {
+  device: { description: "virtio0 to virtio31: as -device, virtio-blk-device,serial=one", type: "string" },
+  file: { description: "virtio-blk-device: a raw image, written to unless readonly or snapshot", type: "string" },
+  readonly: { description: "virtio-blk-device, virtio-9p-device", type: "boolean" },
+  snapshot: { description: "virtio-blk-device: what is written stays in memory", type: "boolean" },
+  net: { description: "virtio-net-device: as -netdev without id, hubport,hubid=0", type: "string" },
+  folder: { description: "virtio-9p-device: a folder of the host", type: "string" },
+  legacy: { description: "virtio: version 1 of the register layout; version 2 unless given", type: "boolean" },
+};
+
 export const VM_CONFIG_SCHEMA = {
   $schema: "http://json-schema.org/draft-07/schema#",
   title: "Armature: virtual machines under the hypervisor",
@@ -53,6 +64,29 @@ export const VM_CONFIG_SCHEMA = {
       properties: {
         address: { description: "IPv4 with prefix length: 10.0.2.1/24", type: "string" },
         path: { type: "string", pattern: "^/" },
+      },
+    },
+    pci: {
+      description: "PCIe cards of the machine, each behind a root port, by name",
+      type: "object",
+      propertyNames: { pattern: "^[A-Za-z_][A-Za-z0-9_-]*$" },
+      additionalProperties: {
+        type: "object",
+        additionalProperties: false,
+        required: ["device"],
+        properties: {
+          device: { description: "igb: Intel 82576; pcie-test: docs/pcie.md", type: "string" },
+          vfs: {
+            description: "Virtual functions to give to VMs; without any, the card is given as a whole",
+            type: "integer",
+            minimum: 0,
+          },
+          mac: { description: "Network card: its address", type: "string" },
+          net: {
+            description: "Network card: what its port is joined to, as -netdev without id: user, hubport,hubid=0",
+            type: "string",
+          },
+        },
       },
     },
     vms: {
@@ -100,6 +134,7 @@ export const VM_CONFIG_SCHEMA = {
                       minimum: 1,
                       maximum: 65535,
                     },
+                    ...virtio,
                     registers: {
                       description: "Registers that go another way than the rest",
                       type: "object",
@@ -108,6 +143,26 @@ export const VM_CONFIG_SCHEMA = {
                   },
                 },
               ],
+            },
+          },
+          pci: {
+            description: "Functions of the machine's PCIe cards that are passed to the VM: devices 1 and up of its bus",
+            type: "array",
+            items: {
+              type: "object",
+              additionalProperties: false,
+              required: ["function"],
+              properties: {
+                function: { description: "Name of a card", type: "string" },
+                vf: { description: "Number of its virtual function", type: "integer", minimum: 0 },
+                mac: { description: "igb: address of the virtual function", type: "string" },
+                vlan: {
+                  description: "igb: the VLAN that all packets of the virtual function are in",
+                  type: "integer",
+                  minimum: 1,
+                  maximum: 4094,
+                },
+              },
             },
           },
           scheduling: {

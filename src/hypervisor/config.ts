@@ -1,5 +1,5 @@
 /** A machine with its VMs as data: what a file of VMs holds, what is wrong with it, and the machine that it describes. */
-import { type BoardPart, TOE, VIRT_PARTS, virtPart } from "../../platform/virt/board.ts";
+import { type BoardPart, PCIE, TOE, VIRT_PARTS, virtPart } from "../../platform/virt/board.ts";
 import type { ImageFile } from "../../platform/virt/boot.ts";
 import { createVirtMachine, type VirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { PL011, Pl011 } from "../devices/pl011/index.ts";
@@ -13,12 +13,23 @@ import { guestBoot } from "./guest.ts";
 import type { Hypervisor } from "./hypervisor.ts";
 import { addHypervisor } from "./machine.ts";
 import { BLOCK } from "./memory.ts";
+import {
+  type ConnectCard,
+  checkPci,
+  type PciCardConfiguration,
+  type PciFunctionConfiguration,
+  pciAssignments,
+  pciCards,
+  pciSlots,
+} from "./pci/configuration.ts";
+import { PciService } from "./pci/service.ts";
 import { createScheduler, type DomainParameters, SCHEDULER_NAMES } from "./scheduler/index.ts";
 import { HypervisorSmmu } from "./smmu.ts";
 import { type ToeAssignment, ToeService, toeAddress } from "./toe/service.ts";
-import type { RegionMode, Vm } from "./vm.ts";
+import { checkVirtio, type MakeVirtio, type VirtioConfiguration, virtioRegion } from "./virtio.ts";
+import type { RegionMode, RegionOptions, Vm } from "./vm.ts";
 
-export interface DeviceConfiguration {
+export interface DeviceConfiguration extends VirtioConfiguration {
   readonly mode: RegionMode;
   readonly physical?: string;
   readonly at?: string;
@@ -39,6 +50,8 @@ export interface VmConfiguration {
   readonly dtb?: string;
   readonly append?: string;
   readonly devices?: { readonly [part: string]: RegionMode | DeviceConfiguration };
+  /** PCIe functions of the machine's cards that the VM has, in the order of its bus. */
+  readonly pci?: readonly PciFunctionConfiguration[];
   readonly scheduling?: DomainParameters;
   readonly affinity?: readonly (readonly number[])[];
   readonly stopOnReset?: boolean;
@@ -60,6 +73,8 @@ export interface HypervisorConfiguration {
   readonly limit?: number;
   /** A host inside the simulation, at the other end of the TOE's link, that fetches `path` by HTTP from every VM with a TOE interface. */
   readonly peer?: { readonly address: string; readonly path: string };
+  /** PCIe cards of the machine, by name. */
+  readonly pci?: { readonly [name: string]: PciCardConfiguration };
   readonly vms: readonly VmConfiguration[];
 }
 
@@ -86,7 +101,7 @@ const DECLARATIONS: { readonly [kind: string]: Declaration } = {
 /** Parts that the hypervisor itself needs, or that no guest can have. */
 const RESERVED: readonly string[] = [
   ...["gicv2-distributor", "gicv2-cpu-interface", "gicv2-hypervisor", "gicv2-virtual-cpu"],
-  ...["ram", "smmuv3", "pcie-ecam", "gicv2m", "cfi-flash", "fw-cfg", "virtio-mmio"],
+  ...["ram", "smmuv3", "pcie-ecam", "gicv2m", "cfi-flash", "fw-cfg"],
 ];
 
 export function bytesOf(size: number | string): number {
@@ -171,6 +186,7 @@ export function checkConfiguration(config: HypervisorConfiguration): Problem[] {
       addresses.set(host, at);
     }
   });
+  checkPci(config, problems);
   return problems;
 }
 
@@ -179,19 +195,27 @@ function checkDevices(vm: VmConfiguration, here: Place, given: Map<string, Place
     { name: "memory", base: partBase("ram"), size: bytesOf(vm.memory), at: [...here, "memory"] },
     { name: "the interrupt controller", base: partBase("gicd"), size: 0x2_0000, at: here },
   ];
+  if (vm.pci !== undefined) {
+    const at: Place = [...here, "pci"];
+    places.push({ name: "the message frame", base: partBase("gicv2m"), size: PAGE, at });
+    places.push({ name: "the PCIe window", base: PCIE.memory32.base, size: PCIE.memory32.size + PCIE.io.size, at });
+  }
   for (const [name, entry] of Object.entries(vm.devices ?? {})) {
     const at: Place = [...here, "devices", name];
     const device = deviceOf(entry);
     const part = findPart(name);
     if (part?.kind === "toe") checkToe(vm, device, at, problems);
     if (part === undefined || RESERVED.includes(part.kind)) {
-      const known = VIRT_PARTS.filter((p) => !RESERVED.includes(p.kind)).map((p) => p.name);
-      problems.push({ message: `${vm.name}: there is no device "${name}": expected one of ${known.join(", ")}`, at });
+      const known = VIRT_PARTS.filter((p) => !RESERVED.includes(p.kind) && p.kind !== "virtio-mmio").map((p) => p.name);
+      const list = [...known, "virtio0 to virtio31"].join(", ");
+      problems.push({ message: `${vm.name}: there is no device "${name}": expected one of ${list}`, at });
       continue;
     }
+    const isVirtio = part.kind === "virtio-mmio";
+    problems.push(...checkVirtio(`${vm.name}: ${name}`, isVirtio, device, at, given));
     const base = device.at === undefined ? part.base : Number.parseInt(device.at, 16);
-    const size = part.kind === "toe" ? 2 * TOE.frame : Math.max(part.size, PAGE);
-    if (base % PAGE !== 0)
+    const size = part.kind === "toe" ? 2 * TOE.frame : isVirtio ? part.size : Math.max(part.size, PAGE);
+    if (base % PAGE !== 0 && !isVirtio)
       problems.push({ message: `${vm.name}: ${name} at ${hex(base)}: expected a multiple of 4K`, at });
     for (const other of places) {
       if (base >= other.base + other.size || other.base >= base + size) continue;
@@ -212,7 +236,7 @@ function checkDevice(
   given: Map<string, Place>,
   problems: Problem[],
 ): void {
-  if (part.kind === "toe") return;
+  if (part.kind === "toe" || part.kind === "virtio-mmio") return;
   const modes = [device.mode, ...Object.values(device.registers ?? {})];
   if (modes.includes("trap") && !TRAPPABLE.includes(part.kind)) {
     problems.push({ message: `${vm.name}: ${name}: there is no model of ${part.kind} to trap into`, at });
@@ -285,6 +309,10 @@ export function createConfiguredMachine(
   options: Pick<VirtOptions, "code"> & {
     /** What the TOE's network port is joined to. */
     readonly connect?: NonNullable<VirtOptions["toe"]>["connect"];
+    /** What makes the virtio devices of the VMs; throws RangeError where it is missing and one has some. */
+    readonly virtio?: MakeVirtio;
+    /** What the ports of PCIe network cards are joined to. */
+    readonly connectCard?: ConnectCard;
   } = {},
 ): ConfiguredMachine {
   const { machine: board = {}, scheduler = {} } = config;
@@ -294,12 +322,14 @@ export function createConfiguredMachine(
   );
   const toes = config.vms.flatMap((vm) => toeOf(vm) ?? []);
   const ownToes = toes.filter((device) => device.mode === "pass").length;
+  const cards = pciCards(config);
   const machine = createVirtMachine({
     ...(toes.length === 0
       ? {}
       : { toe: { interfaces: 1 + ownToes, ...(options.connect === undefined ? {} : { connect: options.connect }) } }),
     // a device of a VM's own does DMA by itself
-    ...(ownToes === 0 ? {} : { iommu: "smmuv3" as const }),
+    ...(ownToes === 0 && cards.length === 0 ? {} : { iommu: "smmuv3" as const }),
+    pcie: pciSlots(config, options.connectCard),
     cpus,
     cpu,
     memory: bytesOf(board.memory ?? DEFAULT_MEMORY),
@@ -315,9 +345,20 @@ export function createConfiguredMachine(
     ...(config.trapWfe === undefined ? {} : { trapWfe: config.trapWfe }),
   });
   const toe = toes.length === 0 ? null : new ToeService(hypervisor, machine);
-  if (machine.smmu !== null) addSmmu(hypervisor, toe);
+  const pci = cards.length === 0 ? null : new PciService(hypervisor, cards);
+  if (machine.smmu !== null) addSmmu(hypervisor, toe, pci);
   const vms = config.vms.map((vm, n) =>
-    addVm(machine, hypervisor, toe, vm, cpu, images[n] as VmImages, (b) => onOutput(n, b)),
+    addVm(
+      machine,
+      hypervisor,
+      toe,
+      pci?.regions(pciAssignments(config, vm)) ?? [],
+      vm,
+      cpu,
+      images[n] as VmImages,
+      (b) => onOutput(n, b),
+      (part) => makerOf(options.virtio, n, part),
+    ),
   );
   machine.reset();
   for (const vm of vms) hypervisor.request(vm, "start");
@@ -332,12 +373,19 @@ export function createConfiguredMachine(
   return { machine, hypervisor, vms, consoles };
 }
 
-function addSmmu(hypervisor: Hypervisor, toe: ToeService | null): void {
+function addSmmu(hypervisor: Hypervisor, toe: ToeService | null, pci: PciService | null): void {
   const { pool, physicalAddressSize } = hypervisor.options;
   const { base, interrupts } = virtPart("smmu");
   const eventSpi = interrupts.find((i) => i.line === "eventq")?.number ?? 0;
-  const own = toe === null ? [] : ToeService.streams;
-  hypervisor.services.push(new HypervisorSmmu(hypervisor, "smmu", { base, eventSpi, pool, physicalAddressSize, own }));
+  const own = [...(toe === null ? [] : ToeService.streams), ...(pci?.ownStreams ?? [])];
+  const streams = (vm: Vm): readonly number[] => pci?.streams(vm) ?? [];
+  const options = { base, eventSpi, pool, physicalAddressSize, own, streams };
+  hypervisor.services.push(new HypervisorSmmu(hypervisor, "smmu", options));
+}
+
+function makerOf(make: MakeVirtio | undefined, vm: number, part: string): ReturnType<MakeVirtio> {
+  if (make === undefined) throw new RangeError(`${part}: nobody makes virtio devices`);
+  return make(vm, part);
 }
 
 function assignmentOf(device: DeviceConfiguration): ToeAssignment {
@@ -354,15 +402,18 @@ function addVm(
   machine: VirtMachine,
   hypervisor: Hypervisor,
   toe: ToeService | null,
+  functions: readonly RegionOptions[],
   config: VmConfiguration,
   cpu: string,
   images: VmImages,
   onTransmit: (byte: number) => void,
+  virtio: (part: string) => ReturnType<MakeVirtio>,
 ): Vm {
   const { vcpus = 1, psci = "hvc", append } = config;
   const memory = bytesOf(config.memory);
   const devices = Object.entries(config.devices ?? { uart0: "trap" as const });
   const parts = devices.filter(([, d]) => deviceOf(d).mode !== "none").map(([name]) => name);
+  if (functions.length > 0) parts.push("pcie");
   const plan = guestBoot(
     { cpus: vcpus, cpu, memory, psci, parts },
     {
@@ -376,6 +427,9 @@ function addVm(
   const regions = devices.map(([name, entry]) => {
     const device = deviceOf(entry);
     if (name === "toe" && toe !== null) return toe.region(device.mode, assignmentOf(device));
+    if (findPart(name)?.kind === "virtio-mmio") {
+      return virtioRegion(name, device.mode, device.legacy ?? false, device.mode === "none" ? null : virtio(name));
+    }
     const physical = machine.devices.get(device.physical ?? name);
     const passes = [device.mode, ...Object.values(device.registers ?? {})].includes("pass");
     if (name === "uart0" && passes && physical instanceof Pl011) physical.onTransmit = onTransmit;
@@ -394,7 +448,7 @@ function addVm(
     memory,
     vcpus,
     psci,
-    regions,
+    regions: [...regions, ...functions],
     images: plan.blobs,
     entry: plan.entry,
     x0: plan.x0,

@@ -3,18 +3,21 @@
  * alone, and uses what EL2 software has. Requests from outside (`request`) are carried out at the next such moment.
  */
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/index.ts";
+import { emulateAccess } from "./access.ts";
 import { type CostTable, costTable } from "./costs.ts";
+import { Deadlines } from "./deadlines.ts";
 import { emulateInstruction } from "./instruction.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { LifeCycle, type VmRequest } from "./life-cycle.ts";
 import type { MemoryPool } from "./memory.ts";
-import type { El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
+import type { AccessFault, El2Handler, Exit, PhysicalCpu, VcpuContext } from "./physical-cpu.ts";
 import { HYPERVISOR_TIMER, MAINTENANCE, PhysicalInterrupts } from "./physical-interrupts.ts";
 import { type PsciRequest, psciCall } from "./psci.ts";
 import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
 import type { Service } from "./service.ts";
 import { emulateSystemRegister, systemRegisterName } from "./system-registers.ts";
 import { Vcpu, VIRTUAL_TIMER } from "./vcpu.ts";
+import { enableVirtualInterface } from "./vgic/list-registers.ts";
 import { Vm, type VmHost, type VmOptions } from "./vm.ts";
 
 export interface HypervisorOptions extends Omit<VmHost, "pool"> {
@@ -30,19 +33,20 @@ export interface HypervisorOptions extends Omit<VmHost, "pool"> {
   readonly costs?: Partial<CostTable>;
 }
 
-/** What a hypercall that is none of PSCI does; false: NOT_SUPPORTED. */
-export type Hypercall = (cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit) => boolean;
-
 /** Injected aborts at one address in a row that end a VM: nothing but an unmapped vector does that. */
 const ENDLESS = 1000;
 
-type CpuCells = { ready: boolean; vcpu: number; armed: Time };
+type CpuCells = {
+  ready: boolean;
+  /** Numbers of the vCPU that is loaded, and of the last one that was; -1: none. */
+  vcpu: number;
+  last: number;
+  armed: Time;
+};
 
 interface PerCpu {
   readonly cpu: PhysicalCpu;
   readonly cells: CpuCells;
-  /** The first deadline of the vCPUs whose home it is; null while it has to be looked for. */
-  soonest: Time | null;
 }
 
 export class Hypervisor extends Module implements El2Handler {
@@ -53,17 +57,18 @@ export class Hypervisor extends Module implements El2Handler {
   readonly vms: Vm[] = [];
   readonly routing: InterruptRouting;
   readonly life: LifeCycle;
-  /** Calls that are none of PSCI. */
-  onHypercall: Hypercall | null = null;
   /** Drivers of devices that the hypervisor keeps for itself; to be added before the machine runs. */
   readonly services: Service[] = [];
   readonly #vcpus: Vcpu[] = [];
   readonly #cpus: readonly PerCpu[];
+  readonly #deadlines: Deadlines;
   readonly #frequency: Frequency;
   /** The CPU whose handler is running. */
   #inside: PhysicalCpu | null = null;
   /** What list registers give back is nothing new. */
   #collecting = false;
+  /** What policies are told of a wake: "io" for what an interrupt of a device leads to, "event" for the rest. */
+  #reason = "event";
   #region = "";
   #register = "";
 
@@ -82,9 +87,9 @@ export class Hypervisor extends Module implements El2Handler {
     );
     this.#cpus = physicalCpus.map((cpu) => ({
       cpu,
-      cells: this.state<CpuCells>({ ready: false, vcpu: -1, armed: NEVER }, `cpu${cpu.index}`),
-      soonest: null,
+      cells: this.state<CpuCells>({ ready: false, vcpu: -1, last: -1, armed: NEVER }, `cpu${cpu.index}`),
     }));
+    this.#deadlines = new Deadlines(this.#vcpus, physicalCpus.length);
     this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
       now: () => this.#now(),
       unload: (cpu, vcpu) => this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, vcpu),
@@ -112,6 +117,7 @@ export class Hypervisor extends Module implements El2Handler {
       this.#vcpus.push(vcpu);
       this.dispatcher.add(vcpu, this.simulation.now);
     }
+    this.#deadlines.lookAgain();
     vm.distributor.onChange = (index) => this.#interruptChanged(vm.vcpus[index] as Vcpu);
     return vm;
   }
@@ -131,6 +137,11 @@ export class Hypervisor extends Module implements El2Handler {
   /** Makes interrupt `id` of a vCPU pending, as an edge on its input would: for hypercalls and models. */
   inject(vcpu: Vcpu, id: number): void {
     vcpu.vm.distributor.latch(vcpu.index, id);
+  }
+
+  /** Asks for an exit, after which `poked` of all services is called. From anywhere. */
+  poke(): void {
+    if (this.#cpus[0]?.cells.ready) this.#kick(0);
   }
 
   /** The CPU at EL2 that is at work. */
@@ -163,13 +174,17 @@ export class Hypervisor extends Module implements El2Handler {
       this.#region = "";
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
+      vcpu.vm.spendCopies(cpu, this.costs.copy);
     }
-    if (exit.reason === "irq" || exit.reason === "start") this.#takeInterrupts(cpu, vcpu);
+    if (exit.reason === "irq" || exit.reason === "start") {
+      this.#takeInterrupts(cpu, vcpu);
+      for (const service of this.services) service.poked?.(cpu);
+    }
     if (this.life.asked) {
       this.life.carryOut(cpu);
-      this.#lookAgain();
+      this.#deadlines.lookAgain();
     }
-    this.#expire(cpu, per);
+    this.#deadlines.expire(cpu.index, cpu.time, this.#wakeByTimer);
     this.#goOn(cpu, per);
     if (vcpu !== null) {
       const { statistics } = vcpu.vm;
@@ -184,6 +199,7 @@ export class Hypervisor extends Module implements El2Handler {
   #setUp(cpu: PhysicalCpu, per: PerCpu): void {
     per.cells.ready = true;
     this.interrupts.setUp(cpu, [VIRTUAL_TIMER]);
+    enableVirtualInterface(cpu, this.options.gic.hypervisor);
     if (cpu.index !== 0) return;
     for (const service of this.services) {
       service.setUp?.(cpu);
@@ -212,7 +228,7 @@ export class Hypervisor extends Module implements El2Handler {
         break;
       case "system register":
         this.#register = systemRegisterName(exit.syndrome);
-        this.#lookAgain();
+        this.#deadlines.lookAgain();
         if (!emulateSystemRegister(cpu, vcpu, exit)) cpu.injectUndefined();
         break;
       case "floating point":
@@ -232,7 +248,7 @@ export class Hypervisor extends Module implements El2Handler {
       case "start":
         break;
       default:
-        this.life.halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
+        this.#halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
     }
   }
 
@@ -245,21 +261,21 @@ export class Hypervisor extends Module implements El2Handler {
 
   #call(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     const { vm } = vcpu;
-    if (this.onHypercall?.(cpu, vcpu, exit) === true) return;
+    for (const service of this.services) if (service.call?.(cpu, vcpu, exit) === true) return;
     if (exit.reason !== vm.options.psci) {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
     }
-    this.#lookAgain();
+    this.#deadlines.lookAgain();
     const request: PsciRequest = psciCall(this.life, cpu, vcpu);
     if (request === "suspend") this.#wait(cpu, vcpu);
     else if (request === "cpu off") {
       vcpu.activity = "off";
       this.dispatcher.block(vcpu, cpu.time);
-      if (vm.vcpus.every((v) => v.activity === "off")) this.life.halt(vm, "off", "all CPUs are off");
-    } else if (request === "system off") this.life.halt(vm, "off", "");
+      if (vm.vcpus.every((v) => v.activity === "off")) this.#halt(vm, "off", "all CPUs are off");
+    } else if (request === "system off") this.#halt(vm, "off", "");
     else if (request === "system reset") {
-      if (vm.options.stopOnReset === true) this.life.halt(vm, "off", "reset");
+      if (vm.options.stopOnReset === true) this.#halt(vm, "off", "reset");
       else this.request(vm, "reset");
     }
   }
@@ -278,34 +294,15 @@ export class Hypervisor extends Module implements El2Handler {
       cpu.skip(); // cache maintenance of a device does nothing
       return;
     }
-    if (vm.bus.find(ipa) !== null) this.#register = vm.registerAt(ipa);
-    if (!exit.valid) {
-      cpu.spend(this.costs.emulation);
-      const done = emulateInstruction(cpu, vcpu, exit);
-      if (done === "retry") return;
-      if (done === "failed") this.#abort(cpu, vcpu, exit);
-      else vm.cells.faults = 0;
-      return;
-    }
-    cpu.spend(this.costs.fastEmulation);
-    const tx = vm.transaction;
-    tx.cpu = vcpu.index;
-    tx.response = 0;
-    tx.delay = 0;
-    if (exit.write) {
-      tx.high = cpu.storedHigh;
-      vm.bus.write(ipa, exit.size, lanes(cpu.storedLow, exit.size), tx);
-    } else {
-      tx.high = 0;
-    }
-    const low = exit.write ? 0 : vm.bus.read(ipa, exit.size, tx);
-    if (tx.response !== 0) {
-      this.#abort(cpu, vcpu, exit);
-      return;
-    }
-    vm.cells.faults = 0;
-    if (exit.write) this.#distributorWritten(cpu, vm, ipa);
-    cpu.complete(low, tx.high);
+    const known = vm.bus.find(ipa) !== null;
+    if (known) this.#register = vm.registerAt(ipa);
+    cpu.spend(exit.valid ? this.costs.fastEmulation : this.costs.emulation);
+    const done = !known ? null : exit.valid ? emulateAccess(cpu, vcpu, exit) : emulateInstruction(cpu, vcpu);
+    if (done === "retry") return;
+    if (done === "done") {
+      vm.cells.faults = 0;
+      if (exit.write) this.#distributorWritten(cpu, vm, ipa);
+    } else this.#abort(cpu, vcpu, exit, done);
   }
 
   #distributorWritten(cpu: PhysicalCpu, vm: Vm, ipa: number): void {
@@ -313,25 +310,33 @@ export class Hypervisor extends Module implements El2Handler {
     if (offset >= 0x100 && offset < 0x200) this.routing.enable(cpu, vm);
   }
 
-  /** An external abort for the guest. One whose vector aborts in turn, for ever, is stopped. */
-  #abort(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
+  /** An abort for the guest, an external one unless another is given. One whose vector aborts in turn, for ever, is stopped. */
+  #abort(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit, fault: AccessFault | null = null): void {
     const { cells } = vcpu.vm;
     cells.faults = cells.faultAt === exit.pc ? cells.faults + 1 : 0;
     cells.faultAt = exit.pc;
     if (cells.faults >= ENDLESS) {
-      this.life.halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
+      this.#halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
       return;
     }
-    cpu.injectAbort();
+    cpu.injectAbort(fault);
   }
 
-  /** A vector that faults within the guest causes no exits: it is seen when the CPU is taken from it, twice at the same place. */
+  /** A vector that faults within the guest causes no exits (`#abort` counts those that do): it is seen when the CPU is taken from it, twice at the same place. */
   #lookAtVector(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     if (!cpu.faultsAtVector) return;
     const { cells } = vcpu.vm;
-    if (cells.faultAt === exit.pc)
-      this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
-    cells.faultAt = exit.pc;
+    if (cells.faultAt !== exit.pc) {
+      cells.faultAt = exit.pc;
+      cells.faults = 0;
+    } else if (cells.faults === 0) {
+      this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
+    }
+  }
+
+  #halt(vm: Vm, state: "off" | "stopped", reason: string): void {
+    this.#deadlines.lookAgain();
+    this.life.halt(vm, state, reason);
   }
 
   // --- interrupts
@@ -354,13 +359,21 @@ export class Hypervisor extends Module implements El2Handler {
           vcpu.vm.distributor.latch(vcpu.index, id);
           vcpu.cells.timerTaken = true;
         }
-      } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
+      } else {
+        this.#reason = "io";
+        const ours = this.#isOurs(cpu, id);
+        const passed = !ours && this.routing.passOn(id);
+        this.#reason = "event";
+        if (passed) continue; // the guest's to end
         this.interrupts.deactivate(cpu, acknowledged);
-      } else if (!this.routing.passOn(id)) {
-        this.interrupts.deactivate(cpu, acknowledged);
-        this.interrupts.enable(cpu, id, false);
+        if (!ours) this.interrupts.enable(cpu, id, false);
       }
     }
+  }
+
+  #isOurs(cpu: PhysicalCpu, id: number): boolean {
+    for (const service of this.services) if (service.interrupt?.(cpu, id) === true) return true;
+    return false;
   }
 
   /** Something became pending for a vCPU, or no longer is. */
@@ -370,42 +383,24 @@ export class Hypervisor extends Module implements El2Handler {
     if (vm.distributor.best(vcpu.index) >= 256) return;
     const now = this.#now();
     if (cells.waiting < 0) cells.waiting = now;
-    if (vcpu.activity === "blocked" && vcpu.interface.signals) {
-      if (vm.status === "running") this.#wake(vcpu, now, "event");
-    } else if (cells.on >= 0 && cells.on !== this.#inside?.index) this.#kick(cells.on);
+    const { activity } = vcpu;
+    if (activity === "blocked" && vcpu.interface.signals) {
+      if (vm.status === "running") this.#wake(vcpu, now, this.#reason);
+      return;
+    }
+    if (cells.on >= 0 && cells.on !== this.#inside?.index) this.#kick(cells.on);
+    // a policy may let who has a completion waiting go first
+    if (this.#reason === "io" && activity === "runnable" && vm.status === "running") {
+      this.dispatcher.wake(vcpu, now, this.#reason);
+    }
   }
 
   #wake(vcpu: Vcpu, now: Time, reason: string): void {
+    this.#deadlines.withdraw(vcpu, now);
     vcpu.activity = "runnable";
-    (this.#cpus[vcpu.cells.home] as PerCpu).soonest = null;
     this.dispatcher.wake(vcpu, now, reason);
   }
-
-  /** Timers of vCPUs whose home is this CPU. */
-  #expire(cpu: PhysicalCpu, per: PerCpu): void {
-    const now = cpu.time;
-    if (per.soonest !== null && now < per.soonest) return;
-    per.soonest = null;
-    for (const v of this.#vcpus) {
-      if (v.cells.home !== cpu.index || v.activity === "off") continue;
-      if (v.cells.control !== 0) v.updateTimer(now);
-      if (v.activity !== "blocked" || v.cells.timer > now || v.vm.status !== "running") continue;
-      v.cells.timer = NEVER;
-      this.#wake(v, now, "timer");
-    }
-  }
-  #nextExpiry(cpu: PhysicalCpu, per: PerCpu): Time {
-    if (per.soonest !== null) return per.soonest;
-    let at = NEVER;
-    const now = cpu.time;
-    for (const v of this.#vcpus) if (v.cells.home === cpu.index) at = Math.min(at, v.deadline(now));
-    per.soonest = at;
-    return at;
-  }
-  /** Something that a deadline depends on has changed, on this CPU or on all. */
-  #lookAgain(): void {
-    for (const per of this.#cpus) per.soonest = null;
-  }
+  readonly #wakeByTimer = (vcpu: Vcpu): void => this.#wake(vcpu, this.#now(), "timer");
 
   // --- which vCPU next
 
@@ -443,7 +438,7 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   #arm(cpu: PhysicalCpu, per: PerCpu): void {
-    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#nextExpiry(cpu, per));
+    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#deadlines.next(cpu.index, cpu.time));
     if (at === per.cells.armed) return;
     per.cells.armed = at;
     cpu.setTimer(at);
@@ -452,11 +447,16 @@ export class Hypervisor extends Module implements El2Handler {
   #load(cpu: PhysicalCpu, per: PerCpu, vcpu: Vcpu): void {
     const { vm, cells } = vcpu;
     cpu.spend(this.costs.worldSwitch);
-    (this.#cpus[cells.home] as PerCpu).soonest = null;
-    per.soonest = null;
+    if (per.cells.last !== vcpu.id) {
+      if (per.cells.last >= 0) cpu.spend(this.costs.cacheRefill);
+      per.cells.last = vcpu.id;
+    }
+    this.#deadlines.withdraw(vcpu, cpu.time);
+    if (cells.home !== cpu.index) this.#deadlines.moved();
     cells.on = cpu.index;
     cells.home = cpu.index;
     cells.timer = NEVER;
+    this.#deadlines.enter(vcpu, cpu.time);
     per.cells.vcpu = vcpu.id;
     cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
@@ -471,22 +471,18 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.unload();
     cells.on = -1;
     per.cells.vcpu = -1;
-    per.soonest = null;
     cells.timer = vcpu.context.timerDeadline;
+    this.#deadlines.enter(vcpu, cpu.time);
     for (const service of this.services) service.switched?.(cpu, vcpu.vm);
   }
 
   protected override onReset(): void {
     this.life.asked = true;
-    this.#lookAgain();
+    this.#deadlines.lookAgain();
   }
   protected override onRestore(): void {
     this.life.asked = true;
-    this.#lookAgain();
+    this.#deadlines.lookAgain();
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
-}
-
-function lanes(value: number, size: number): number {
-  return size >= 4 ? value >>> 0 : value & ((1 << (8 * size)) - 1);
 }

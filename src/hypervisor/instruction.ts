@@ -1,91 +1,86 @@
 /**
- * Emulation of loads and stores whose abort has no syndrome (ESR_EL2.ISV = 0): pairs, writeback, literals, SIMD registers. The word is found in the
- * table of instructions, whose fields say what is meant (DDI 0487J.a C4.1.88); each element is then read or written by itself. Left out:
- * exclusives, whose success on a device is not defined, and lists of SIMD structures; the guest gets an external abort.
+ * Emulation of loads and stores whose abort has no syndrome (ESR_EL2.ISV = 0): pairs, writeback, literals, SIMD registers and lists of
+ * structures. All of it is done or nothing, but for an error of a model in its middle.
+ *
+ * What is no plain access ends as on a passed device: an access that is not aligned is an alignment fault, as to any Device memory (DDI 0487J.a
+ * B2.8.2), DC ZVA too (D7.5.8), an atomic instruction the fault "unsupported Exclusive or Atomic access" (B2.2.5). Exclusives end so as well, which
+ * is IMPLEMENTATION DEFINED for Device memory (B2.9.2): the exception return after an emulated load would clear the monitor, and the store
+ * could never succeed.
  */
-import { signExtend } from "../cpu/aarch64/isa/bits.ts";
-import { TABLE } from "../cpu/aarch64/isa/table.ts";
-import { buildTree, findRow } from "../cpu/aarch64/isa/tree.ts";
-import type { Exit, InstructionAccess, PhysicalCpu } from "./physical-cpu.ts";
+import { FAULT_ALIGNMENT, FAULT_EXTERNAL } from "../mmu/index.ts";
+import { decodeLoadStore, type LoadStore } from "./load-store.ts";
+import type { AccessFault, InstructionAccess, PhysicalCpu } from "./physical-cpu.ts";
 import type { Vcpu } from "./vcpu.ts";
 
-export interface LoadStore {
-  readonly load: boolean;
-  readonly simd: boolean;
-  /** Bytes of an element, 1 to 16. */
-  readonly size: number;
-  /** Loads: sign-extended, to 32 or 64 bits. */
-  readonly signed: 0 | 32 | 64;
-  readonly registers: readonly number[];
-  /** Number of the base, 31 for SP; -1: PC. */
-  readonly base: number;
-  readonly offset: number;
-  /** The offset is a register: its number, extension (option) and shift. */
-  readonly index: { readonly register: number; readonly option: number; readonly shift: number } | null;
-  readonly mode: "offset" | "pre" | "post";
+const FAULT_UNSUPPORTED_EXCLUSIVE = 0x35;
+const PAGE_OFFSET = 0xfff;
+
+/** ESR_ELx.EA tells an error of the target from one of decoding, as on the CPU model. */
+const EXTERNAL_OF_TARGET = 1 << 9;
+
+export function externalAbort(response: number): number {
+  return FAULT_EXTERNAL | (response === 2 ? EXTERNAL_OF_TARGET : 0);
 }
 
-const MEMORY_ROWS = TABLE.filter((row) => ((row.value >>> 25) & 5) === 4 && ((row.mask >>> 25) & 5) === 5);
-const TREE = buildTree(MEMORY_ROWS);
-
-/** What a word loads or stores; null where it is no load or store of those above. */
-export function decodeLoadStore(word: number): LoadStore | null {
-  const row = findRow(TREE, word);
-  if (row === undefined) return null;
-  const f = row.extract(word);
-  const field = (name: string): number => f[name] ?? 0;
-  const simd = ((word >>> 26) & 1) !== 0;
-  const top = word >>> 30;
-  const group = (word >>> 27) & 7;
-  const rt = field("Rt");
-  const base = field("Rn");
-  if (group === 5) {
-    const mode = field("mode");
-    const size = simd ? 4 << top : top === 2 ? 8 : 4;
-    return {
-      load: ((word >>> 22) & 1) !== 0,
-      simd,
-      size,
-      signed: !simd && top === 1 ? 64 : 0,
-      registers: [rt, field("Rt2")],
-      base,
-      offset: signExtend(field("imm7"), 7) * size,
-      index: null,
-      mode: mode === 1 ? "post" : mode === 3 ? "pre" : "offset",
-    };
-  }
-  if (group === 3 && ((word >>> 24) & 1) === 0) {
-    const size = simd ? 4 << top : top === 1 ? 8 : 4;
-    const offset = signExtend(field("imm19"), 19) * 4;
-    const signed = !simd && top === 2 ? 64 : 0;
-    return { load: true, simd, size, signed, registers: [rt], base: -1, offset, index: null, mode: "offset" };
-  }
-  if (group !== 7) return null;
-  const opc = (word >>> 22) & 3;
-  const size = simd && opc >= 2 ? 16 : 1 << top;
-  const load = simd ? (opc & 1) !== 0 : opc !== 0;
-  const signed = simd || opc < 2 ? 0 : opc === 2 ? 64 : 32;
-  const common = { load, simd, size, signed, registers: [rt], base } as const;
-  if (((word >>> 24) & 1) !== 0) return { ...common, offset: field("imm12") * size, index: null, mode: "offset" };
-  if (((word >>> 21) & 1) !== 0) {
-    if (((word >>> 10) & 3) !== 2) return null;
-    const shift = field("S") !== 0 ? Math.log2(size) : 0;
-    return { ...common, offset: 0, index: { register: field("Rm"), option: field("option"), shift }, mode: "offset" };
-  }
-  const form = (word >>> 10) & 3;
-  const mode = form === 1 ? "post" : form === 3 ? "pre" : "offset";
-  return { ...common, offset: signExtend(field("imm9"), 9), index: null, mode };
-}
-
-/** "retry": the guest's own translation fails by now, so the instruction is to run again. "failed": an external abort is due. */
-export function emulateInstruction(cpu: PhysicalCpu, vcpu: Vcpu, _exit: Exit): "done" | "retry" | "failed" {
+/** "retry": the guest's own translation of the instruction fails by now, so it is to run again. Null: an external abort is due. */
+export function emulateInstruction(cpu: PhysicalCpu, vcpu: Vcpu): "done" | "retry" | AccessFault | null {
   const access = cpu.instructions;
-  if (access === null) return "failed";
+  if (access === null) return null;
   const word = access.word();
   if (word < 0) return "retry";
+  if (isZeroBlock(word)) return { status: FAULT_ALIGNMENT };
   const what = decodeLoadStore(word);
-  if (what === null) return "failed";
-  return new Emulation(cpu, access, vcpu, what).run();
+  if (what === "exclusive") return { status: FAULT_UNSUPPORTED_EXCLUSIVE };
+  return what === null ? null : new Emulation(cpu, access, vcpu, what).run();
+}
+
+/** The access that left at the start of a page began in the page before. */
+export function isSecondHalf(cpu: PhysicalCpu): boolean {
+  const access = cpu.instructions;
+  const word = access?.word() ?? -1;
+  const what = word < 0 ? null : decodeLoadStore(word);
+  if (access === null || what === null || what === "exclusive") return false;
+  return (startOf(cpu, access, what).low & PAGE_OFFSET) !== 0;
+}
+
+/** DC ZVA: SYS #3, C7, C4, #1 (C5.3). */
+function isZeroBlock(word: number): boolean {
+  return (word & ~31) >>> 0 === 0xd50b_7420;
+}
+
+interface Address {
+  readonly low: number;
+  readonly high: number;
+}
+
+function plus(to: Address, low: number, high = low < 0 ? -1 : 0): Address {
+  const sum = (to.low >>> 0) + (low >>> 0);
+  return { low: sum | 0, high: (to.high + high + (sum > 0xffff_ffff ? 1 : 0)) | 0 };
+}
+
+function baseOf(cpu: PhysicalCpu, access: InstructionAccess, { base }: LoadStore): Address {
+  if (base === 31) return { low: access.stackPointerLow, high: access.stackPointerHigh };
+  if (base < 0) return { low: access.pcLow, high: access.pcHigh };
+  return { low: cpu.low(base), high: cpu.high(base) };
+}
+
+/** UXTW, LSL, SXTW, SXTX of a register, or a number. */
+function withOffset(cpu: PhysicalCpu, to: Address, { index, offset }: LoadStore): Address {
+  if (index === null) return plus(to, offset);
+  const { register, option, shift } = index;
+  let low = cpu.low(register) | 0;
+  let high = option === 2 ? 0 : option === 6 ? low >> 31 : cpu.high(register) | 0;
+  if (shift > 0) {
+    high = (high << shift) | (low >>> (32 - shift));
+    low <<= shift;
+  }
+  return plus(to, low, high);
+}
+
+/** Where the access begins. */
+function startOf(cpu: PhysicalCpu, access: InstructionAccess, what: LoadStore): Address {
+  const base = baseOf(cpu, access, what);
+  return what.mode === "post" ? base : withOffset(cpu, base, what);
 }
 
 class Emulation {
@@ -93,145 +88,138 @@ class Emulation {
   readonly #access: InstructionAccess;
   readonly #vcpu: Vcpu;
   readonly #what: LoadStore;
-  #low = 0;
-  #high = 0;
+  /** What lies in memory. */
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #start: Address;
 
   constructor(cpu: PhysicalCpu, access: InstructionAccess, vcpu: Vcpu, what: LoadStore) {
     this.#cpu = cpu;
     this.#access = access;
     this.#vcpu = vcpu;
     this.#what = what;
+    this.#bytes = new Uint8Array(what.elements.reduce((sum, e) => sum + e.bytes, 0));
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#start = startOf(cpu, access, what);
   }
 
-  run(): "done" | "retry" | "failed" {
-    const { base, offset, index, mode, load, registers, size } = this.#what;
-    const cpu = this.#cpu;
-    this.#base(base);
-    const fromLow = this.#low;
-    const fromHigh = this.#high;
-    if (index !== null) this.#addIndex(index);
-    else if (mode !== "post") this.#add(offset);
-    const atLow = this.#low;
-    const atHigh = this.#high;
-    // all of it or nothing: the elements' places first
-    const pieces = registers.length * (size > 8 ? 2 : 1);
-    const width = Math.min(size, 8);
+  run(): "done" | AccessFault {
+    const { load, alignment } = this.#what;
+    if ((this.#start.low & (alignment - 1)) !== 0) return { status: FAULT_ALIGNMENT };
+    const width = (this.#start.low & (this.#what.width - 1)) === 0 ? this.#what.width : alignment;
     const places: number[] = [];
-    for (let i = 0; i < pieces; i++) {
-      const ipa = this.#access.translate(this.#high, this.#low, !load);
-      if (ipa < 0) return "retry";
+    for (let at = 0; at < this.#bytes.length; at += width) {
+      const address = plus(this.#start, at);
+      const ipa = this.#access.translate(address.high, address.low, !load);
+      if (ipa < 0) return { status: -1 - ipa, address };
       places.push(ipa);
-      this.#add(width);
     }
-    const values = new Int32Array(2 * pieces);
-    if (!load) this.#gather(values);
-    for (let i = 0; i < pieces; i++) if (!this.#one(places[i] as number, width, values, 2 * i)) return "failed";
-    if (load) this.#scatter(values);
-    if (mode !== "offset") {
-      this.#low = mode === "pre" ? atLow : fromLow;
-      this.#high = mode === "pre" ? atHigh : fromHigh;
-      if (mode === "post") this.#add(offset);
-      if (base === 31) this.#access.setStackPointer(this.#low, this.#high);
-      else cpu.setRegister(base, this.#low, this.#high);
+    if (!load) this.#gather();
+    for (let i = 0; i < places.length; i++) {
+      const response = this.#piece(places[i] as number, i * width, width);
+      if (response !== 0) return this.#fault(externalAbort(response), i * width);
     }
-    cpu.skip();
+    if (load) this.#scatter();
+    this.#writeBack();
+    this.#cpu.skip();
     return "done";
   }
 
-  #base(base: number): void {
-    const access = this.#access;
-    if (base === 31) {
-      this.#low = access.stackPointerLow;
-      this.#high = access.stackPointerHigh;
-    } else if (base < 0) {
-      this.#low = access.pcLow;
-      this.#high = access.pcHigh;
-    } else {
-      this.#low = this.#cpu.low(base);
-      this.#high = this.#cpu.high(base);
-    }
+  /** The fault of the piece at `at`: its address is that of what is moved at once with it, as far as it lies in the same page. */
+  #fault(status: number, at: number): AccessFault {
+    const piece = plus(this.#start, at);
+    const unit = plus(this.#start, at - (at % this.#what.unit));
+    const same = ((piece.low ^ unit.low) & ~PAGE_OFFSET) === 0;
+    return { status, address: same ? unit : { high: piece.high, low: piece.low & ~PAGE_OFFSET } };
   }
 
-  #add(value: number): void {
-    this.#add64(value | 0, value < 0 ? -1 : 0);
-  }
-  #add64(low: number, high: number): void {
-    const sum = (this.#low >>> 0) + (low >>> 0);
-    this.#high = (this.#high + high + (sum > 0xffff_ffff ? 1 : 0)) | 0;
-    this.#low = sum | 0;
-  }
-
-  /** UXTW, LSL, SXTW, SXTX. */
-  #addIndex({ register, option, shift }: NonNullable<LoadStore["index"]>): void {
-    let low = this.#cpu.low(register) | 0;
-    let high = option === 2 ? 0 : option === 6 ? low >> 31 : this.#cpu.high(register) | 0;
-    if (shift > 0) {
-      high = (high << shift) | (low >>> (32 - shift));
-      low <<= shift;
-    }
-    this.#add64(low, high);
-  }
-
-  /** One element, of the VM's memory or of a model. */
-  #one(ipa: number, size: number, values: Int32Array, at: number): boolean {
+  /** One access, of the VM's memory or of a model: the response. */
+  #piece(ipa: number, at: number, size: number): number {
     const { vm, index } = this.#vcpu;
-    const cpu = this.#cpu;
     const { load } = this.#what;
-    const physical = vm.physical(ipa);
+    const view = this.#view;
+    const physical = vm.physical(ipa, size);
     if (physical >= 0) {
-      for (let done = 0; done < size; done++) {
-        const lane = at + (done >>> 2);
-        const shift = 8 * (done & 3);
-        if (load) values[lane] = (values[lane] as number) | (cpu.read(physical + done, 1) << shift);
-        else cpu.write(physical + done, 1, ((values[lane] as number) >>> shift) & 0xff);
+      for (let i = 0; i < size; i++) {
+        if (load) view.setUint8(at + i, this.#cpu.read(physical + i, 1));
+        else this.#cpu.write(physical + i, 1, view.getUint8(at + i));
       }
-      return true;
+      return 0;
     }
     const tx = vm.transaction;
     tx.cpu = index;
     tx.response = 0;
     tx.delay = 0;
     tx.high = 0;
-    if (ipa % size !== 0) return false;
     if (load) {
-      values[at] = vm.bus.read(ipa, size, tx) | 0;
-      values[at + 1] = size === 8 ? tx.high | 0 : 0;
+      const low = vm.bus.read(ipa, size, tx);
+      if (size === 1) view.setUint8(at, low);
+      else if (size === 2) view.setUint16(at, low, true);
+      else view.setUint32(at, low, true);
+      if (size === 8) view.setUint32(at + 4, tx.high, true);
     } else {
-      const low = values[at] as number;
-      tx.high = (values[at + 1] as number) >>> 0;
-      vm.bus.write(ipa, size, size < 4 ? low & ((1 << (8 * size)) - 1) : low >>> 0, tx);
+      if (size === 8) tx.high = view.getUint32(at + 4, true);
+      const low = size === 1 ? view.getUint8(at) : size === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
+      vm.bus.write(ipa, size, low, tx);
     }
-    return tx.response === 0;
+    return tx.response;
   }
 
-  #gather(values: Int32Array): void {
-    const { registers, simd, size } = this.#what;
-    const words = Math.max(2, size / 4);
-    registers.forEach((r, n) => {
-      if (simd) values.set(this.#access.vector(r).subarray(0, words), n * words);
-      else values.set([this.#cpu.low(r) | 0, this.#cpu.high(r) | 0], n * words);
-    });
+  /** The bytes of a register. */
+  #register(number: number): Uint8Array {
+    const words = this.#what.simd
+      ? this.#access.vector(number)
+      : Int32Array.of(this.#cpu.low(number), this.#cpu.high(number));
+    return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   }
 
-  #scatter(values: Int32Array): void {
-    const { registers, simd, size, signed } = this.#what;
-    const words = Math.max(2, size / 4);
-    registers.forEach((r, n) => {
-      const part = values.subarray(n * words, (n + 1) * words);
-      if (simd) {
-        const vector = new Int32Array(4);
-        vector.set(part);
-        this.#access.setVector(r, vector);
-        return;
-      }
-      let low = part[0] as number;
-      let high = size === 8 ? (part[1] as number) : 0;
-      if (signed !== 0) {
-        const unused = 32 - 8 * Math.min(size, 4);
-        low = (low << unused) >> unused;
-        high = signed === 64 ? low >> 31 : 0;
-      }
-      this.#cpu.setRegister(r, low, high);
-    });
+  #gather(): void {
+    let done = 0;
+    for (const { register, at, bytes } of this.#what.elements) {
+      this.#bytes.set(this.#register(register).subarray(at, at + bytes), done);
+      done += bytes;
+    }
+  }
+
+  #scatter(): void {
+    const { elements, simd } = this.#what;
+    const vectors = new Map<number, Uint8Array>();
+    let done = 0;
+    for (const element of elements) {
+      const data = this.#bytes.subarray(done, done + element.bytes);
+      if (simd) this.#toVector(vectors, element.register, element.at, data);
+      else this.#toGeneral(element.register, data);
+      done += element.bytes;
+    }
+    for (const [register, vector] of vectors) this.#access.setVector(register, new Int32Array(vector.buffer));
+  }
+
+  #toVector(vectors: Map<number, Uint8Array>, register: number, at: number, data: Uint8Array): void {
+    const { keep, replicate } = this.#what;
+    const vector = vectors.get(register) ?? (keep ? this.#register(register).slice() : new Uint8Array(16));
+    vectors.set(register, vector);
+    for (let to = at; to < Math.max(at + data.length, replicate); to += data.length) vector.set(data, to);
+  }
+
+  #toGeneral(register: number, data: Uint8Array): void {
+    const { signed } = this.#what;
+    const words = new Int32Array(2);
+    new Uint8Array(words.buffer).set(data);
+    let [low = 0, high = 0] = words;
+    if (signed !== 0) {
+      const unused = 32 - 8 * data.length;
+      low = (low << unused) >> unused;
+      high = signed === 64 ? low >> 31 : 0;
+    }
+    this.#cpu.setRegister(register, low, high);
+  }
+
+  /** The base after the registers: where it is among those loaded, it wins, as on the CPU model (CONSTRAINED UNPREDICTABLE). */
+  #writeBack(): void {
+    const { mode, base } = this.#what;
+    if (mode === "offset") return;
+    const to = mode === "post" ? withOffset(this.#cpu, this.#start, this.#what) : this.#start;
+    if (base === 31) this.#access.setStackPointer(to.low, to.high);
+    else this.#cpu.setRegister(base, to.low, to.high);
   }
 }

@@ -4,6 +4,7 @@ import type { InterruptRouting } from "./interrupt-routing.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { Dispatcher } from "./scheduler/index.ts";
 import type { Service } from "./service.ts";
+import { Stage2 } from "./stage2.ts";
 import { Vcpu } from "./vcpu.ts";
 import type { RegionMode, Vm } from "./vm.ts";
 
@@ -110,7 +111,7 @@ export class LifeCycle {
       return;
     }
     vm.loadImages();
-    for (const module of vm.children) if (module !== vm.stage2 && !(module instanceof Vcpu)) module.reset();
+    for (const module of vm.children) if (!(module instanceof Stage2 || module instanceof Vcpu)) module.reset();
     vm.setUpDevices(cpu);
     this.#routing.route(cpu, vm, true);
     for (const service of this.#host.services) service.started?.(cpu, vm);

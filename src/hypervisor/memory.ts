@@ -5,6 +5,15 @@ import { SnapshotError } from "../sim/index.ts";
 export const PAGE = 4096;
 export const BLOCK = 0x20_0000;
 
+/** Clears whole words. */
+export function clear(
+  access: { write(address: number, size: 4, value: number): void },
+  at: number,
+  bytes: number,
+): void {
+  for (let offset = 0; offset < bytes; offset += 4) access.write(at + offset, 4, 0);
+}
+
 export class MemoryPool implements StatePart {
   readonly base: number;
   /** Bytes that are given out and taken back; what `reserve` took is not among them. */
@@ -18,8 +27,9 @@ export class MemoryPool implements StatePart {
     this.#free = [base, size];
   }
 
-  /** Takes the last `size` bytes, in whole pages, for good: resets give them back to nobody. Before anything else is allocated. */
+  /** Takes the last `size` bytes, in whole pages, for good: resets give them back to nobody. Throws RangeError where anything is allocated already. */
   reserve(size: number): number {
+    if (this.free !== this.size) throw new RangeError("memory is reserved before the first VM starts");
     this.size -= Math.ceil(size / PAGE) * PAGE;
     this.#free = [this.base, this.size];
     return this.base + this.size;

@@ -54,6 +54,12 @@ export interface VcpuContext {
   readonly timerDeadline: Time;
 }
 
+/** An abort of the guest's own: fault status (ESR_ELx.ISS[9:0]), and where it is not that of the exit, the virtual address. */
+export interface AccessFault {
+  readonly status: number;
+  readonly address?: { readonly high: number; readonly low: number };
+}
+
 /** What emulating an instruction without a syndrome (ISV = 0) takes beyond `PhysicalCpu`: AArch64 alone. */
 export interface InstructionAccess {
   /** The trapped instruction, read through the guest's own translation; -1 where that fails. */
@@ -68,8 +74,8 @@ export interface InstructionAccess {
   vector(register: number): Int32Array;
   setVector(register: number, words: Int32Array): void;
   /**
-   * The guest's translation of a virtual address, both stages, without side effects: intermediate physical address, or -1. An access
-   * of more than one page, or of a page that lies elsewhere, needs it.
+   * The guest's translation of a virtual address, both stages, without side effects: intermediate physical address, or -1 - s with the status s of the
+   * fault that the guest is to take (ESR_ELx.ISS[5:0]). An access of more than one page, or of a page that lies elsewhere, needs it.
    */
   translate(high: number, low: number, write: boolean): number;
 }
@@ -117,8 +123,8 @@ export interface PhysicalCpu {
   complete(low: number, high: number): void;
   /** Steps over the trapped instruction (WFI, system register, SMC). */
   skip(): void;
-  /** Makes the guest take an external abort at its access. */
-  injectAbort(): void;
+  /** Makes the guest take an abort at its access; null: an external one. */
+  injectAbort(fault: AccessFault | null): void;
   /** Makes the guest take an Undefined Instruction exception. */
   injectUndefined(): void;
 

@@ -53,6 +53,25 @@ export interface HypervisorReport {
 
 const seconds = (time: Time): number => time / TICKS_PER_SECOND;
 
+export interface HypervisorTotals {
+  readonly exits: number;
+  /** Changes of a CPU from one vCPU to another. */
+  readonly worldSwitches: number;
+  /** Interrupts presented to guests. */
+  readonly injections: number;
+}
+
+/** What the counters of all VMs and CPUs come to, up to now. */
+export function hypervisorTotals({ vms, dispatcher }: Hypervisor): HypervisorTotals {
+  const totals = { exits: 0, worldSwitches: 0, injections: 0 };
+  for (const vm of vms) {
+    totals.exits += vm.statistics.total.count;
+    for (const vcpu of vm.vcpus) totals.injections += vcpu.cells.presented;
+  }
+  for (let cpu = 0; cpu < dispatcher.cpuCount; cpu++) totals.worldSwitches += dispatcher.cpuAccount(cpu).switches;
+  return totals;
+}
+
 /** A snapshot of all counters and times, up to now. */
 export function hypervisorReport(hypervisor: Hypervisor): HypervisorReport {
   const { dispatcher, simulation, options } = hypervisor;

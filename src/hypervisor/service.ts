@@ -1,5 +1,6 @@
 /** Software of the hypervisor beside its core, at EL2 of the CPU given: drivers of devices that it keeps for itself. */
-import type { PhysicalCpu } from "./physical-cpu.ts";
+import type { Exit, PhysicalCpu } from "./physical-cpu.ts";
+import type { Vcpu } from "./vcpu.ts";
 import type { Vm } from "./vm.ts";
 
 export interface Service {
@@ -15,6 +16,10 @@ export interface Service {
   halted?(cpu: PhysicalCpu, vm: Vm): void;
   /** A vCPU of the VM was loaded on the CPU, or unloaded from it. */
   switched?(cpu: PhysicalCpu, vm: Vm): void;
+  /** After an exit for an interrupt, also one that `Hypervisor.poke` has asked for. */
+  poked?(cpu: PhysicalCpu): void;
   /** One of its own interrupts was taken; true where it was its. */
   interrupt?(cpu: PhysicalCpu, id: number): boolean;
+  /** HVC or SMC of a guest, before it is looked at as a call of PSCI; true where it was the service's. */
+  call?(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): boolean;
 }

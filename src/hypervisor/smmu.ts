@@ -4,7 +4,7 @@
  */
 import { Module, type Simulation, SnapshotError, type StatePart, type StateValue } from "../sim/index.ts";
 import type { MemoryPool } from "./memory.ts";
-import { PAGE } from "./memory.ts";
+import { clear, PAGE } from "./memory.ts";
 import type { PhysicalCpu, Stage2Root } from "./physical-cpu.ts";
 import type { Service } from "./service.ts";
 import type { Vm } from "./vm.ts";
@@ -58,6 +58,8 @@ export interface HypervisorSmmuOptions {
   readonly physicalAddressSize: number;
   /** Streams of the hypervisor's own devices: not translated. */
   readonly own: readonly number[];
+  /** Streams that a VM has beside those of its regions. */
+  readonly streams?: (vm: Vm) => readonly number[];
 }
 
 /** Stream table of the second level by the upper bits of the stream, and who has which stream. */
@@ -132,7 +134,7 @@ export class HypervisorSmmu extends Module implements Service {
 
   /** Streams of what the VM has passed through are its own from here on. */
   started(cpu: PhysicalCpu, vm: Vm): void {
-    const wanted = new Set<number>();
+    const wanted = new Set<number>(this.#o.streams?.(vm) ?? []);
     for (const r of vm.options.regions) {
       if (vm.modeOf(r.name) === "pass") for (const stream of r.physical?.streams ?? []) wanted.add(stream);
     }
@@ -144,7 +146,7 @@ export class HypervisorSmmu extends Module implements Service {
     }
     for (const stream of wanted) {
       owners.set(stream, vm.id);
-      this.#entry(cpu, stream, vm.stage2.root(this.#o.physicalAddressSize));
+      this.#entry(cpu, stream, vm.dma.root(this.#o.physicalAddressSize));
     }
     this.#invalidate(cpu, vm);
   }
@@ -180,7 +182,7 @@ export class HypervisorSmmu extends Module implements Service {
     const size = Math.ceil(bytes / PAGE) * PAGE;
     const at = this.#o.pool.allocate(size, size);
     if (at < 0) throw new RangeError(`${this.fullName}: no memory is left for the SMMU's tables`);
-    for (let offset = 0; offset < size; offset += 4) cpu.write(at + offset, 4, 0);
+    clear(cpu, at, size);
     return at;
   }
   #address(cpu: PhysicalCpu, register: number, at: number, log2: number): void {

@@ -4,7 +4,7 @@
  * invalidated, then written anew.
  */
 import { Module, type Simulation } from "../sim/index.ts";
-import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
+import { BLOCK, clear, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu, Stage2Root } from "./physical-cpu.ts";
 
 const INPUT_BITS = 39;
@@ -36,6 +36,8 @@ export class Stage2 extends Module {
   readonly #pool: MemoryPool;
   readonly #cells: { root: number; tables: number[] };
   readonly vmid: number;
+  /** What `root` returned last. */
+  #root: Stage2Root = { base: -1, vmid: -1, vtcr: 0 };
 
   constructor(parent: Module | Simulation, name: string, pool: MemoryPool, vmid: number) {
     super(parent, name);
@@ -46,7 +48,10 @@ export class Stage2 extends Module {
 
   /** `physicalSize` is ID_AA64MMFR0_EL1.PARange, which VTCR_EL2.PS takes over. */
   root(physicalSize: number): Stage2Root {
-    return { base: this.#cells.root, vmid: this.vmid, vtcr: (VTCR | (Math.min(physicalSize, 5) << 16)) >>> 0 };
+    const base = this.#cells.root;
+    const vtcr = (VTCR | (Math.min(physicalSize, 5) << 16)) >>> 0;
+    if (this.#root.base !== base || this.#root.vtcr !== vtcr) this.#root = { base, vmid: this.vmid, vtcr };
+    return this.#root;
   }
   /** Pages that tables take. */
   get pages(): number {
@@ -83,12 +88,21 @@ export class Stage2 extends Module {
 
   /** Takes `size` bytes away. */
   unmap(access: TableAccess, cpu: PhysicalCpu | null, ipa: number, size: number): boolean {
-    for (let done = 0; done < size; done += PAGE) if (!this.#set(access, cpu, ipa + done, false, 0, 0)) return false;
+    for (let done = 0; done < size; ) {
+      const at = ipa + done;
+      // where no table is, nothing is to be taken away
+      if (at % BLOCK === 0 && size - done >= BLOCK && this.find(access, at, BLOCK) < 0) {
+        done += BLOCK;
+        continue;
+      }
+      if (!this.#set(access, cpu, at, false, 0, 0)) return false;
+      done += PAGE;
+    }
     return true;
   }
 
-  /** The entry that translates `ipa`: its physical address, or -1. */
-  find(access: TableAccess, ipa: number): number {
+  /** The entry that translates `ipa`: its physical address, or -1. With `level` BLOCK, -1 where there is neither block nor table of pages. */
+  find(access: TableAccess, ipa: number, level: number = PAGE): number {
     let table = this.#cells.root;
     for (const size of [LEVEL1, BLOCK, PAGE]) {
       if (table < 0) return -1;
@@ -96,7 +110,7 @@ export class Stage2 extends Module {
       const low = access.read(entry, 4);
       if ((low & VALID) === 0) return -1;
       const output = (access.read(entry + 4, 4) & 0xffff) * 2 ** 32 + ((low & 0xffff_f000) >>> 0);
-      if (size === PAGE || (low & 2) === 0) return output - (output % size) + (ipa % size);
+      if (size === level || (low & 2) === 0) return output - (output % size) + (ipa % size);
       table = output;
     }
     return -1;
@@ -106,7 +120,7 @@ export class Stage2 extends Module {
     const at = this.#pool.allocate(PAGE);
     if (at < 0) return -1;
     this.#cells.tables.push(at);
-    for (let i = 0; i < PAGE; i += 4) access.write(at + i, 4, 0);
+    clear(access, at, PAGE);
     return at;
   }
 

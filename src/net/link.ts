@@ -27,8 +27,8 @@ export interface Station {
 }
 
 export interface LinkOptions {
-  /** Bits per second; 0, the default, for no serialization delay. */
-  readonly rate?: number;
+  /** Bits per second, or what says them for each frame from its own state; 0, the default, for no serialization delay. */
+  readonly rate?: number | (() => number);
   /** Propagation delay; 0 unless given. */
   readonly delay?: Time;
   /** Frames that wait for the transmitter before more are dropped; 1000 unless given. */
@@ -175,7 +175,7 @@ export type LinkTap = (frame: Frame, end: 0 | 1, time: Time) => void;
 
 export class Link extends Module {
   override readonly stateVersion = 2;
-  readonly #rate: number;
+  readonly #rate: () => number;
   readonly #delay: Time;
   readonly #limit: number;
   readonly #directions: readonly [Direction, Direction];
@@ -184,7 +184,8 @@ export class Link extends Module {
   /** Throws RangeError for impairments out of range. */
   constructor(parent: Module | Simulation, name: string, options: LinkOptions = {}) {
     super(parent, name);
-    this.#rate = options.rate ?? 0;
+    const { rate = 0 } = options;
+    this.#rate = typeof rate === "number" ? () => rate : rate;
     this.#delay = options.delay ?? 0;
     this.#limit = options.queue ?? 1000;
     const { impairments, batch = 0 } = options;
@@ -226,7 +227,8 @@ export class Link extends Module {
     for (const tap of this.#taps) tap(frame, end, now);
     const bits = 8 * (Math.max(frame.length, SHORTEST) + OVERHEAD);
     const start = Math.max(now, d.free);
-    d.free = this.#rate === 0 ? start : start + Math.ceil((bits * SEC) / this.#rate);
+    const rate = this.#rate();
+    d.free = rate === 0 ? start : start + Math.ceil((bits * SEC) / rate);
     d.travel(frame, this.#delay);
     return true;
   }

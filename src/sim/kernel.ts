@@ -460,6 +460,8 @@ export class Kernel {
     this.#mixed = false;
     const sorted = this.round.slice(0, this.roundCount).filter((e) => e !== null);
     sorted.sort((a, b) => a.priority - b.priority || a.sequence - b.sequence);
+    // No event may stay behind the end: `unschedule` tells by what it finds in a place whose place it is.
+    this.round.fill(null, sorted.length, this.roundCount);
     this.roundCount = sorted.length;
     sorted.forEach((event, i) => {
       this.round[i] = event;

@@ -21,6 +21,10 @@ const SCRIPTS = {
     "ifconfig eth0 10.77.0.2 netmask 255.255.255.0 up; sleep 3; ping -c 3 -i 0.2 10.77.0.1 | grep received",
     "iperf3 -c 10.77.0.1 -n 2M -R | grep receiver",
   ].join("\n"),
+  slow: [
+    "ip link set eth0 up; ethtool -s eth0 autoneg off speed 100 duplex full; ifconfig eth0 10.77.0.2 netmask 255.255.255.0; sleep 4",
+    "ethtool eth0 | grep Speed; iperf3 -c 10.77.0.1 -n 8M -R | grep receiver; iperf3 -c 10.77.0.1 -n 8M | grep receiver",
+  ].join("\n"),
   one: "ifconfig eth0 10.78.0.1 netmask 255.255.255.0 up; echo UP; cat; echo",
   two: [
     "ifconfig eth0 10.78.0.2 netmask 255.255.255.0 up; sleep 2",
@@ -80,6 +84,38 @@ describe.runIf(mayTap)("the host's Linux through TAP (needs root and /dev/net/tu
     for (const figure of figures) expect(figure).toBeGreaterThan(5);
     await wellFormed(capture, 1000);
     rmSync(join(capture, ".."), { recursive: true });
+  });
+});
+
+describe.runIf(mayTap)("igb's line through TAP (needs root and /dev/net/tun)", () => {
+  it("802.3: forced to 100 Mb/s, TCP gets no more than 94.9 Mb/s, either way", async () => {
+    using namespace = new Namespace("slow", ["10.77.0.1/24"]);
+    using initramfs = new Initramfs(SCRIPTS, {}, "initrd-full.cpio.gz");
+    await using server = namespace.start(requireTool("iperf3"), "-s", "--forceflush");
+    await server.expect("Server listening");
+    await using session = namespace.start(
+      process.execPath,
+      join(ROOT, "bin/armature-system-aarch64.mjs"),
+      ...[
+        "-M",
+        "virt",
+        ...linux(initramfs, "slow", "igb"),
+        "-netdev",
+        "tap,id=n,ifname=tap0",
+        "-device",
+        "igb,netdev=n",
+      ],
+    );
+    await session.expect("Speed: 100Mb/s", 150);
+    // 1,448 bytes of each 1,538 on the wire. The receivers' clocks: the guest's, and the host's, which is never behind it.
+    const figures: number[] = [];
+    for (let i = 0; i < 2; i++) figures.push(rate((await session.expect(/.*receiver/, 150))[0]));
+    console.log(`igb at 100 Mb/s over TAP: ${figures.join(", ")} Mb/s of TCP (in; out)`);
+    for (const figure of figures) {
+      expect(figure).toBeGreaterThan(1);
+      expect(figure).toBeLessThanOrEqual(95);
+    }
+    await session.exit(60);
   });
 });
 

@@ -286,6 +286,30 @@ describe("traffic from the command line's networks", () => {
   });
 });
 
+describe("links to the outside", () => {
+  it.each([
+    [{}, 24_608],
+    [{ rate: 1_000_000_000 }, 123_040],
+    [{ rate: () => 100_000_000 }, 1_230_400],
+  ])(
+    "%o: frames of 1,514 bytes that come at once arrive %i units of 100 ps apart; 5 Gb/s unless given",
+    (link, time) => {
+      const machine = new StubMachine();
+      const networks = new HostNetworks();
+      const card = new Card(machine, true);
+      const far = { kind: "tap", ifname: "none" } as const;
+      networks.connect(machine.simulation, "n", card, { where: "-netdev n", id: "n", far, link });
+      machine.simulation.reset();
+      for (let i = 0; i < 3; i++) networks.outside[0]?.enter(frameOf(1514));
+      const counts = [time - 1, 1, time, time].map((span) => {
+        machine.simulation.run(machine.simulation.now + span);
+        return card.cells.received;
+      });
+      expect(counts).toEqual([0, 1, 2, 3]);
+    },
+  );
+});
+
 class NetMachine extends StubMachine {
   readonly networks = new HostNetworks();
   readonly card: Card;

@@ -66,9 +66,32 @@ describe("networks", () => {
       kind: "network",
       network: { far: user, link: {} },
       mac: Uint8Array.of(0x52, 0x54, 0, 0xaa, 0xbb, 0xcc),
-      mergeable: true,
-      linkStatus: true,
+      card: { pairs: 1 },
     });
+  });
+  it("the card's features under QEMU's names; all that are not named are left as they are", () => {
+    const keys =
+      "csum=off,guest_csum=off,host_tso4=off,host_tso6=on,mrg_rxbuf=off,status=off,ctrl_vq=off,ctrl_vlan=off,rss=on,hash=on,gso=off,guest_announce=off";
+    const more = "host_mtu=9000,speed=10000,duplex=full,rx_queue_size=1024,tx_queue_size=512,rsc_interval=300000";
+    expect((first(`-device virtio-net-device,${keys},${more}`) as { card: unknown }).card).toEqual({
+      ...{
+        checksum: false,
+        guestChecksum: false,
+        hostTso4: false,
+        hostTso6: true,
+        mergeable: false,
+        linkStatus: false,
+      },
+      ...{ control: false, controlVlan: false, rss: true, hashReport: true, mtu: 9000, speed: 10_000, duplex: "full" },
+      ...{ receiveQueueSize: 1024, transmitQueueSize: 512, coalescingTime: 3_000_000, pairs: 1 },
+    });
+    expect((first("-device virtio-net-device,host_mtu=0,speed=-1") as { card: unknown }).card).toEqual({ pairs: 1 });
+  });
+  it("mq=on takes as many queue pairs as the network has queues", () => {
+    const card = (words: string) => (first(words) as { card: unknown }).card;
+    expect(card("-netdev user,id=n,queues=4 -device virtio-net-device,netdev=n,mq=on")).toEqual({ pairs: 4 });
+    expect(card("-netdev user,id=n,queues=4 -device virtio-net-device,netdev=n")).toEqual({ pairs: 1 });
+    expect(card("-netdev user,id=n -device virtio-net-device,netdev=n,mq=on")).toEqual({ pairs: 1 });
   });
   it("net=, host=, dns= and dhcpstart=", () => {
     const line =
@@ -84,10 +107,10 @@ describe("networks", () => {
     expect(first("-nic user,model=virtio-net-device,mac=02:00:00:00:00:01")).toMatchObject({ network: { far: user } });
     expect(parse("-nic none -net none").virtio).toEqual([]);
   });
-  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, on links of 5 Gb/s unless rate= says otherwise", () => {
+  it("ways out: TAP, stream and datagram sockets, as QEMU spells them, with rate=, delay= and queue= of their links", () => {
     const far = (line: string) => (first(line) as { network: { far: unknown } }).network.far;
     expect(first("-nic tap,ifname=tap3,script=no,downscript=no,model=virtio")).toMatchObject({
-      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: { rate: 5_000_000_000 } },
+      network: { id: "nic0", far: { kind: "tap", ifname: "tap3" }, link: {} },
     });
     expect(far("-nic stream,server=on,addr.type=inet,addr.host=127.0.0.1,addr.port=4000")).toEqual({
       kind: "stream",
@@ -304,9 +327,13 @@ describe("user errors", () => {
     ["-netdev user,id=n,host=10.0.2.15", "expected three addresses"],
     ["-netdev user,id=n -device virtio-net-device,netdev=n,mac=01:00:5e:00:00:01", "expected a unicast address"],
     [
-      "-netdev user,id=n -device virtio-net-device,netdev=n,csum=on",
-      "csum=on: not supported by Armature: expected off",
+      "-netdev user,id=n -device virtio-net-device,netdev=n,guest_ufo=on",
+      "guest_ufo=on: not supported by Armature: expected off",
     ],
+    ["-device virtio-net-device,host_mtu=60", "host_mtu=60: expected 0, or 68 to 65535"],
+    ["-device virtio-net-device,rx_queue_size=300", "rx_queue_size=300: expected 256, 512 or 1024"],
+    ["-device virtio-net-device,duplex=both", "duplex=both: expected half, full"],
+    ["-netdev user,id=n,queues=9", "expected a whole number from 1 to 8"],
     ["-nic user,model=e1000", "model=e1000: expected virtio-net-device or igb"],
     ["-nic bridge", "join a TAP device to the bridge with the host's tools"],
     ["-object filter-dump,id=f,netdev=n,file=x", "there is no -netdev with id=n"],

@@ -1,6 +1,6 @@
 /** Stage 2 tables and memory, and the decoding of loads and stores without a syndrome; numbers from DDI 0487J.a D8.3 and C6.2. */
 import { describe, expect, it } from "vitest";
-import { decodeLoadStore } from "../../src/hypervisor/instruction.ts";
+import { decodeLoadStore } from "../../src/hypervisor/load-store.ts";
 import { MemoryPool } from "../../src/hypervisor/memory.ts";
 import { Stage2 } from "../../src/hypervisor/stage2.ts";
 import { Simulation } from "../../src/sim/index.ts";
@@ -114,11 +114,31 @@ describe("loads and stores without a syndrome", () => {
     ["stp d0, d1, [x2]", 0x6d000440, { load: false, simd: true, size: 8, registers: [0, 1] }],
     ["ldr x1, [x2, w3, sxtw #3]", 0xf863d841, { load: true, size: 8, index: { register: 3, option: 6, shift: 3 } }],
   ])("%s", (_text, word, expected) => {
-    expect(decodeLoadStore(word)).toMatchObject(expected);
+    const { registers, size, ...rest } = expected as { registers?: number[]; size?: number };
+    const found = decodeLoadStore(word);
+    expect(found).toMatchObject(rest);
+    const elements = found !== null && found !== "exclusive" ? found.elements : [];
+    if (registers !== undefined) expect(elements.map((e) => e.register)).toEqual(registers);
+    if (size !== undefined) for (const e of elements) expect(e.bytes).toBe(size);
   });
 
-  it("exclusives, atomics and what loads nothing are none", () => {
-    // ldxr w0, [x1]; stxr w2, w0, [x1]; ld1 {v0.4s}, [x1]; add x0, x0, x1
-    expect([0x885f7c20, 0x88027c20, 0x4c407820, 0x8b010000].map(decodeLoadStore)).toEqual([null, null, null, null]);
+  it.each([
+    // C7.2.178: the element of two bytes after another, of one register after another
+    ["ld2 {v31.4h, v0.4h}, [x1]", 0x0c40843f, [31, 0, 31, 0, 31, 0, 31, 0], [0, 0, 2, 2, 4, 4, 6, 6], 2],
+    ["st1 {v3.2d, v4.2d}, [x1], x2", 0x4c82ac23, [3, 3, 4, 4], [0, 8, 0, 8], 8],
+    ["ld3 {v1.s-v3.s}[2], [x0], #12", 0x4ddfa001, [1, 2, 3], [8, 8, 8], 4],
+    ["ld4r {v0.8h-v3.8h}, [sp]", 0x4d60e7e0, [0, 1, 2, 3], [0, 0, 0, 0], 2],
+  ])("%s", (_text, word, registers, places, size) => {
+    const found = decodeLoadStore(word);
+    const elements = found !== null && found !== "exclusive" ? found.elements : [];
+    expect(elements).toEqual(registers.map((register, i) => ({ register, at: places[i], bytes: size })));
+  });
+
+  it("exclusives and atomics are told apart; what loads nothing is none", () => {
+    // ldxr w0, [x1]; stxr w2, w0, [x1]; ldaxp x0, x1, [x2]; cas w0, w1, [x2]; casp x0, x1, x2, x3, [x4]; ldadd w0, w1, [x2]; swpb w0, w1, [x2]
+    const exclusive = [0x885f7c20, 0x88027c20, 0xc87f8440, 0x88a07c41, 0x48207c82, 0xb8200041, 0x38208041];
+    expect(exclusive.map(decodeLoadStore)).toEqual(exclusive.map(() => "exclusive"));
+    // add x0, x0, x1; prfm pldl1keep, [x0]; prfm pldl1keep, .; ldar w0, [x1]
+    expect([0x8b010000, 0xf9800000, 0xd8000000, 0x88dffc20].map(decodeLoadStore)).toEqual([null, null, null, null]);
   });
 });

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Event, Module, NEVER, Simulation } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 /** What one action does to which event: notify after, schedule at now plus, cancel. */
 interface Operation {
@@ -151,7 +152,7 @@ const script: fc.Arbitrary<Script> = fc.record({
 
 describe("queue", () => {
   it("fires in the order (time, priority, sequence), delta rounds within an instant, whatever is done to it", () => {
-    fc.assert(
+    check(
       fc.property(script, (s) => {
         expect(trace(s, (fire) => new Real(s, fire))).toEqual(trace(s, (fire) => new Naive(s, fire)));
       }),
@@ -175,6 +176,28 @@ describe("queue", () => {
     sim.run();
     expected.sort((a, b) => a.time - b.time || a.priority - b.priority || a.i - b.i);
     expect(fired).toEqual(expected.map((e) => `${e.time} ${e.i}`));
+  });
+
+  it("a delta notification that is cancelled stays so, whatever a round of several priorities has left behind", () => {
+    const sim = new Simulation();
+    const top = new Module(sim, "top");
+    const fired: string[] = [];
+    const cancelled = top.event("cancelled", () => fired.push("cancelled"));
+    const urgent = top.event("urgent", () => fired.push("urgent"), -1);
+    const timer = top.event("timer", () => fired.push("timer"));
+    const other = top.event("other", () => fired.push("other"));
+    const cancelling = top.event("cancelling", () => timer.cancel());
+    for (const e of [cancelled, urgent, timer]) e.notify(0);
+    cancelled.cancel();
+    sim.runDelta();
+    expect(fired).toEqual(["urgent", "timer"]);
+    // The timer has the third place again, and is cancelled while the round is under way.
+    for (const e of [cancelling, other, timer]) e.notify(0);
+    sim.runDelta();
+    expect(fired).toEqual(["urgent", "timer", "other"]);
+    timer.notify(5);
+    sim.run(10);
+    expect(fired).toEqual(["urgent", "timer", "other", "timer"]);
   });
 
   it("takes insertions before the time of the event it has looked at last", () => {

@@ -56,13 +56,24 @@ export interface Verdict {
   inexact: boolean;
   /** A unicast address of another pool that takes the packet: not for the network. */
   local: boolean;
+  /** A unicast address of no pool: the default pool gets it. */
+  unresolved: boolean;
   /** More than one pool, or multicast: RPLOLR decides about stripping. */
   replicated: boolean;
 }
 
 export class Filter {
   readonly #core: I82576Core;
-  readonly #v: Verdict = { queues: 0, hash: 0, hashType: 0, etqf: -1, inexact: false, local: false, replicated: false };
+  readonly #v: Verdict = {
+    queues: 0,
+    hash: 0,
+    hashType: 0,
+    etqf: -1,
+    inexact: false,
+    local: false,
+    unresolved: false,
+    replicated: false,
+  };
 
   constructor(core: I82576Core) {
     this.#core = core;
@@ -81,6 +92,7 @@ export class Filter {
     v.etqf = -1;
     v.inexact = false;
     v.local = false;
+    v.unresolved = false;
     v.replicated = false;
     if (!this.virtualized) {
       if (this.#accepted(frame, packet)) this.#chooseQueue(frame, packet);
@@ -171,6 +183,7 @@ export class Filter {
       // The default pool takes what no pool wants, as far as the port's own filters let it pass.
       const passes = !multicast || (rctl & (isBroadcast(frame) ? RCTL.BAM : RCTL.MPE)) !== 0;
       if (passes) pools = 1 << ((control >>> 7) & 7);
+      this.#v.unresolved = !multicast;
     }
     if ((control & RPL_EN) === 0 && (multicast || isBroadcast(frame))) pools &= -pools;
     this.#v.replicated = multicast || (pools & (pools - 1)) !== 0;

@@ -120,6 +120,9 @@ export class I82576Device extends Module implements Host {
     sriov.onChange = (count) => this.core.setVirtualFunctions(count);
   }
 
+  get requesterId(): number {
+    return this.function.requesterId;
+  }
   port(owner: number): Port {
     return this.#of(owner).port;
   }

@@ -10,6 +10,8 @@ const CTRL_PHY_RST = 1 << 31;
 const PFRSTD = 1 << 14;
 const EE_RST = 1 << 13;
 const STATUS_PHYRA = 1 << 10;
+/** I2CCMD.R and E. */
+const I2C_FAILED = 0xa000_0000 | 0;
 
 export function hooksOf(core: I82576Core): HooksOf<typeof I82576> {
   return {
@@ -57,6 +59,9 @@ function general(core: I82576Core): HooksOf<typeof I82576> {
     MDIC: { onWrite: (written) => core.phy.access(written) },
     EECD: { onWrite: (written, _mask, before) => core.nvm.pins(written, before) },
     EERD: { onWrite: (written) => core.nvm.read(written) },
+    // No module answers: every cycle ends with an error.
+    I2CCMD: { onWrite: (written) => core.setReg("I2CCMD", (written & 0x4fff_ffff) | I2C_FAILED) },
+    DCA_ID: { get: () => core.host.requesterId },
     FRTIMER: { get: () => frtimer(core.simulation.now) },
     TCPTIMER: { onWrite: (written) => core.tcpTimerWritten(written) },
     FCSTS: { get: () => (core.flowControl.xoffSent ? 1 : 0) },
@@ -177,6 +182,12 @@ function virtualization(core: I82576Core): HooksOf<typeof I82576> {
       get: (vf) => mailbox.physical(vf),
       onWrite: (written, _m, _b, vf) => mailbox.writePhysical(vf, written),
     },
+    SCCRL: { onWrite: () => core.storm.restart() },
+    SCBI: { onWrite: () => core.storm.restart() },
+    SCSTS: { get: () => core.storm.status },
+    BSCCNT: { get: () => core.storm.broadcastCount },
+    MSCCNT: { get: () => core.storm.multicastCount },
+    SCTC: { get: () => core.storm.time },
     WVBR: { onRead: () => core.setReg("WVBR", 0) },
     LVMMC: { onRead: () => core.setReg("LVMMC", 0) },
     VTCTRL: {

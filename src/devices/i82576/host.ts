@@ -5,6 +5,8 @@ import type { Port } from "../../bus/index.ts";
 export const PF = -1;
 
 export interface Host {
+  /** Bus, device and function of the PF as routed now. */
+  readonly requesterId: number;
   /** DMA in the name of the PF or a VF. */
   port(owner: number): Port;
   /** MSI-X is enabled in the PF. */

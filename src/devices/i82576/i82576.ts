@@ -3,16 +3,16 @@
  *
  * Modelled: all registers of chapter 8 as declared in `registers/`; EEPROM, PHY, link; 16 queue pairs with every descriptor type; checksum, segmentation
  * and VLAN offloads; address, VLAN, multicast and unicast hash filters; RSS; pools with switching, replication and anti-spoofing; MSI-X,
- * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits.
- * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency interrupts, storm
- * control. Frames carry no check sequence here, so none is ever bad.
+ * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits; storm control.
+ * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency
+ * interrupts. Frames carry no check sequence here, so none is ever bad.
  * This file is the core: registers and rooms. `functions.ts` puts it on PCI Express. Choices where the manual is open stand in each room.
  */
 import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, Station } from "../../net/index.ts";
 import { Packet } from "../../net/packet.ts";
 import { RegisterBank } from "../../registers/index.ts";
-import { type Event, Module, MS, type Simulation, type StateValue } from "../../sim/index.ts";
+import { type Event, Module, MS, SEC, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
 import { PrecisionClock } from "./clock.ts";
 import { CsrSpace, IoWindow } from "./csr.ts";
 import { Filter } from "./filter.ts";
@@ -20,12 +20,14 @@ import { FlowControl } from "./flow-control.ts";
 import { hooksOf } from "./hooks.ts";
 import { type Host, PF } from "./host.ts";
 import { CAUSE, Interrupts } from "./interrupts.ts";
+import { Leds } from "./leds.ts";
 import { Mailbox } from "./mailbox.ts";
 import { factoryImage, Nvm } from "./nvm.ts";
 import { Phy } from "./phy.ts";
 import { Receiver } from "./receive.ts";
 import { I82576 } from "./registers/index.ts";
 import { Statistics } from "./statistics.ts";
+import { StormControl } from "./storm.ts";
 import { Transmitter } from "./transmit.ts";
 import { VirtualWindow } from "./vf.ts";
 
@@ -37,7 +39,17 @@ const CTRL_SLU = 1 << 6;
 const CTRL_FRCSPD = 1 << 11;
 const SHORTEST = 60;
 /** What a software reset leaves alone: packet buffers, throttling, clocks of LEDs. */
-const KEPT: readonly RegisterName[] = ["RXPBS", "TXPBS", "EITR", "LEDCTL", "SW_FW_SYNC", "SWSM", "GCR", "EECD"];
+const KEPT: readonly RegisterName[] = [
+  "RXPBS",
+  "TXPBS",
+  "SWPBS",
+  "EITR",
+  "LEDCTL",
+  "SW_FW_SYNC",
+  "SWSM",
+  "GCR",
+  "EECD",
+];
 
 export interface I82576Options {
   /** Address in the EEPROM. */
@@ -65,8 +77,15 @@ export class I82576Core extends Module implements Station {
   readonly clock: PrecisionClock;
   readonly filter: Filter;
   readonly flowControl: FlowControl;
+  readonly storm: StormControl;
+  readonly leds: Leds;
   readonly receiver: Receiver;
   readonly transmitter: Transmitter;
+  /**
+   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit. The real card has 10^9 and nothing else: another value is for lines faster
+   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
+   */
+  fullRate = 1_000_000_000;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly #c: { carrier: boolean; link: boolean; phyReset: boolean; virtualFunctions: number };
@@ -88,6 +107,8 @@ export class I82576Core extends Module implements Station {
     this.clock = new PrecisionClock(this);
     this.filter = new Filter(this);
     this.flowControl = new FlowControl(this);
+    this.storm = new StormControl(this);
+    this.leds = new Leds(this);
     this.receiver = new Receiver(this);
     this.transmitter = new Transmitter(this);
     this.#tcpTimer = this.event("tcpTimer", () => this.#tcpTimerDone());
@@ -153,6 +174,18 @@ export class I82576Core extends Module implements Station {
     if ((control & CTRL_FRCSPD) === 0) return this.phy.speed;
     return [10, 100, 1000, 1000][(control >>> 8) & 3] as number;
   }
+  /** Bits a second of the line; 0 for no limit. */
+  get lineRate(): number {
+    const { speed } = this;
+    if (speed === 1000) return this.fullRate;
+    const rate = speed * 1_000_000;
+    return this.fullRate === 0 ? rate : Math.min(rate, this.fullRate);
+  }
+  /** How long `bits` take on the line. */
+  lineTime(bits: number): Time {
+    const rate = this.lineRate;
+    return rate === 0 ? 0 : Math.ceil((bits * SEC) / rate);
+  }
   linkChanged(): void {
     const up = this.phy.up && (this.reg("CTRL") & CTRL_SLU) !== 0;
     if (up === this.#c.link) return;
@@ -191,11 +224,14 @@ export class I82576Core extends Module implements Station {
       frame.set(given);
     }
     this.statistics.arrived(frame);
+    this.leds.seen();
     if ((this.reg("RCTL") & RXEN) === 0 || this.flowControl.received(frame)) return;
     const packet = this.parse(frame);
     const verdict = this.filter.judge(frame, packet, -1);
+    if (this.storm.armed && this.storm.drops(frame, verdict.unresolved)) return;
     if (verdict.queues === 0) return;
     this.statistics.received(frame);
+    this.leds.passed();
     this.receiver.accept(frame, packet, verdict, false);
   }
 
@@ -236,6 +272,7 @@ export class I82576Core extends Module implements Station {
 
   #toWire(frame: Frame): boolean {
     this.statistics.transmitted(frame);
+    this.leds.passed();
     this.onTransmit?.(frame);
     return true;
   }
@@ -273,6 +310,7 @@ export class I82576Core extends Module implements Station {
     this.receiver.reset();
     this.transmitter.reset();
     this.flowControl.reset();
+    this.storm.restart();
     this.clock.reset();
     this.#tcpTimer.cancel();
     this.loadAddress();

@@ -22,6 +22,7 @@ export const CAUSE = {
   RXMISS: 1 << 6,
   RXDW: 1 << 7,
   SWMB: 1 << 8,
+  SCE: 1 << 25,
   DOUTSYNC: 1 << 28,
   TCP_TIMER: 1 << 29,
   DRSTA: 1 << 30,

@@ -170,8 +170,8 @@ export class Transmitter {
     const core = this.#core;
     const paused = core.flowControl.pausedUntil;
     if (paused > now) return paused;
-    const ahead = (core.reg("TXPBS") * 1024 * 8 * SEC) / (core.speed * 1_000_000);
-    return this.#c.wireFree > now + ahead ? Math.ceil(this.#c.wireFree - ahead) : now;
+    const ahead = core.lineTime(core.reg("TXPBS") * 1024 * 8);
+    return Math.max(now, this.#c.wireFree - ahead);
   }
 
   /** The next queue in turn that has something and may send; -1 for none. */
@@ -382,7 +382,7 @@ export class Transmitter {
     const wire = core.send(q, frame);
     const bits = (frame.length + OVERHEAD) * 8;
     const c = this.#c;
-    c.wireFree = Math.max(c.wireFree, now) + Math.ceil((bits * SEC) / (wire ? core.speed * 1_000_000 : SWITCH_RATE));
+    c.wireFree = Math.max(c.wireFree, now) + (wire ? core.lineTime(bits) : Math.ceil((bits * SEC) / SWITCH_RATE));
     if (stamp) core.clock.transmitted(c.wireFree);
     return frame.length + OVERHEAD;
   }

@@ -23,8 +23,9 @@ import {
 } from "./codes.ts";
 import { Dispatcher } from "./dispatcher/index.ts";
 import type { StackQuotas } from "./engine/api.ts";
+import { half } from "./frame.ts";
 import type { StackMaker, ToeHost } from "./host.ts";
-import { ControlInterface, half, TABLE_ENTRY, wordAt } from "./interface.ts";
+import { ControlInterface, TABLE_ENTRY, wordAt } from "./interface.ts";
 import { bitTime, NetworkPort } from "./network.ts";
 import { TOE_MANAGEMENT } from "./registers/index.ts";
 

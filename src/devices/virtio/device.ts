@@ -14,11 +14,14 @@ export const STATUS_FEATURES_OK = 8;
 export const STATUS_NEEDS_RESET = 64;
 export const STATUS_FAILED = 128;
 
-/** Feature bits that every device here offers, by number (6). */
+/** Feature bits that every device here offers, by number (6); ANY_LAYOUT on the legacy interface alone (6.3). */
+export const F_ANY_LAYOUT = 27;
 export const F_INDIRECT_DESC = 28;
 export const F_EVENT_IDX = 29;
 export const F_VERSION_1 = 32;
 export const F_RING_RESET = 40;
+
+const HIGH_FEATURES = (1 << (F_VERSION_1 - 32)) | (1 << (F_RING_RESET - 32));
 
 /** What a transport does for its device. */
 export interface Transport {
@@ -67,6 +70,12 @@ export abstract class VirtioDevice extends Module {
 
   /** Feature bits 0 to 31 that this kind of device offers beside the common ones. */
   protected abstract readonly ownFeatures: number;
+  /** Feature bits 32 to 63 of this kind of device. */
+  protected readonly ownFeaturesHigh: number = 0;
+  /** What the accepted features lack (a feature may require another), or null. */
+  protected featuresLack(): string | null {
+    return null;
+  }
   /** A byte of the configuration space. */
   abstract configurationByte(offset: number): number;
   /** A driver's write to the configuration space; most devices have nothing writable. */
@@ -104,8 +113,9 @@ export abstract class VirtioDevice extends Module {
 
   /** Word 0 or 1 of the offered features. */
   features(word: number): number {
-    if (word === 0) return (this.ownFeatures | this.#ringFeatures) >>> 0;
-    return word === 1 && !this.legacy ? (1 << (F_VERSION_1 - 32)) | (1 << (F_RING_RESET - 32)) : 0;
+    const { legacy } = this;
+    if (word === 0) return (this.ownFeatures | this.#ringFeatures | (legacy ? 1 << F_ANY_LAYOUT : 0)) >>> 0;
+    return word === 1 && !legacy ? (this.ownFeaturesHigh | HIGH_FEATURES) >>> 0 : 0;
   }
 
   setDriverFeatures(word: number, value: number): void {
@@ -148,6 +158,13 @@ export abstract class VirtioDevice extends Module {
     if ((newly & STATUS_FEATURES_OK) !== 0 && !legacy && !this.#featuresFit()) {
       status &= ~STATUS_FEATURES_OK;
       this.#complain("value", "driver accepts features that were not offered, or not VERSION_1", "2.2.2; 6.1", value);
+    }
+    if ((newly & (legacy ? STATUS_DRIVER_OK : STATUS_FEATURES_OK)) !== 0) {
+      const lack = this.featuresLack();
+      if (lack !== null) {
+        this.#complain("value", lack, "2.2.1", value);
+        status &= ~STATUS_FEATURES_OK;
+      }
     }
     if ((newly & STATUS_DRIVER_OK) !== 0 && !legacy && (status & STATUS_FEATURES_OK) === 0) {
       this.#complain("sequence", "DRIVER_OK without FEATURES_OK", "3.1.1", value);

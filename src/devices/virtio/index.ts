@@ -3,7 +3,7 @@ export { VirtioConsole, type VirtioConsoleOptions } from "./console.ts";
 export { ConsolePort, type ConsolePortOptions } from "./console-port.ts";
 export * from "./device.ts";
 export { VirtioEntropy } from "./entropy.ts";
-export { VirtioNetwork, type VirtioNetworkOptions } from "./network.ts";
+export { type NetworkSwitch, PAIRS_MAX, VirtioNetwork, type VirtioNetworkOptions } from "./network.ts";
 export { type BlockStore, OverlayStore, SECTOR_BYTES, StoreError } from "./overlay-store.ts";
 export { VirtioP9, type VirtioP9Options } from "./p9.ts";
 export { type FileStatus, type FileTree, P9Server, type Path } from "./p9-server.ts";

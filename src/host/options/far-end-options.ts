@@ -50,33 +50,16 @@ export function farEndOf(list: KeyValues): FarEnd {
 
 // The link
 
-/**
- * Bits a second of a link to the outside, unless `rate=` says otherwise: what comes in one burst would overrun the guest's receive ring. At 1 Gb/s
- * Linux takes an interrupt for nearly every frame, which costs far more instructions than the bursts of a faster link; at 10 Gb/s it loses some.
- */
-const OUTSIDE_RATE = 5_000_000_000;
-
-/**
- * `batch=` of a link to the outside, unless given: an event a frame, in whose name the CPU's run is cut, costs more than the frame. Frames wait up to
- * 250 us for the grid anyhow. At 5 Gb/s it is 40 long frames, well below the rings that drivers make (256 and more).
- */
-const OUTSIDE_BATCH = 100 * US;
-
 /** Keys of Armature's own that every network takes. */
-export function linkOf(list: KeyValues, far: FarEnd): LinkOptions {
+export function linkOf(list: KeyValues): LinkOptions {
   const { where } = list;
   const rate = list.text("rate");
   const delay = list.text("delay");
   const batch = list.text("batch");
-  const outside = far.kind === "stream" || far.kind === "dgram" || far.kind === "tap";
-  const bits = rate === undefined ? (outside ? OUTSIDE_RATE : undefined) : parseRate(where, rate);
   return {
-    ...optional("rate", bits),
+    ...optional("rate", rate === undefined ? undefined : parseRate(where, rate)),
     ...optional("delay", delay === undefined ? undefined : parseDuration(`${where}: delay`, delay)),
-    ...optional(
-      "batch",
-      batch === undefined ? (outside ? OUTSIDE_BATCH : undefined) : parseDuration(`${where}: batch`, batch),
-    ),
+    ...optional("batch", batch === undefined ? undefined : parseDuration(`${where}: batch`, batch)),
     ...optional("queue", list.integer("queue", 1, 100_000)),
     ...optional("impairments", impairmentsOf(list)),
   };

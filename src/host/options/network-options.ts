@@ -1,12 +1,14 @@
 /** Networks and their captures: `-netdev`, `-nic`, `-object filter-dump`; entropy sources are objects too. */
+import { PAIRS_MAX } from "../../devices/virtio/index.ts";
 import { InputError } from "../../formats/index.ts";
 import { parseMac } from "../../net/index.ts";
 import { type Builder, TextRequest } from "./builder.ts";
+import { optional } from "./chardev-spec.ts";
 import { FAR_ENDS, farEndOf, linkOf } from "./far-end-options.ts";
 import { applyPcieDevice } from "./pcie-options.ts";
 import type { NetworkOption, SwitchedNetwork } from "./run-options.ts";
 import { KeyValues } from "./values.ts";
-import { checkId, NO_COMMON, NO_NETWORK_FLAGS } from "./virtio-requests.ts";
+import { checkId, NO_COMMON } from "./virtio-requests.ts";
 
 export function applyNetdev(b: Builder, text: string, where: string): void {
   if (text === "help") throw new TextRequest(`Available netdev backend types:\n${FAR_ENDS.join("\n")}\n`);
@@ -19,7 +21,8 @@ function addNetwork(b: Builder, id: string, list: KeyValues): void {
   checkId(where, id);
   if (b.virtio.networks.has(id)) throw new InputError(`${where}: there are two networks with id=${id}`);
   const far = farEndOf(list);
-  b.virtio.networks.set(id, { where, id, far, link: linkOf(list, far) });
+  const queues = list.integer("queues", 1, PAIRS_MAX);
+  b.virtio.networks.set(id, { where, id, far, link: linkOf(list), ...optional("queues", queues) });
   list.finish();
 }
 
@@ -56,7 +59,7 @@ export function applyNic(b: Builder, text: string, where: string): void {
       network: claimNetwork(b, where, id),
       mac: mac ?? b.virtio.nextMac(),
       ...NO_COMMON,
-      ...NO_NETWORK_FLAGS,
+      card: {},
     }),
   });
 }

@@ -1,4 +1,5 @@
 /** What a command line asks for: the result of parsing, before any file is read. */
+import type { VirtioNetworkOptions } from "../../devices/virtio/index.ts";
 import type { LinkOptions, ReplayOptions, TrafficOptions } from "../../net/index.ts";
 import type { CharacterSpec, SocketAddress } from "./chardev-spec.ts";
 
@@ -56,6 +57,8 @@ export interface NetworkOption {
   readonly id: string;
   readonly far: FarEnd;
   readonly link: LinkOptions;
+  /** Queue pairs of a card that asks for several; 1 unless given. */
+  readonly queues?: number;
   readonly captures?: readonly CaptureOption[];
 }
 
@@ -143,6 +146,9 @@ export interface ToeOption {
   readonly network: NetworkOption | null;
 }
 
+/** How a virtio network card differs from what it is by itself. */
+export type NetworkCard = Omit<VirtioNetworkOptions, "port" | "mac" | "eventIndex" | "indirect">;
+
 /** A virtio device behind a slot of the board. */
 export type VirtioOption = {
   /** The option as the user wrote it. */
@@ -158,8 +164,7 @@ export type VirtioOption = {
       readonly kind: "network";
       readonly network: NetworkOption | null;
       readonly mac: Uint8Array;
-      readonly mergeable: boolean;
-      readonly linkStatus: boolean;
+      readonly card: NetworkCard;
     }
   | { readonly kind: "console"; readonly maxPorts: number; readonly ports: readonly ConsolePort[] }
   | { readonly kind: "entropy" }

@@ -3,6 +3,7 @@ import { InputError } from "../../formats/index.ts";
 import { type Builder, TextRequest } from "./builder.ts";
 import { optional } from "./chardev-spec.ts";
 import { claimDrive } from "./disk-options.ts";
+import { CARD_KEYS, cardOf } from "./network-card-options.ts";
 import { claimNetwork, macOf } from "./network-options.ts";
 import type { SharedFolder } from "./run-options.ts";
 import { KeyValues, parseInteger } from "./values.ts";
@@ -12,7 +13,8 @@ import { checkId, NO_COMMON, type SerialBus } from "./virtio-requests.ts";
 const MAX_PORTS = 31;
 
 export const VIRTIO_DEVICES = `virtio-blk-device      disk: drive=ID[,serial=TEXT]
-virtio-net-device      network card: netdev=ID[,mac=ADDRESS][,mrg_rxbuf=off][,status=off]
+virtio-net-device      network card: netdev=ID[,mac=ADDRESS], on or off: ${CARD_KEYS}
+                       [,host_mtu=N][,speed=N][,duplex=full][,rx_queue_size=N][,tx_queue_size=N][,rsc_interval=NS]
 virtio-serial-device   console and ports: [id=ID][,max_ports=N], with
     virtconsole        ,chardev=ID[,name=NAME][,nr=N][,bus=ID.0]
     virtserialport     ,chardev=ID[,name=NAME][,nr=N][,bus=ID.0]
@@ -149,37 +151,17 @@ function networkDevice(b: Builder, list: KeyValues): void {
   const { where } = list;
   const id = list.text("netdev");
   const mac = macOf(list);
-  for (const key of [
-    "csum",
-    "guest_csum",
-    "gso",
-    "guest_tso4",
-    "guest_tso6",
-    "guest_ufo",
-    "guest_ecn",
-    "host_tso4",
-    "host_tso6",
-    "host_ufo",
-    "host_ecn",
-    "mq",
-    "ctrl_vq",
-  ]) {
-    if (list.flag(key) === true) throw new InputError(`${where}: ${key}=on: not supported by Armature: expected off`);
-  }
+  const { card, mq } = cardOf(list);
   list.text("bootindex");
-  const flags = { mergeable: list.flag("mrg_rxbuf") ?? true, linkStatus: list.flag("status") ?? true };
   const common = commonOf(b, list);
-  list.finish("netdev, mac, mrg_rxbuf, status, id, bus, event_idx, indirect_desc");
+  list.finish(`netdev, mac, id, bus, event_idx, indirect_desc, ${CARD_KEYS}`);
   b.virtio.devices.push({
     where,
-    make: () => ({
-      kind: "network",
-      where,
-      network: id === undefined ? null : claimNetwork(b, where, id),
-      mac: mac ?? b.virtio.nextMac(),
-      ...flags,
-      ...common,
-    }),
+    make: () => {
+      const network = id === undefined ? null : claimNetwork(b, where, id);
+      const pairs = mq ? (network?.queues ?? 1) : 1;
+      return { kind: "network", where, network, mac: mac ?? b.virtio.nextMac(), card: { ...card, pairs }, ...common };
+    },
   });
 }
 

@@ -37,7 +37,6 @@ const IDENTIFIER = /^[A-Za-z][\w.-]*$/;
 
 /** Settings of a device that no `-device` describes. */
 export const NO_COMMON = { eventIndex: true, indirect: true } as const;
-export const NO_NETWORK_FLAGS = { mergeable: true, linkStatus: true } as const;
 
 export function checkId(where: string, id: string): void {
   if (!IDENTIFIER.test(id)) throw new InputError(`${where}: id=${id}: expected a letter, then letters, digits, - . _`);

@@ -20,9 +20,10 @@ import {
   HCR_VM,
 } from "../../cpu/aarch64/exceptions.ts";
 import { offsetOf } from "../../cpu/aarch64/sysreg/table.ts";
-import { NO_FAULT, READ, WRITE } from "../../mmu/index.ts";
+import { FAULT_EXTERNAL, NO_FAULT, READ, WRITE } from "../../mmu/index.ts";
 import { Module, NEVER, type Simulation, TICKS_PER_SECOND, type Time } from "../../sim/index.ts";
 import type {
+  AccessFault,
   El2Handler,
   Exit,
   ExitReason,
@@ -65,8 +66,6 @@ const CPTR_TFP = 1 << 10;
 /** TPMCR, TPM, TDA, TDOSA, TDRA: performance monitors and self-hosted debug are not the guest's. HPMN stays 6. */
 const MDCR = 0xe60 | 6;
 const IL = 1 << 25;
-/** Data fault status code of a synchronous external abort. */
-const EXTERNAL = 0x10;
 const DAIF_MASKED = 0x3c0;
 const EL1H = 5;
 /** SGI by which CPUs ask each other, and themselves, for an exit. */
@@ -323,14 +322,16 @@ export class Aarch64Cpu extends Module implements PhysicalCpu, InstructionAccess
     context.setLow(SPSR_EL2, context.low(SPSR_EL2) & ~(1 << 21)); // a step has been used up
   }
 
-  injectAbort(): void {
+  injectAbort(fault: AccessFault | null): void {
     const { context } = this.#cpu;
     const fetch = context.low(ESR_EL2) >>> 26 === EC_INSTRUCTION_ABORT;
     const write = context.low(ESR_EL2) & (1 << 6);
-    context.copy(FAR_EL1, FAR_EL2);
+    const status = fault?.status ?? FAULT_EXTERNAL;
+    const { low, high } = fault?.address ?? { low: context.low(FAR_EL2), high: context.high(FAR_EL2) };
+    context.set(FAR_EL1, low, high);
     const same = (context.low(SPSR_EL2) & 12) !== 0 ? 1 : 0;
     const ec = (fetch ? EC_INSTRUCTION_ABORT : EC_DATA_ABORT) + same;
-    this.#enterEl1((ec << 26) | IL | (fetch ? 0 : write) | EXTERNAL);
+    this.#enterEl1((ec << 26) | IL | (fetch ? 0 : write) | status);
   }
 
   injectUndefined(): void {
@@ -402,8 +403,11 @@ export class Aarch64Cpu extends Module implements PhysicalCpu, InstructionAccess
     const { mmu, context } = this.#cpu;
     const el = (context.low(SPSR_EL2) >> 2) & 3;
     const t = mmu.translateAs(high, low, el, write ? WRITE : READ);
-    if (t.fault !== NO_FAULT) return t.stage2 && !t.onWalk ? t.ipa : -1;
-    return t.permission !== NO_FAULT && !t.permissionStage2 ? -1 : t.ipa;
+    if (t.fault !== NO_FAULT) {
+      if (!t.stage2) return -1 - t.fault;
+      return t.onWalk ? -1 - FAULT_EXTERNAL : t.ipa;
+    }
+    return t.permission !== NO_FAULT && !t.permissionStage2 ? -1 - t.permission : t.ipa;
   }
 
   // --- memory and devices

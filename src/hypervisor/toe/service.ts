@@ -67,6 +67,8 @@ export class ToeService extends Module implements Service {
   readonly #passed: { readonly number: number; readonly assignment: ToeAssignment }[] = [];
   readonly #emulated: ToeAssignment[] = [];
   readonly #options: ToeServiceOptions;
+  /** A virtual TOE has asked for `tick`. */
+  readonly #c = this.state<{ woken: boolean }>({ woken: false });
 
   constructor(
     hypervisor: Hypervisor,
@@ -127,11 +129,15 @@ export class ToeService extends Module implements Service {
       addresses: assignment.addresses,
       physical: (ipa, length) => vm.physical(ipa, length),
       cpu: () => this.#hypervisor.current,
+      wake: () => {
+        this.#c.woken = true;
+        this.#hypervisor.poke();
+      },
       lists,
       costs: { command: costs.forwardCommand, completion: costs.forwardCompletion },
     });
     this.#virtual.set(vm.id, toe);
-    return { target: toe.registers, lines: [{ line: toe.interrupt, spi: ToeService.guest.spi }] };
+    return { target: toe.bank, lines: [{ line: toe.interrupt, spi: ToeService.guest.spi }] };
   }
 
   // --- at EL2
@@ -191,6 +197,12 @@ export class ToeService extends Module implements Service {
     // a passed interface is reset, so that its next user finds nothing of this one's
     const number = numberOf(vm);
     if (number >= 0) cpu.write(TOE.base + R.IF_CONTROL.at + R.IF_CONTROL.stride * number, 4, 3);
+  }
+
+  poked(): void {
+    if (!this.#c.woken) return;
+    this.#c.woken = false;
+    for (const toe of this.#virtual.values()) toe.tick();
   }
 
   interrupt(cpu: PhysicalCpu, id: number): boolean {

@@ -1,35 +1,43 @@
 /**
- * A control interface of the TOE as a VM sees it whose accesses are trapped: registers and rings of docs/devices/toe.md, behind them the hypervisor's own
- * interface. The hypervisor takes each command from the guest's ring, checks it, puts physical addresses and its own socket numbers into it and submits it;
- * a completion goes back the same way. Payload is not copied: the TOE reads and writes the guest's memory.
+ * A control interface of the TOE as a VM sees it whose accesses are trapped: frame, rings and interrupts are the device's own (docs/devices/toe.md), behind them is
+ * the hypervisor's interface. The hypervisor takes each command from the guest's ring, checks it, puts physical addresses and its own socket numbers into it
+ * and submits it; a completion goes back the same way. Payload is not copied: the TOE reads and writes the guest's memory.
  *
- * A socket is bound to the VM's own address, whatever the guest does: VMs share the hypervisor's interface, not their addresses. Not offered,
- * and not in CAPABILITY: receive pool and commands with several completions. No event ring: EVENT_MASK is refused.
+ * A socket is bound to the VM's own address, whatever the guest does: VMs share the hypervisor's interface, not their addresses. Its MAC, VLAN,
+ * quotas and frame counters are not shown. A buffer that is not all the VM's memory is BUFFER_FAULT before anything is moved.
  */
-import type { Port, Target } from "../../bus/index.ts";
+import type { Port } from "../../bus/index.ts";
 import { isMapped } from "../../devices/toe/addresses.ts";
-import { CAUSE, FLAG, IRQ, OPCODE, STATUS } from "../../devices/toe/codes.ts";
-import { type Command, checkForm, decodeCommand, isTransfer, NO_BUFFER } from "../../devices/toe/command.ts";
-import { TOE_INTERFACE } from "../../devices/toe/registers/index.ts";
-import { type HooksOf, RegisterBank } from "../../registers/index.ts";
-import { type Event, type Line, Module, US } from "../../sim/index.ts";
+import { COUNTER, DONE, FLAG, IRQ, OPCODE, OPTION_EVENT_MASK, STATUS } from "../../devices/toe/codes.ts";
+import {
+  type Command,
+  type CommandFields,
+  checkForm,
+  encodeCommand,
+  isTransfer,
+  NO_BUFFER,
+} from "../../devices/toe/command.ts";
+import { EVENT_ERROR } from "../../devices/toe/engine/api.ts";
+import type { Result } from "../../devices/toe/executor.ts";
+import { type Blocks, InterfaceFrame, type InterfaceHooks } from "../../devices/toe/frame.ts";
+import { type Event, type Module, NEVER } from "../../sim/index.ts";
 import type { PhysicalCpu } from "../physical-cpu.ts";
-import { type Backend, type BackendUser, ENTRY_BYTES } from "./backend.ts";
-import { type Request, type Socket, Tables } from "./tables.ts";
+import type { Backend, BackendUser } from "./backend.ts";
+import { Held } from "./held.ts";
+import { newWork, STEP, Tables, type VirtualSocket, type Work } from "./tables.ts";
 
 /** Commands of one VM that are under way. */
 const MOST = 256;
 /** Bytes of a translated scatter list: 64 entries of 16 bytes. */
 const LIST_BYTES = 1024;
-/** The hypervisor's memory for them. */
-export const VIRTUAL_TOE_BYTES = MOST * LIST_BYTES;
+/** The hypervisor's memory for them, and for a byte that never comes. */
+export const VIRTUAL_TOE_BYTES = MOST * LIST_BYTES + 64;
 
-const ENABLE = 1;
-const RESET = 2;
-/** CAPABILITY.POOL and MULTI. */
-const NOT_OFFERED = 3 << 20;
-const EVENT_MASK = 256;
-/** A request that the guest knows nothing of: the BIND before its CONNECT. */
+/** Completions of commands with several of them that may wait for room before such commands pause. */
+const CROWD = 64;
+const EVENT_BITS = 0xff;
+const TWO32 = 2 ** 32;
+/** A request that the guest knows nothing of: no number that `nextRequest` gives. */
 const INTERNAL = 0x8000_0000;
 
 export interface VirtualToeOptions {
@@ -41,81 +49,125 @@ export interface VirtualToeOptions {
   readonly physical: (ipa: number, length: number) => number;
   /** The CPU at EL2 that is at work. */
   readonly cpu: () => PhysicalCpu | null;
+  /** Has `tick` called at EL2 soon. From anywhere. */
+  readonly wake: () => void;
   /** `VIRTUAL_TOE_BYTES` of the hypervisor's memory. */
   readonly lists: number;
   /** Cycles for a command and for a completion. */
   readonly costs: { readonly command: number; readonly completion: number };
 }
 
-export class VirtualToe extends Module implements BackendUser {
-  readonly registers: Target;
-  readonly interrupt: Line = this.line("interrupt");
+export class VirtualToe extends InterfaceFrame implements BackendUser {
+  readonly tables = this.part("tables", new Tables());
   readonly #o: VirtualToeOptions;
-  readonly #bank: RegisterBank<typeof TOE_INTERFACE>;
-  readonly #tables = this.part("tables", new Tables());
-  readonly #c: {
-    running: boolean;
-    failed: boolean;
-    sq: number;
-    cq: number;
-    sqEntries: number;
-    cqEntries: number;
-    phase: number;
-    unreported: number;
-    commands: number;
-    completions: number;
-  };
   readonly #user: number;
-  readonly #moderation: Event;
-  readonly #command = new Uint8Array(ENTRY_BYTES);
+  readonly #held: Held;
+  readonly #timeout: Event;
+  readonly #memory: Blocks;
+  /** A deadline has come that `tick` has not seen. */
+  readonly #c = this.state<{ due: boolean }>({ due: false }, "timing");
+  /** Inside `kick`, or between news and `settle`; whether it has to go round again. Never from one event to the next. */
+  #busy = false;
+  #again = false;
 
   constructor(parent: Module, name: string, options: VirtualToeOptions) {
-    super(parent, name);
+    super(parent, name, true);
     this.#o = options;
-    this.#c = this.state({
-      running: false,
-      failed: false,
-      sq: 0,
-      cq: 0,
-      sqEntries: 0,
-      cqEntries: 0,
-      phase: 1,
-      unreported: 0,
-      commands: 0,
-      completions: 0,
-    });
-    this.#bank = this.part("registers", new RegisterBank(this, TOE_INTERFACE, this.#hooks()));
-    this.registers = this.#bank;
+    const { physical, port } = options;
+    const at = (ipa: number, length: number, move: (address: number) => boolean) => {
+      const address = physical(ipa, length);
+      return address >= 0 && move(address);
+    };
+    this.#memory = {
+      readBlock: (ipa, into) => at(ipa, into.length, (address) => port.readBlock(address, into)),
+      writeBlock: (ipa, data) => at(ipa, data.length, (address) => port.writeBlock(address, data)),
+    };
+    this.#held = new Held(this);
     this.#user = options.backend.add(this);
-    this.#moderation = this.event("moderation", () => this.#raise(IRQ.COMPLETION));
+    this.#timeout = this.event("timeout", () => {
+      this.#c.due = true;
+      options.wake();
+    });
   }
 
-  #reg(name: keyof (typeof TOE_INTERFACE)["registers"]): number {
-    return this.#bank.values[this.#bank.slot[name]] as number;
+  // What the frame asks.
+
+  get port(): Blocks {
+    return this.#memory;
   }
-  #setReg(name: keyof (typeof TOE_INTERFACE)["registers"], value: number): void {
-    this.#bank.values[this.#bank.slot[name]] = value;
+  protected get carrier(): boolean {
+    return this.#o.backend.carrier;
   }
-  #address(name: "SQ_BASE" | "CQ_BASE"): number {
-    const slot = this.#bank.slot[name];
-    return ((this.#bank.values[slot + 1] as number) & 0xffff) * 2 ** 32 + ((this.#bank.values[slot] as number) >>> 0);
+  protected begin(): boolean {
+    const cpu = this.#o.cpu();
+    return cpu !== null && this.#o.backend.start(cpu);
   }
 
-  // --- registers
+  /** At once: whoever calls is at EL2. */
+  kick(): void {
+    this.#again = true;
+    if (this.#busy) return;
+    this.#busy = true;
+    while (this.#again) {
+      this.#again = false;
+      this.run();
+    }
+    this.#busy = false;
+    this.#ring();
+  }
+  #ring(): void {
+    const cpu = this.#o.cpu();
+    if (cpu !== null) this.#o.backend.ring(cpu);
+  }
 
-  #hooks(): HooksOf<typeof TOE_INTERFACE> {
-    const { addresses } = this.#o;
+  /** Takes commands from the guest's ring while there is room for more under way. */
+  protected fetch(): void {
+    this.#held.advance();
+    const cpu = this.#o.cpu();
+    while (this.running && this.outstanding < MOST) {
+      const command = this.rings.fetch(this.tables.next);
+      if (command === null) return;
+      this.tables.next++;
+      cpu?.spend(this.#o.costs.command);
+      const work = newWork(command);
+      this.tables.works.set(command.id, work);
+      this.#begin(work);
+      this.#held.advance();
+    }
+  }
+  protected roomAgain(): void {
+    this.#held.roomAgain();
+  }
+  protected buffersAgain(): void {
+    this.#held.buffersAgain();
+  }
+  protected completeAll(status: number): void {
+    const busy = this.#busy;
+    this.#busy = true;
+    for (const work of [...this.tables.works.values()]) this.finish(work, status);
+    this.#busy = busy;
+  }
+  /** Closes the sockets. What comes of requests under way is nobody's. */
+  protected forget(): void {
+    for (const { real } of this.tables.sockets.values()) this.#o.backend.abort(real);
+    this.tables.clear();
+    this.#held.clear();
+    this.#timeout.cancel();
+    this.#c.due = false;
+    this.#again = false;
+    this.#ring();
+  }
+
+  /** The VM runs no more. */
+  halted(): void {
+    this.stop(STATUS.INTERFACE_DISABLED, false);
+  }
+
+  protected values(): InterfaceHooks {
     const value = (get: () => number) => ({ get });
     return {
       NUMBER: value(() => 0),
       MAX_COMMANDS: value(() => MOST),
-      CONTROL: { onWrite: (written, _mask, before) => this.#control(written, before) },
-      STATUS: value(() => (this.#c.running ? 1 : 0) | 2 | (this.#c.failed ? 4 : 0) | 8),
-      INTERRUPT_STATUS: { onWrite: () => this.#update() },
-      INTERRUPT_ENABLE: { onWrite: () => this.#update() },
-      INTERRUPT_SET: { onWrite: (written) => this.#raise(written & 31) },
-      SQ_TAIL: { onWrite: (_w, _m, before) => this.#submission(before) },
-      CQ_HEAD: { onWrite: (_w, _m, before) => this.#completionsRead(before) },
       // the hypervisor's interface has them, and this is none's business
       MAC_LOW: value(() => 0),
       MAC_HIGH: value(() => 0),
@@ -125,328 +177,324 @@ export class VirtualToe extends Module implements BackendUser {
       MEMORY: value(() => 0),
       WEIGHT: value(() => 1),
       MTU: value(() => 1500),
-      SOCKETS: value(() => this.#tables.sockets.size),
-      OUTSTANDING: value(() => this.#tables.requests.size),
+      SOCKETS: value(() => this.tables.sockets.size),
+      OUTSTANDING: value(() => this.outstanding),
       ADDRESS: {
         get: (index) => {
-          const found = addresses[index >> 2]?.address;
+          const found = this.#o.addresses[index >> 2]?.address;
           if (found === undefined) return 0;
           return new DataView(found.buffer, found.byteOffset).getInt32(4 * (index & 3), true);
         },
       },
-      PREFIX: { get: (index) => (index < addresses.length ? 0x100 | (addresses[index]?.prefix ?? 0) : 0) },
-      COUNTER: {
-        get: (index, _cpu, word) =>
-          word !== 0 ? 0 : index === 0 ? this.#c.commands : index === 1 ? this.#c.completions : 0,
-      },
+      PREFIX: { get: (index) => (index < this.#o.addresses.length ? 0x100 | this.#prefix(index) : 0) },
     };
   }
-
-  #control(written: number, before: number): void {
-    if ((written & RESET) !== 0) {
-      this.#stop();
-      this.#bank.reset();
-      this.onReset();
-      return;
-    }
-    const enabled = (this.#reg("CONTROL") & ENABLE) !== 0;
-    if (!enabled) this.#stop();
-    else if ((before & ENABLE) === 0) this.#start();
+  #prefix(index: number): number {
+    return this.#o.addresses[index]?.prefix ?? 0;
   }
 
-  #start(): void {
-    const c = this.#c;
-    const cpu = this.#o.cpu();
-    const log2 = (name: "SQ_SIZE" | "CQ_SIZE") => this.#reg(name) & 15;
-    c.sq = this.#address("SQ_BASE");
-    c.cq = this.#address("CQ_BASE");
-    c.sqEntries = 1 << log2("SQ_SIZE");
-    c.cqEntries = 1 << log2("CQ_SIZE");
-    if (c.sqEntries === 1 || c.cqEntries === 1 || c.sq === 0 || c.cq === 0) {
-      this.#fail(CAUSE.RING);
-      return;
-    }
-    if (cpu === null || !this.#o.backend.start(cpu)) {
-      this.#fail(CAUSE.RING);
-      return;
-    }
-    for (const name of ["SQ_TAIL", "SQ_HEAD", "CQ_HEAD", "CQ_TAIL"] as const) this.#setReg(name, 0);
-    c.phase = 1;
-    c.running = true;
+  // For commands that wait here.
+
+  /** Commands that hold a place. */
+  get outstanding(): number {
+    return this.tables.works.size + this.rings.heldFinal;
+  }
+  get crowded(): boolean {
+    return this.rings.held >= CROWD;
+  }
+  /** A byte of the hypervisor's. */
+  get scratch(): number {
+    return this.#o.lists + MOST * LIST_BYTES;
+  }
+  physical(ipa: number, length: number): number {
+    return this.#o.physical(ipa, length);
   }
 
-  /** Forgets what is under way and closes the sockets. */
-  #stop(): void {
-    const { backend, cpu } = this.#o;
-    for (const { real } of this.#tables.sockets.values()) backend.abort(real);
-    this.#tables.reset();
-    this.#c.running = false;
-    this.#moderation.cancel();
-    const at = cpu();
-    if (at !== null) backend.ring(at);
+  /** Submits a request for a command; its completion comes back to it. */
+  ask(work: Work, command: CommandFields, counts = false): void {
+    const { backend, costs, cpu } = this.#o;
+    const id = backend.nextRequest();
+    if (work.step !== STEP.FORWARD && work.step !== STEP.CANCEL) cpu()?.spend(costs.command);
+    work.request = id;
+    this.tables.requests.set(id, { work: work.command.id, counts });
+    backend.submit(this.#user, id, encodeCommand(command));
+  }
+  #tell(command: CommandFields): void {
+    this.#o.backend.submit(this.#user, INTERNAL, encodeCommand(command));
+  }
+  /** Ends what a command has asked for. */
+  cancel(work: Work): void {
+    this.#tell({ opcode: OPCODE.CANCEL, arg0: work.request });
+  }
+  /** Errors of a datagram socket are told by events, whatever the guest's mask. */
+  watch(socket: VirtualSocket): void {
+    if (socket.watched) return;
+    socket.watched = true;
+    const arg1 = socket.mask | EVENT_ERROR;
+    this.#tell({ opcode: OPCODE.SET_OPTION, socket: socket.real, arg0: OPTION_EVENT_MASK, arg1 });
   }
 
-  /** The VM runs no more. */
-  halted(): void {
-    if (this.#c.running) this.#stop();
-  }
-
-  #fail(cause: number): void {
-    this.#c.failed = true;
-    this.#c.running = false;
-    this.#error(cause);
-  }
-  #error(cause: number): void {
-    this.#setReg("ERROR_CAUSE", cause);
-    this.guestError({
-      kind: "value",
-      register: "ERROR_CAUSE",
-      value: cause,
-      clause: "TOE technical reference manual 5",
-      detail: `interface error, cause ${cause}`,
-    });
-    this.#raise(IRQ.ERROR);
-  }
-
-  // --- commands
-
-  #submission(before: number): void {
-    const c = this.#c;
-    if (!c.running) return;
-    if (this.#reg("SQ_TAIL") >= c.sqEntries) {
-      this.#setReg("SQ_TAIL", before);
-      this.#error(CAUSE.INDEX);
-      return;
-    }
-    this.#fetch();
-  }
-
-  /** Takes commands from the guest's ring while there is room for more under way. */
-  #fetch(): void {
-    const c = this.#c;
-    const cpu = this.#o.cpu();
-    if (cpu === null) return;
-    while (c.running && this.#reg("SQ_HEAD") !== this.#reg("SQ_TAIL") && this.#tables.requests.size < MOST) {
-      const head = this.#reg("SQ_HEAD");
-      const at = this.#o.physical(c.sq + head * ENTRY_BYTES, ENTRY_BYTES);
-      if (at < 0) {
-        this.#fail(CAUSE.SUBMISSION);
-        break;
+  /** The last completion of a command. */
+  finish(work: Work, status: number, result: Result = {}): void {
+    const { command } = work;
+    if (!this.tables.works.delete(command.id)) return;
+    if (!work.parted) {
+      const socket = this.tables.sockets.get(command.socket);
+      for (const queue of [socket?.receives, socket?.accepts]) {
+        const at = queue?.indexOf(command.id) ?? -1;
+        if (at < 0) continue;
+        queue?.splice(at, 1);
+        this.#held.wake(command.socket);
       }
-      this.#o.port.readBlock(at, this.#command);
-      this.#setReg("SQ_HEAD", (head + 1) & (c.sqEntries - 1));
-      c.commands++;
-      cpu.spend(this.#o.costs.command);
-      this.#begin();
     }
-    this.#o.backend.ring(cpu);
+    this.#complete(command, status, result);
   }
-
-  #begin(): void {
-    const { requests, sockets } = this.#tables;
-    const command = decodeCommand(this.#command, 0);
-    const { opcode, flags, tag, userLow, userHigh } = command;
-    const slot = (flags & FLAG.LIST) === 0 ? -1 : this.#freeSlot();
-    const request: Request = { opcode, tag, userLow, userHigh, socket: command.socket, slot };
-    let status = checkForm(command);
-    if (status === STATUS.SUCCESS && (flags & (FLAG.POOL | FLAG.MULTI)) !== 0) status = STATUS.BAD_FIELD;
-    if (status !== STATUS.SUCCESS || opcode === OPCODE.NOP) {
-      this.#complete(request, status);
-      return;
-    }
-    const view = new DataView(this.#command.buffer);
-    const cancelsTag = opcode === OPCODE.CANCEL && (flags & FLAG.ALL) === 0;
-    if (cancelsTag) {
-      const found = [...requests].find(([, r]) => r.tag === command.arg0);
-      if (found === undefined) {
-        this.#complete(request, STATUS.NOT_FOUND);
-        return;
-      }
-      view.setUint32(24, found[0], true);
-    } else if (opcode === OPCODE.SOCKET) request.socket = command.arg1;
-    else {
-      const socket = sockets.get(command.socket);
-      status = socket === undefined ? STATUS.NO_SOCKET : this.#prepare(slot, command, socket, view);
-      if (status !== STATUS.SUCCESS) {
-        this.#complete(request, status);
-        return;
-      }
-      if (opcode === OPCODE.CLOSE || opcode === OPCODE.ABORT) sockets.delete(command.socket);
-    }
-    const id = this.#o.backend.nextRequest();
-    requests.set(id, request);
-    this.#o.backend.submit(this.#user, id, this.#command);
+  /** One of several completions: the command stays. */
+  report(work: Work, result: Result): void {
+    this.#complete(work.command, STATUS.SUCCESS, { ...result, flags: (result.flags ?? 0) | DONE.MORE });
   }
-
-  #freeSlot(): number {
-    const taken = new Set([...this.#tables.requests.values()].map((r) => r.slot));
-    let slot = 0;
-    while (taken.has(slot)) slot++;
-    return slot;
-  }
-
-  /** Makes the command the hypervisor's: its socket, the VM's address, physical addresses. */
-  #prepare(slot: number, command: Command, socket: Socket, view: DataView): number {
+  #complete(command: Command, status: number, result: Result): void {
     const { opcode } = command;
-    view.setUint32(8, socket.real, true);
-    if (opcode === OPCODE.SET_OPTION && command.arg0 === EVENT_MASK) return STATUS.INVALID;
+    const moved = result.result ?? 0;
+    if (opcode === OPCODE.SEND || opcode === OPCODE.SENDTO) this.count(COUNTER.READ_BYTES, moved);
+    else if (isTransfer(opcode)) this.count(COUNTER.WRITTEN_BYTES, moved);
+    this.rings.hold({
+      command,
+      status,
+      result: moved,
+      flags: result.flags ?? 0,
+      socket: result.socket ?? command.socket,
+      bufferId: result.bufferId ?? NO_BUFFER,
+      buffer: result.buffer ?? 0,
+      address: result.address ?? null,
+      port: result.port ?? 0,
+      ready: 0,
+    });
+    this.kick();
+  }
+
+  /** Deadlines have changed, or one has come. */
+  timeAgain(): void {
+    const { now } = this.simulation;
+    const next = this.#held.expire(now);
+    if (next === NEVER) this.#timeout.cancel();
+    else this.#timeout.scheduleAt(next);
+  }
+  /** At EL2, after `wake`. */
+  tick(): void {
+    if (!this.#c.due) return;
+    this.#c.due = false;
+    this.timeAgain();
+    this.kick();
+  }
+
+  // Commands.
+
+  #begin(work: Work): void {
+    const { command } = work;
+    const { opcode, flags } = command;
+    let status = checkForm(command);
+    if (status !== STATUS.SUCCESS || opcode === OPCODE.NOP) {
+      this.finish(work, status);
+      return;
+    }
+    if (opcode === OPCODE.CANCEL) {
+      this.#cancel(work, (flags & FLAG.ALL) !== 0);
+      return;
+    }
+    if (opcode === OPCODE.SOCKET) {
+      this.ask(work, command);
+      return;
+    }
+    const socket = this.tables.sockets.get(command.socket);
+    if (socket === undefined) {
+      this.finish(work, STATUS.NO_SOCKET);
+      return;
+    }
+    if (command.arg0 === OPTION_EVENT_MASK) {
+      if (opcode === OPCODE.GET_OPTION) {
+        this.finish(work, STATUS.SUCCESS, { result: socket.mask });
+        return;
+      }
+      if (opcode === OPCODE.SET_OPTION && (command.arg1 & ~EVENT_BITS) === 0) socket.mask = command.arg1;
+    }
+    if (opcode === OPCODE.CONNECT) socket.open = true;
+    else if (opcode === OPCODE.SHUTDOWN && (command.arg0 & 1) !== 0) socket.open = false;
+    const queue = this.#held.queueFor(command, socket);
+    if (queue !== null) {
+      this.#held.submit(work, socket, queue);
+      return;
+    }
+    status = this.#own(command, socket);
+    if (status === STATUS.SUCCESS) this.forward(work, socket, command.timeout);
+    else this.finish(work, status);
+    if (opcode !== OPCODE.CLOSE && opcode !== OPCODE.ABORT) return;
+    // the number may be another VM's as soon as the TOE has carried this out
+    this.#held.part(socket, opcode === OPCODE.CLOSE ? STATUS.CLOSED : STATUS.ABORTED);
+    this.tables.remove(command.socket);
+    this.rings.dropEvents(command.socket);
+  }
+
+  /** A socket is used: it has to be the VM's address that it has. */
+  #own({ opcode, address }: Command, socket: VirtualSocket): number {
     if (opcode === OPCODE.BIND) {
-      const wanted = command.address;
-      const any = isAny(wanted);
-      const own = this.#o.addresses.find((a) =>
-        any ? familyOf(a.address) === socket.family : same(a.address, wanted),
-      );
-      if (own === undefined) return STATUS.ADDRESS_NOT_AVAILABLE;
-      this.#command.set(own.address, 32);
+      if (this.#address(address, socket) === undefined) return STATUS.ADDRESS_NOT_AVAILABLE;
       socket.bound = true;
     } else if (opcode === OPCODE.CONNECT || opcode === OPCODE.LISTEN || opcode === OPCODE.SENDTO) {
       if (!socket.bound && !this.#bind(socket)) return STATUS.ADDRESS_NOT_AVAILABLE;
     }
-    return isTransfer(opcode) ? this.#translate(slot, command, view) : STATUS.SUCCESS;
+    return STATUS.SUCCESS;
   }
-
+  #address(wanted: Uint8Array, { family }: VirtualSocket): Uint8Array | undefined {
+    const any = isAny(wanted);
+    return this.#o.addresses.find((a) => (any ? familyOf(a.address) === family : same(a.address, wanted)))?.address;
+  }
   /** A port of the device's choice at the VM's address, before a socket is used that the guest has not bound. */
-  #bind(socket: Socket): boolean {
-    const own = this.#o.addresses.find((a) => familyOf(a.address) === socket.family);
-    if (own === undefined) return false;
-    const bind = new Uint8Array(ENTRY_BYTES);
-    bind[0] = OPCODE.BIND;
-    new DataView(bind.buffer).setUint32(8, socket.real, true);
-    bind.set(own.address, 32);
+  #bind(socket: VirtualSocket): boolean {
+    const address = this.#address(new Uint8Array(16), socket);
+    if (address === undefined) return false;
     socket.bound = true;
-    this.#o.backend.submit(this.#user, INTERNAL, bind);
+    this.#tell({ opcode: OPCODE.BIND, socket: socket.real, address });
     return true;
   }
 
-  #translate(slot: number, command: Command, view: DataView): number {
-    const { physical, port, lists } = this.#o;
-    const address = (at: DataView, offset: number, value: number): void => {
-      at.setUint32(offset, value >>> 0, true);
-      at.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
-    };
-    if ((command.flags & FLAG.LIST) === 0) {
-      const at = command.length === 0 ? 0 : physical(command.buffer, command.length);
-      if (at < 0) return STATUS.BUFFER_FAULT;
-      address(view, 16, at);
-      return STATUS.SUCCESS;
+  /** Makes the command the hypervisor's (its socket, the VM's address, physical addresses) and submits it. */
+  forward(work: Work, socket: VirtualSocket, timeout: number): void {
+    const { command } = work;
+    const { opcode } = command;
+    let { buffer, address, arg1 } = command;
+    if (opcode === OPCODE.BIND) address = this.#address(address, socket) ?? address;
+    if (opcode === OPCODE.SET_OPTION && command.arg0 === OPTION_EVENT_MASK && socket.watched) arg1 |= EVENT_ERROR;
+    if (isTransfer(opcode)) {
+      const list = (command.flags & FLAG.LIST) !== 0;
+      const status = list ? this.#list(work) : STATUS.SUCCESS;
+      if (list) buffer = this.#o.lists + work.slot * LIST_BYTES;
+      else buffer = command.length === 0 ? 0 : this.physical(buffer, command.length);
+      if (status !== STATUS.SUCCESS || buffer < 0) {
+        this.finish(work, status === STATUS.SUCCESS ? STATUS.BUFFER_FAULT : status);
+        return;
+      }
     }
-    const count = command.arg1;
+    work.step = STEP.FORWARD;
+    this.ask(work, { ...command, socket: socket.real, buffer, address, arg1, timeout, tag: 0 });
+  }
+
+  /** Puts a translation of the scatter list into the command's slot. A status code. */
+  #list(work: Work): number {
+    const { port, lists } = this.#o;
+    const count = work.command.arg1;
     if (count < 1 || count > LIST_BYTES / 16) return STATUS.BAD_LIST;
-    const from = physical(command.buffer, 16 * count);
-    if (from < 0) return STATUS.BUFFER_FAULT;
     const list = new Uint8Array(16 * count);
-    port.readBlock(from, list);
+    if (!this.port.readBlock(work.command.buffer, list)) return STATUS.BUFFER_FAULT;
     const entries = new DataView(list.buffer);
     for (let at = 0; at < list.length; at += 16) {
       const length = entries.getUint32(at + 8, true);
       const high = entries.getUint32(at + 4, true);
-      const found =
-        length === 0 ? 0 : high > 0xffff ? -1 : physical(high * 2 ** 32 + entries.getUint32(at, true), length);
+      const from = high * TWO32 + entries.getUint32(at, true);
+      const found = length === 0 ? 0 : high > 0xffff ? -1 : this.physical(from, length);
       if (found < 0) return STATUS.BUFFER_FAULT;
-      address(entries, at, found);
+      entries.setUint32(at, found % TWO32, true);
+      entries.setUint32(at + 4, Math.floor(found / TWO32), true);
     }
-    port.writeBlock(lists + slot * LIST_BYTES, list);
-    address(view, 16, lists + slot * LIST_BYTES);
+    work.slot = this.tables.freeSlot();
+    port.writeBlock(lists + work.slot * LIST_BYTES, list);
     return STATUS.SUCCESS;
   }
 
-  // --- completions
+  /** CANCEL: of all that it finds, what waits here ends now, and the rest is cancelled at the TOE one by one. */
+  #cancel(work: Work, all: boolean): void {
+    const { command } = work;
+    work.step = STEP.CANCEL;
+    for (const other of [...this.tables.works.values()]) {
+      const c = other.command;
+      if (other === work || other.canceled || other.parted || other.ending !== 0) continue;
+      if (all ? c.socket !== command.socket || c.opcode === OPCODE.SOCKET : c.tag !== command.arg0) continue;
+      const here = other.step !== STEP.FORWARD || other.request === 0;
+      if (here && !(other.step !== STEP.CANCEL && this.#held.end(other, STATUS.CANCELED))) continue;
+      if (here) work.found++;
+      if (other.request === 0) continue;
+      other.canceled = true;
+      work.open++;
+      this.ask(work, { opcode: OPCODE.CANCEL, arg0: other.request }, !here);
+    }
+    if (work.open === 0) this.#canceled(work);
+  }
+  #canceled(work: Work): void {
+    this.finish(work, work.found > 0 ? STATUS.SUCCESS : STATUS.NOT_FOUND, { result: work.found });
+  }
+
+  // From the machine's TOE.
 
   completed(cpu: PhysicalCpu, request: number, completion: DataView): void {
+    this.#busy = true;
     cpu.spend(this.#o.costs.completion);
-    const { requests, sockets } = this.#tables;
-    if (request === INTERNAL) return;
+    const { requests, works } = this.tables;
     const status = completion.getUint8(62);
-    const found = requests.get(request);
-    const makes = completion.getUint8(60) === OPCODE.SOCKET || completion.getUint8(60) === OPCODE.ACCEPT;
-    if (found === undefined) {
-      // what came of a command from before a reset belongs to nobody
-      if (makes && status === STATUS.SUCCESS) this.#o.backend.abort(completion.getUint32(12, true));
-      return;
-    }
+    const opcode = completion.getUint8(60);
+    const asked = requests.get(request);
+    const work = asked === undefined ? undefined : works.get(asked.work);
+    const makes = (opcode === OPCODE.SOCKET || opcode === OPCODE.ACCEPT) && status === STATUS.SUCCESS;
     requests.delete(request);
-    let { socket } = found;
-    if (makes && status === STATUS.SUCCESS) {
-      const listener = sockets.get(found.socket);
-      const family = found.opcode === OPCODE.SOCKET ? found.socket : (listener?.family ?? 4);
-      socket = 0;
-      while (sockets.has(socket)) socket++;
-      const bound = found.opcode === OPCODE.ACCEPT;
-      sockets.set(socket, { real: completion.getUint32(12, true), family, bound });
-    }
-    const bytes = new Uint8Array(completion.buffer.slice(completion.byteOffset, completion.byteOffset + ENTRY_BYTES));
-    this.#complete({ ...found, socket }, status, bytes);
-    this.#fetch();
-  }
-
-  /** Writes a completion into the guest's ring, or holds it until there is room. */
-  #complete(request: Request, status: number, from?: Uint8Array): void {
-    const bytes = new Uint8Array(ENTRY_BYTES);
-    if (from !== undefined) bytes.set(from);
-    const view = new DataView(bytes.buffer);
-    view.setUint32(0, request.userLow, true);
-    view.setUint32(4, request.userHigh, true);
-    view.setUint32(8, request.tag, true);
-    view.setUint32(12, request.socket, true);
-    view.setUint32(20, NO_BUFFER, true);
-    bytes[60] = request.opcode;
-    bytes[62] = status;
-    this.#tables.held.push(bytes);
-    this.#flush();
-  }
-
-  #flush(): void {
-    const c = this.#c;
-    const { held } = this.#tables;
-    while (c.running && held.length > 0) {
-      const tail = this.#reg("CQ_TAIL");
-      const next = (tail + 1) & (c.cqEntries - 1);
-      if (next === this.#reg("CQ_HEAD")) return;
-      const at = this.#o.physical(c.cq + tail * ENTRY_BYTES, ENTRY_BYTES);
-      if (at < 0) {
-        this.#fail(CAUSE.COMPLETION);
-        return;
-      }
-      const bytes = held.shift() as Uint8Array;
-      new DataView(bytes.buffer).setUint16(50, this.#reg("SQ_HEAD"), true);
-      bytes[63] = c.phase;
-      this.#o.port.writeBlock(at, bytes);
-      if (next === 0) c.phase ^= 1;
-      this.#setReg("CQ_TAIL", next);
-      c.completions++;
-      c.unreported++;
-      const moderation = this.#reg("COMPLETION_MODERATION");
-      if (c.unreported >= (moderation & 0xffff)) this.#raise(IRQ.COMPLETION);
-      else if (moderation >>> 16 > 0 && !this.#moderation.pending) this.#moderation.notify((moderation >>> 16) * US);
-    }
-  }
-
-  #completionsRead(before: number): void {
-    if (!this.#c.running) return;
-    if (this.#reg("CQ_HEAD") >= this.#c.cqEntries) {
-      this.#setReg("CQ_HEAD", before);
-      this.#error(CAUSE.INDEX);
+    if (asked === undefined || work === undefined) {
+      // what came of a command from before a reset belongs to nobody
+      if (makes) this.#o.backend.abort(completion.getUint32(12, true));
       return;
     }
-    this.#flush();
-  }
-
-  #raise(bits: number): void {
-    if ((bits & IRQ.COMPLETION) !== 0) {
-      this.#c.unreported = 0;
-      this.#moderation.cancel();
+    if (work.step === STEP.CANCEL) {
+      work.open--;
+      if (asked.counts) work.found += completion.getUint32(16, true);
+      if (work.open === 0) this.#canceled(work);
+      return;
     }
-    this.#setReg("INTERRUPT_STATUS", this.#reg("INTERRUPT_STATUS") | bits);
-    this.#update();
-  }
-  #update(): void {
-    this.interrupt.set((this.#reg("INTERRUPT_STATUS") & this.#reg("INTERRUPT_ENABLE")) !== 0);
+    work.request = 0;
+    const address = new Uint8Array(completion.buffer, completion.byteOffset + 32, 16).slice();
+    const answer: Result = {
+      result: completion.getUint32(16, true),
+      flags: completion.getUint8(61) & (DONE.END | DONE.TRUNCATED),
+      port: completion.getUint16(48, true),
+      address,
+      ...(makes ? { socket: this.#made(work.command, completion.getUint32(12, true)) } : {}),
+    };
+    if (work.step === STEP.FORWARD) this.finish(work, status, answer);
+    else this.#held.completed(work, status, answer);
   }
 
-  protected override onReset(): void {
-    this.#setReg("CAPABILITY", this.#reg("CAPABILITY") & ~NOT_OFFERED);
-    this.#c.failed = false;
-    this.interrupt.set(false);
+  /** The guest's number for a socket that one of its commands has made. */
+  #made(command: Command, real: number): number {
+    const { tables } = this;
+    const accepted = command.opcode === OPCODE.ACCEPT;
+    const number = tables.freeSocket();
+    tables.add(number, {
+      real,
+      family: accepted ? (tables.sockets.get(command.socket)?.family ?? 4) : command.arg1,
+      tcp: accepted || command.arg0 === 1,
+      bound: accepted,
+      open: accepted || command.arg0 !== 1,
+      mask: 0,
+      watched: false,
+      receives: [],
+      accepts: [],
+    });
+    return number;
+  }
+
+  happened(real: number, events: number, status: number): boolean {
+    const number = this.tables.byReal.get(real);
+    const socket = number === undefined ? undefined : this.tables.sockets.get(number);
+    if (number === undefined || socket === undefined) return false;
+    this.#busy = true;
+    const told = events & socket.mask;
+    if (told !== 0) this.rings.addEvent(number, told, (told & EVENT_ERROR) === 0 ? 0 : status);
+    if ((events & EVENT_ERROR) !== 0 && !socket.tcp) this.#held.fail(socket, status);
+    return true;
+  }
+  settle(): void {
+    if (!this.#busy) return;
+    this.#busy = false;
+    this.kick();
+  }
+  linkChanged(): void {
+    this.interrupts.set(IRQ.LINK);
   }
 }
 

@@ -14,6 +14,10 @@ describeDeclaration("82576", buildI82576, {
       rules: ["read-write", "widths"],
       reason: "each write is an MDI cycle that ends with R, and E where it fails (8.2)",
     },
+    I2CCMD: {
+      rules: ["read-only"],
+      reason: "each write is a cycle that ends with R and E: no module answers (8.17)",
+    },
     EECD: { rules: ["read-only"], reason: "EE_GNT answers EE_REQ (8.4)" },
     EERD: { rules: ["read-only"], reason: "DONE and DATA answer START (8.4)" },
     FRTIMER: { rules: ["reset-after-use"], reason: "time does not begin anew with a reset (8.15)" },

@@ -15,6 +15,7 @@ export class TestHost implements Host {
   readonly arena: Arena;
   readonly ports: readonly Port[];
   messages = true;
+  requesterId = 0;
   /** Messages sent, "owner:vector". */
   readonly sent: string[] = [];
   asserted = false;

@@ -78,6 +78,8 @@ describe("82576 on PCI Express (chapter 9)", () => {
   it("registers answer at BAR 0", () => {
     const b = new Board();
     expect(b.read(CSR + 8) & 0x8_0000).toBe(0x8_0000);
+    // 8.13: DCA_ID has the bus in bits 15:8, the device in 7:3, the function in 2:0.
+    expect(b.read(CSR + 0x5b70)).toBe(0x0100);
     expect(b.read(CSR + 0x5400)).toBe(2);
   });
 

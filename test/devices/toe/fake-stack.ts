@@ -246,6 +246,9 @@ export class FakeStack extends Module implements StackApi {
       return data === undefined ? bad("would-block") : good({ data, from: s.from.shift() as Endpoint });
     });
   }
+  receivable(socket: number): boolean {
+    return (this.sockets.get(socket)?.received.length ?? 0) > 0;
+  }
   readable(socket: number): number {
     return this.sockets.get(socket)?.received.reduce((n, d) => n + d.length, 0) ?? 0;
   }

@@ -257,9 +257,9 @@ describe("version 2", () => {
 });
 
 describe("4.2.4, the legacy interface", () => {
-  it("offers the first 32 feature bits only", () => {
+  it("offers the first 32 feature bits only, and ANY_LAYOUT (6.3)", () => {
     const m = new Machine({ legacy: true });
-    expect(m.read(0x010)).toBe(0xb000_0005);
+    expect(m.read(0x010)).toBe(0xb800_0005);
     m.write(0x014, 1);
     expect(m.read(0x010)).toBe(0);
   });

@@ -90,8 +90,8 @@ export class Bench<D extends VirtioDevice> {
     return { descriptors: base, available, used: Math.ceil((available + 6 + 2 * this.size) / PAGE) * PAGE };
   }
 
-  /** 3.1.1: ACKNOWLEDGE, DRIVER, features, FEATURES_OK, queues, DRIVER_OK. */
-  start(size = 8, low = 0): void {
+  /** 3.1.1: ACKNOWLEDGE, DRIVER, features (both words; VERSION_1 is the lowest of the high one), FEATURES_OK, queues, DRIVER_OK. */
+  start(size = 8, low = 0, high = 1): void {
     this.size = size;
     this.write(0x070, 0);
     this.write(0x070, 1);
@@ -101,7 +101,7 @@ export class Bench<D extends VirtioDevice> {
     this.write(0x020, low);
     if (!this.legacy) {
       this.write(0x024, 1);
-      this.write(0x020, 1);
+      this.write(0x020, high);
       this.write(0x070, 11);
     }
     for (let queue = 0; ; queue++) {

@@ -180,7 +180,7 @@ function moveBase(e: Emitter, o: { n: Operand; sp: number; m?: Operand }, by: nu
 }
 
 /** opcode: registers per structure, structures (LD1 of several registers has one register per structure). */
-const STRUCTURES: Readonly<Record<number, readonly [structure: number, registers: number]>> = {
+export const STRUCTURES: Readonly<Record<number, readonly [structure: number, registers: number]>> = {
   0: [4, 4],
   2: [1, 4],
   4: [3, 3],
@@ -307,9 +307,9 @@ const multiple: Row[] = Object.entries(STRUCTURES).flatMap(([opcode, [structure,
   ];
 });
 
-type SingleFields = { R: number; opcode: number; S: number; size: number; Q: number; L: number };
+export type SingleFields = { R: number; opcode: number; S: number; size: number; Q: number; L: number };
 /** Element size as a logarithm; 4 for the replicating form; -1 when UNDEFINED. */
-function singleScale(f: SingleFields): number {
+export function singleScale(f: SingleFields): number {
   const scale = f.opcode >> 1;
   if (scale === 0) return 0;
   if (scale === 1) return f.size & 1 ? -1 : 1;
@@ -319,9 +319,9 @@ function singleScale(f: SingleFields): number {
   }
   return f.L && f.S === 0 ? 4 : -1;
 }
-const registersOf = (f: SingleFields) => 1 + f.R + 2 * (f.opcode & 1);
+export const registersOf = (f: SingleFields) => 1 + f.R + 2 * (f.opcode & 1);
 /** Byte offset of the element in the register. */
-function singleOffset(f: SingleFields): number {
+export function singleOffset(f: SingleFields): number {
   const scale = singleScale(f);
   const all = (f.Q << 3) | (f.S << 2) | f.size;
   if (scale === 4) return 0;

@@ -2,7 +2,7 @@
 import { ro, rw, wo } from "../../../registers/index.ts";
 import { chapter, word } from "./table.ts";
 
-const NO_DCA = "direct cache access changes no data";
+const NO_DCA = "the host has no direct cache access; it changes no data";
 const NO_PIPE = "diagnostic access to the packet buffer, which is modelled as whole frames";
 const QUEUES = { count: 16, stride: 0x40 } as const;
 
@@ -32,7 +32,7 @@ export const receive = chapter({
       CFIEN: rw(19, "Canonical form indicator enable"),
       CFI: rw(20, "Canonical form indicator that is accepted"),
       PSP: rw(21, "Pad small packets"),
-      DPF: rw(22, "Discard pause frames"),
+      DPF: rw(22, "Discard pause frames to the station's own address"),
       PMCF: rw(23, "Pass MAC control frames"),
       SECRC: rw(26, "Strip the CRC"),
     },
@@ -103,7 +103,14 @@ export const receive = chapter({
       RX_DESCRIPTOR_DCA_EN: rw(5, "Descriptor DCA", { unimplemented: NO_DCA }),
       RX_HEADER_DCA_EN: rw(6, "Header DCA", { unimplemented: NO_DCA }),
       RX_PAYLOAD_DCA_EN: rw(7, "Payload DCA", { unimplemented: NO_DCA }),
-      RX_ORDERING: rw([15, 8], "No snoop and relaxed ordering", { reset: 0xa2 }),
+      RXDESCREADNSEN: rw(8, "Descriptor reads do not snoop"),
+      RXDESCREADROEN: rw(9, "Descriptor reads in relaxed order", { reset: 1 }),
+      RXDESCWBNSEN: rw(10, "Descriptor write-backs do not snoop"),
+      RXDESCWBROEN: ro(11, "Descriptor write-backs are in order"),
+      RXDATAWRITENSEN: rw(12, "Data writes do not snoop"),
+      RXDATAWRITEROEN: rw(13, "Data writes in relaxed order", { reset: 1 }),
+      RXREPHEADERNSEN: rw(14, "Header writes do not snoop"),
+      RXREPHEADERROEN: rw(15, "Header writes in relaxed order", { reset: 1 }),
       CPUID: rw([31, 24], "Processor"),
     },
   },

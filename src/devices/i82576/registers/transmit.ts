@@ -2,7 +2,7 @@
 import { ro, rw, wo } from "../../../registers/index.ts";
 import { chapter, fixed, word } from "./table.ts";
 
-const NO_DCA = "direct cache access changes no data";
+const NO_DCA = "the host has no direct cache access; it changes no data";
 const NO_PIPE = "diagnostic access to the packet buffer, which is modelled as whole frames";
 const HALF_DUPLEX = "links are full duplex: there are no collisions";
 const QUEUES = { count: 16, stride: 0x40 } as const;
@@ -13,6 +13,12 @@ export const transmit = chapter({
     title: "Transmit Packet Buffer Size",
     clause: "8.3",
     fields: { TXPBSIZE: rw([6, 0], "KiB", { reset: 0x28 }) },
+  },
+  SWPBS: {
+    at: 0x3004,
+    title: "Switch Packet Buffer Size",
+    clause: "8.3",
+    fields: { SWPBSIZE: rw([6, 0], "KiB; packets between pools take no place here", { reset: 0x14 }) },
   },
   TCTL: {
     at: 0x0400,
@@ -117,7 +123,12 @@ export const transmit = chapter({
     clause: "8.13",
     fields: {
       TX_DESCRIPTOR_DCA_EN: rw(5, "Descriptor DCA", { unimplemented: NO_DCA }),
-      TX_ORDERING: rw([15, 8], "No snoop and relaxed ordering", { reset: 0x2a }),
+      TXDESCRDNSEN: rw(8, "Descriptor reads do not snoop"),
+      TXDESCRDROEN: rw(9, "Descriptor reads in relaxed order", { reset: 1 }),
+      TXDESCWBNSEN: rw(10, "Descriptor write-backs do not snoop"),
+      TXDESCWBROEN: rw(11, "Descriptor write-backs in relaxed order", { reset: 1 }),
+      TXDATAREADNSEN: rw(12, "Data reads do not snoop"),
+      TXDATAREADROEN: rw(13, "Data reads in relaxed order", { reset: 1 }),
       CPUID: rw([31, 24], "Processor"),
     },
   },
@@ -165,14 +176,21 @@ export const transmit = chapter({
     at: 0x5b70,
     title: "DCA Requester ID Information",
     clause: "8.13",
-    fields: fixed("DCA_ID", "Function, device and bus"),
+    computed: true,
+    fields: {
+      FUNCTION_NUMBER: ro([2, 0], "Function"),
+      DEVICE_NUMBER: ro([7, 3], "Device"),
+      BUS_NUMBER: ro([15, 8], "Bus"),
+    },
   },
   DCA_CTRL: {
     at: 0x5b74,
     title: "DCA Control",
     clause: "8.13",
-    unimplemented: NO_DCA,
-    fields: { DCA_DIS: rw(0, "Disabled", { reset: 1 }), DCA_MODE: rw([4, 1], "Mode") },
+    fields: {
+      DCA_DIS: rw(0, "DCA disable", { reset: 1, unimplemented: NO_DCA }),
+      DCA_MODE: rw([4, 1], "0: legacy, 1: DCA 1.0", { unimplemented: NO_DCA }),
+    },
   },
   TSYNCRXCTL: {
     at: 0xb620,

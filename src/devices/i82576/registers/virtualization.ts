@@ -1,9 +1,8 @@
 /** 82576 datasheet chapter 8.14: virtualization registers of the PF, and the VFs' registers as the PF sees them. */
 import { ro, rw, w1c, w1s, wo } from "../../../registers/index.ts";
-import { chapter, word } from "./table.ts";
+import { chapter, fixed, word } from "./table.ts";
 
 const EACH_VF = { count: 8, stride: 0x100 } as const;
-const NO_STORM = "storm control: the meaning of its bits could not be checked against a second source";
 
 export const virtualization = chapter({
   VT_CTL: {
@@ -146,29 +145,65 @@ export const virtualization = chapter({
     at: 0x5db0,
     title: "Storm Control Control Register",
     clause: "8.14",
-    unimplemented: NO_STORM,
-    fields: word("SCCRL", "Control"),
+    fields: {
+      MDIPW: rw(0, "Multicast is dropped after an interval beyond its threshold"),
+      MDICW: rw(1, "Multicast is dropped in the rest of an interval that is beyond its threshold"),
+      BDIPW: rw(2, "Broadcast is dropped after an interval beyond its threshold"),
+      BDICW: rw(3, "Broadcast is dropped in the rest of an interval that is beyond its threshold"),
+      BIDU: rw(4, "Unicast that only the default pool takes counts as broadcast"),
+      INTERVAL: rw([17, 8], "Basic intervals an interval; 0: no storm control"),
+    },
   },
   SCSTS: {
     at: 0x5db4,
     title: "Storm Control Status",
     clause: "8.14",
-    unimplemented: NO_STORM,
-    fields: word("SCSTS", "Status"),
+    computed: true,
+    fields: {
+      BSCA: ro(0, "Broadcast is beyond its threshold"),
+      BSCAP: ro(1, "Broadcast was, in the interval before"),
+      MSCA: ro(2, "Multicast is beyond its threshold"),
+      MSCAP: ro(3, "Multicast was, in the interval before"),
+    },
   },
   BSCTRH: {
     at: 0x5db8,
     title: "Broadcast Storm Control Threshold",
     clause: "8.14",
-    unimplemented: NO_STORM,
-    fields: word("UTRESH", "Threshold", 19),
+    fields: word("UTRESH", "64 bytes an interval", 19),
   },
   MSCTRH: {
     at: 0x5dbc,
     title: "Multicast Storm Control Threshold",
     clause: "8.14",
-    unimplemented: NO_STORM,
-    fields: word("UTRESH", "Threshold", 19),
+    fields: word("UTRESH", "64 bytes an interval", 19),
+  },
+  BSCCNT: {
+    at: 0x5dc0,
+    title: "Broadcast Storm Control Current Count",
+    clause: "8.14",
+    computed: true,
+    fields: fixed("CCOUNT", "64 bytes in this interval", 25),
+  },
+  MSCCNT: {
+    at: 0x5dc4,
+    title: "Multicast Storm Control Current Count",
+    clause: "8.14",
+    computed: true,
+    fields: fixed("CCOUNT", "64 bytes in this interval", 25),
+  },
+  SCTC: {
+    at: 0x5dc8,
+    title: "Storm Control Time Counter",
+    clause: "8.14",
+    computed: true,
+    fields: fixed("COUNT", "Basic intervals since this interval began", 10),
+  },
+  SCBI: {
+    at: 0x5dcc,
+    title: "Storm Control Basic Interval",
+    clause: "8.14",
+    fields: word("BI", "16 ns; 100 ms after reset", 25, 0x5f_5e10),
   },
   VMRCTL: {
     at: 0x5d80,

@@ -84,6 +84,8 @@ export interface SocketApi {
   /** One datagram; to the connected peer where `remote` is absent. */
   sendTo(socket: number, data: Uint8Array, remote?: Endpoint): Outcome<void>;
   receiveFrom(socket: number): Outcome<{ readonly data: Uint8Array; readonly from: Endpoint }>;
+  /** Something can be taken now: bytes, or a datagram, which may be empty. */
+  receivable(socket: number): boolean;
   /** Bytes that can be taken now, and the room there is. */
   readable(socket: number): number;
   writable(socket: number): number;

@@ -50,6 +50,8 @@ const SOCKETS = 1024;
 const BUFFER_BYTES = 16 * 1024 * 1024;
 
 export class Stack extends Module implements StackApi {
+  /** 2: the neighbours that connections send to. */
+  override readonly stateVersion = 2;
   readonly #engine: Engine;
   readonly #counts: Counters;
   readonly #timer: Event;
@@ -235,6 +237,10 @@ export class Stack extends Module implements StackApi {
     return { ok: true, value: { data: d.data, from: { address: d.from, port: d.port } } };
   }
 
+  receivable(socket: number): boolean {
+    const s = this.#find(socket);
+    return s !== null && (s.kind === "tcp" ? s.receiving.used > 0 : s.queue.length > 0);
+  }
   readable(socket: number): number {
     const s = this.#find(socket);
     if (s === null) return 0;
