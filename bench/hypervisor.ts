@@ -6,11 +6,10 @@
 import { RAM_BASE } from "../platform/virt/board.ts";
 import { VirtMachine } from "../platform/virt/machine.ts";
 import { SriovSystem } from "../src/guests/sriov.ts";
-import { AbstractMachine, type GuestProgram, Monitor } from "../src/hypervisor/abstract/index.ts";
+import { AbstractHypervisor, AbstractMachine, type GuestProgram } from "../src/hypervisor/abstract/index.ts";
 import { region } from "../src/hypervisor/devices.ts";
 import { addHypervisor } from "../src/hypervisor/machine.ts";
-import type { Exit, PhysicalCpu } from "../src/hypervisor/physical-cpu.ts";
-import { createScheduler } from "../src/hypervisor/scheduler/index.ts";
+import { hypervisorTotals } from "../src/hypervisor/report.ts";
 import { MS, SEC } from "../src/sim/index.ts";
 import { report } from "./support/measure.ts";
 
@@ -88,31 +87,30 @@ if (one && sixty) {
 /** Two guests on one CPU that give it up in turn. */
 function worldSwitches(): void {
   const machine = new AbstractMachine();
-  const monitor = new Monitor(machine, createScheduler("round-robin", 1));
+  const guests = new AbstractHypervisor(machine);
   const program: GuestProgram = {
     name: "yielding",
     *main(g) {
       for (;;) yield g.yield();
     },
   };
-  for (const name of ["one", "other"]) monitor.start(monitor.addDomain({ name, program }));
+  for (const name of ["one", "other"]) guests.add({ name, program });
   const { simulation } = machine;
   const { milliseconds, result } = shortest(() => {
-    const before = monitor.counts.worldSwitches;
+    const before = hypervisorTotals(guests.hypervisor).worldSwitches;
     simulation.run(simulation.now + SEC / 2);
-    return monitor.counts.worldSwitches - before;
+    return hypervisorTotals(guests.hypervisor).worldSwitches - before;
   });
   report("world switches, scheduler included", result / milliseconds / 1000);
 }
 worldSwitches();
 
-/** A guest that reads UARTFR, through stage 2 or with every access trapped and answered by the handler. */
-function registers(trapped: boolean): void {
+/** A guest that reads UARTFR, of the real part through stage 2 or of a model behind every trapped access. */
+function registers(mode: "trap" | "pass"): void {
   const machine = new AbstractMachine();
-  const monitor = new Monitor(machine, createScheduler("round-robin", 1));
   const count = { accesses: 0 };
   const uart = 0x900_0000;
-  const domain = monitor.addDomain({
+  new AbstractHypervisor(machine).add({
     name: "reader",
     program: {
       name: "reader",
@@ -123,29 +121,18 @@ function registers(trapped: boolean): void {
         }
       },
     },
-    ...(trapped ? {} : { devices: [{ ipa: uart, base: uart, size: 0x1000 }] }),
+    regions: [region({ part: "uart0", mode })],
   });
-  if (trapped) {
-    for (const cpu of machine.physicalCpus) {
-      cpu.handler = {
-        exit: (c: PhysicalCpu, exit: Exit) => {
-          if (exit.reason !== "data abort") return monitor.exit(c, exit);
-          c.complete(c.read(uart + 0x18, 4), 0);
-        },
-      };
-    }
-  }
-  monitor.start(domain);
   const { simulation } = machine;
   const { milliseconds, result } = shortest(() => {
     const before = count.accesses;
-    simulation.run(simulation.now + (trapped ? MS : 100 * MS));
+    simulation.run(simulation.now + 100 * MS);
     return count.accesses - before;
   });
-  report(`${trapped ? "trapped" : "passed"} register accesses, guest program`, result / milliseconds / 1000);
+  report(`${mode === "trap" ? "trapped" : "passed"} register accesses, guest program`, result / milliseconds / 1000);
 }
-registers(false);
-registers(true);
+registers("pass");
+registers("trap");
 
 /** The same from AArch64 code under the hypervisor: LDR W1, [X0, #0x18] and a branch, for ever. */
 function translated(mode: "trap" | "pass"): void {

@@ -2,22 +2,25 @@
  * The machine of the studies on SR-IOV scalability (Dong et al., HPCA 2010): 82576 ports behind root ports, their virtual functions passed to VMs, packets from the wire at the rate
  * of each link. There is no SMMU: guests know their machine addresses, as paravirtual ones do.
  */
-import { GICV2M_BASE_SPI, PCIE, virtPart } from "../../platform/virt/board.ts";
+import { GICV2M_BASE_SPI, PCIE, RAM_BASE, virtPart } from "../../platform/virt/board.ts";
 import { Transaction } from "../bus/index.ts";
 import { I82576Device } from "../devices/i82576/index.ts";
-import { AbstractMachine, type Domain, type GuestProgram, Monitor } from "../hypervisor/abstract/index.ts";
-import { DOMAIN_RAM } from "../hypervisor/abstract/monitor.ts";
+import { AbstractHypervisor, AbstractMachine, type GuestProgram } from "../hypervisor/abstract/index.ts";
 import { type CostTable, costTable } from "../hypervisor/costs.ts";
+import { hypervisorTotals } from "../hypervisor/report.ts";
 import { createScheduler, type SchedulerOptions } from "../hypervisor/scheduler/index.ts";
+import type { RegionOptions, Vm } from "../hypervisor/vm.ts";
 import { makeRootPort } from "../pcie/index.ts";
 import { type Event, Module, MS, SEC, type Simulation, type Time } from "../sim/index.ts";
-import { acknowledge, enableGic, endOfInterrupt, SPURIOUS } from "./gic.ts";
+import { acknowledge, enableGic, enableInterrupt, endOfInterrupt, SPURIOUS } from "./gic.ts";
 import { mailboxServer } from "./igb-mailbox.ts";
 import { IgbVf } from "./igbvf.ts";
 
+const GIC_DISTRIBUTOR = virtPart("gicd").base;
 const GIC_INTERFACE = virtPart("gicc").base;
-/** Where a guest sees its virtual function, and the PF's domain its ports. */
+/** Where a guest sees its virtual function, and its SPI. */
 const VF_BASE = 0x1000_0000;
+const VF_SPI = 16;
 const MSI_ADDRESS = virtPart("gicv2m").base + 0x40;
 /** Auto-negotiation and link training. */
 const LINK_UP = 2 * SEC;
@@ -107,8 +110,8 @@ export const macOf = (port: number, vf: number): Uint8Array => Uint8Array.of(2, 
 
 export class SriovSystem {
   readonly machine: AbstractMachine;
-  readonly monitor: Monitor;
-  readonly domains: readonly Domain[];
+  readonly hypervisor: AbstractHypervisor;
+  readonly vms: readonly Vm[];
   /** Packets that each VM has taken. */
   readonly received: Float64Array;
   readonly #options: SriovOptions;
@@ -134,8 +137,7 @@ export class SriovSystem {
     });
     const { machine } = this;
     this.#ports = Array.from({ length: ports }, (_, n) => this.#attach(n));
-    machine.reset();
-    this.monitor = new Monitor(
+    this.hypervisor = new AbstractHypervisor(
       machine,
       createScheduler(options.scheduler ?? "round-robin", cpus, options.schedulerOptions ?? {}),
     );
@@ -148,7 +150,7 @@ export class SriovSystem {
     this.#source = new Source(simulation, this.#ports, frames, rate);
     simulation.run(LINK_UP);
 
-    const server = this.monitor.addDomain({
+    this.hypervisor.add({
       name: "pf",
       program: mailboxServer({
         ports: this.#ports.map((_, n) => registersOf(n)),
@@ -157,31 +159,40 @@ export class SriovSystem {
         interval: 100_000,
         looks: 2000,
       }),
-      devices: this.#ports.map((_, n) => ({ ipa: registersOf(n), base: registersOf(n), size: 0x2_0000 })),
+      regions: this.#ports.map((_, n): RegionOptions => {
+        const base = registersOf(n);
+        return { name: `port${n}`, base, size: 0x2_0000, mode: "pass", physical: { base, interrupts: [] } };
+      }),
     });
-    this.domains = Array.from({ length: ports * functions }, (_, n) => {
+    this.vms = Array.from({ length: ports * functions }, (_, n) => {
       const port = n % ports;
       const vf = Math.floor(n / ports);
       const cpu = n % cpus;
-      const memory = { at: -1 };
-      const domain = this.monitor.addDomain({
+      return this.hypervisor.add({
         name: `vm${n}`,
-        program: this.#program(n, () => memory.at - DOMAIN_RAM, costs),
-        affinity: 1 << cpu,
-        devices: [{ ipa: VF_BASE, base: virtualOf(port) + 0x4000 * vf, size: 0x4000 }],
-        interrupts: [{ spi: GICV2M_BASE_SPI + n, edge: true, cpu }],
+        program: this.#program(n, () => (this.vms[n] as Vm).physical(RAM_BASE) - RAM_BASE, costs),
+        affinity: [1 << cpu],
+        regions: [
+          {
+            name: "vf",
+            base: VF_BASE,
+            size: 0x4000,
+            mode: "pass",
+            physical: {
+              base: virtualOf(port) + 0x4000 * vf,
+              interrupts: [{ guest: VF_SPI, machine: GICV2M_BASE_SPI + n, edge: true }],
+            },
+          },
+        ],
       });
-      memory.at = domain.memory;
-      return domain;
     });
-    for (const domain of [server, ...this.domains]) this.monitor.start(domain);
     simulation.run(LINK_UP + 100 * MS);
     this.#source.start();
   }
 
   /** Runs for `duration` of simulated time: what happened in it. */
   run(duration: Time): SriovResult {
-    const { machine, monitor } = this;
+    const { machine } = this;
     const { simulation } = machine;
     const cpus = machine.cpus.cpus;
     const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
@@ -191,9 +202,7 @@ export class SriovSystem {
       echoed: this.#echoed,
       guest: sum(cpus.map((c) => c.guestTime)),
       hypervisor: sum(cpus.map((c) => c.hypervisorTime)),
-      exits: sum(Object.values(monitor.counts.exits)),
-      worldSwitches: monitor.counts.worldSwitches,
-      injections: monitor.counts.injections,
+      ...hypervisorTotals(this.hypervisor.hypervisor),
     });
     const before = look();
     simulation.run(simulation.now + duration);
@@ -225,10 +234,11 @@ export class SriovSystem {
       *main(g) {
         const vf = new IgbVf({
           base: VF_BASE,
-          memory: DOMAIN_RAM + 0x8_0000,
+          memory: RAM_BASE + 0x8_0000,
           dmaOffset: dmaOffset(),
           descriptors: 128,
         });
+        yield* enableInterrupt(g, GIC_DISTRIBUTOR, 32 + VF_SPI, "edge");
         yield* enableGic(g, GIC_INTERFACE);
         if ((yield* vf.reset(g)) === null) return;
         yield* vf.start(g);

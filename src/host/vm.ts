@@ -24,12 +24,14 @@ import { VM_CONFIG_SCHEMA } from "../hypervisor/config-schema.ts";
 import { hypervisorReport } from "../hypervisor/report.ts";
 import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
+import { attachLog } from "./log.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { Top, type TopOptions, topText } from "./top.ts";
 import { VmConsoles } from "./vm-consoles.ts";
 import { runAttended } from "./vm-input.ts";
 import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
+import { VmVirtio } from "./vm-virtio.ts";
 
 export interface VmRunOptions {
   /** "columns": one beside the other. */
@@ -38,6 +40,8 @@ export interface VmRunOptions {
   readonly json?: string;
   /** The network behind the TOE, as -netdev; in place of the file's peer. */
   readonly net?: string;
+  /** File for guest errors as JSON lines, as text on standard error then. */
+  readonly guestErrors?: string;
   /** No table at the end. */
   readonly quiet?: boolean;
   /** In place of the consoles a table of exits and times, drawn anew while the VMs run. */
@@ -45,6 +49,9 @@ export interface VmRunOptions {
   /** The VM whose console has standard input. */
   readonly input?: string;
 }
+
+/** Of what a run of the board alone can log. */
+const QUIET = { logGuestErrors: false, logUnimplemented: false, strict: false, trace: [] } as const;
 
 /** Simulated seconds unless the file says otherwise. */
 const DEFAULT_LIMIT = 600;
@@ -119,14 +126,22 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   const begun = performance.now();
   const network = new VmNetwork(config, options.net);
   const { connect, connectCard } = network;
+  const virtio = new VmVirtio(config, folder, network.networks);
   let top: Top | null = null;
   const put = (vm: number, byte: number) => (top ?? consoles).put(vm, byte);
   const made = createConfiguredMachine(config, images, put, {
+    virtio: virtio.make,
     connectCard,
     ...(connect === undefined ? {} : { connect }),
   });
+  virtio.onOutput(put);
   const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
+  const { guestErrors } = options;
+  const log =
+    guestErrors === undefined
+      ? null
+      : attachLog({ ...QUIET, guestErrorsFile: guestErrors }, simulation, machine.declarations);
   if (options.top !== undefined) {
     top = new Top(options.top, names, process.stdout, () => hypervisorReport(hypervisor));
   }
@@ -139,7 +154,7 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
-  const uart = made.consoles[listener] ?? null;
+  const console = made.consoles[listener] ?? virtio.consoleOf(listener);
   if (top !== null && network.outside) {
     const watched = top;
     const looked = (over: () => boolean) => (): boolean => {
@@ -148,9 +163,11 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     };
     await top.watch((over) => network.run(simulation, limit, looked(over)), done);
   } else if (top !== null) await top.run(simulation, limit, done);
-  else if (uart !== null) await runAttended(simulation, uart, limit, done);
+  else if (console !== null) await runAttended(simulation, console, limit, done);
   else if (network.outside) await network.run(simulation, limit, done);
   else simulation.run(limit);
+  virtio.close();
+  log?.close();
   (top ?? consoles).end();
   const report = hypervisorReport(hypervisor);
   if (top !== null) process.stdout.write(`${topText(report, null)}\n`);

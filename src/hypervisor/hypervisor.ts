@@ -5,6 +5,7 @@
 import { Frequency, Module, NEVER, type Simulation, type Time } from "../sim/index.ts";
 import { emulateAccess } from "./access.ts";
 import { type CostTable, costTable } from "./costs.ts";
+import { Deadlines } from "./deadlines.ts";
 import { emulateInstruction } from "./instruction.ts";
 import { InterruptRouting } from "./interrupt-routing.ts";
 import { LifeCycle, type VmRequest } from "./life-cycle.ts";
@@ -16,6 +17,7 @@ import { Dispatcher, type Scheduler } from "./scheduler/index.ts";
 import type { Service } from "./service.ts";
 import { emulateSystemRegister, systemRegisterName } from "./system-registers.ts";
 import { Vcpu, VIRTUAL_TIMER } from "./vcpu.ts";
+import { enableVirtualInterface } from "./vgic/list-registers.ts";
 import { Vm, type VmHost, type VmOptions } from "./vm.ts";
 
 export interface HypervisorOptions extends Omit<VmHost, "pool"> {
@@ -45,8 +47,6 @@ type CpuCells = {
 interface PerCpu {
   readonly cpu: PhysicalCpu;
   readonly cells: CpuCells;
-  /** The first deadline of the vCPUs whose home it is; null while it has to be looked for. */
-  soonest: Time | null;
 }
 
 export class Hypervisor extends Module implements El2Handler {
@@ -61,12 +61,13 @@ export class Hypervisor extends Module implements El2Handler {
   readonly services: Service[] = [];
   readonly #vcpus: Vcpu[] = [];
   readonly #cpus: readonly PerCpu[];
+  readonly #deadlines: Deadlines;
   readonly #frequency: Frequency;
   /** The CPU whose handler is running. */
   #inside: PhysicalCpu | null = null;
   /** What list registers give back is nothing new. */
   #collecting = false;
-  /** What policies are told of a wake: "io" for interrupts of devices that guests have, "event" for others. */
+  /** What policies are told of a wake: "io" for what an interrupt of a device leads to, "event" for the rest. */
   #reason = "event";
   #region = "";
   #register = "";
@@ -87,8 +88,8 @@ export class Hypervisor extends Module implements El2Handler {
     this.#cpus = physicalCpus.map((cpu) => ({
       cpu,
       cells: this.state<CpuCells>({ ready: false, vcpu: -1, last: -1, armed: NEVER }, `cpu${cpu.index}`),
-      soonest: null,
     }));
+    this.#deadlines = new Deadlines(this.#vcpus, physicalCpus.length);
     this.life = new LifeCycle(this.dispatcher, this.routing, this.vms, {
       now: () => this.#now(),
       unload: (cpu, vcpu) => this.#unload(cpu, this.#cpus[cpu.index] as PerCpu, vcpu),
@@ -116,6 +117,7 @@ export class Hypervisor extends Module implements El2Handler {
       this.#vcpus.push(vcpu);
       this.dispatcher.add(vcpu, this.simulation.now);
     }
+    this.#deadlines.lookAgain();
     vm.distributor.onChange = (index) => this.#interruptChanged(vm.vcpus[index] as Vcpu);
     return vm;
   }
@@ -172,6 +174,7 @@ export class Hypervisor extends Module implements El2Handler {
       this.#region = "";
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
+      vcpu.vm.spendCopies(cpu, this.costs.copy);
     }
     if (exit.reason === "irq" || exit.reason === "start") {
       this.#takeInterrupts(cpu, vcpu);
@@ -179,9 +182,9 @@ export class Hypervisor extends Module implements El2Handler {
     }
     if (this.life.asked) {
       this.life.carryOut(cpu);
-      this.#lookAgain();
+      this.#deadlines.lookAgain();
     }
-    this.#expire(cpu, per);
+    this.#deadlines.expire(cpu.index, cpu.time, this.#wakeByTimer);
     this.#goOn(cpu, per);
     if (vcpu !== null) {
       const { statistics } = vcpu.vm;
@@ -196,6 +199,7 @@ export class Hypervisor extends Module implements El2Handler {
   #setUp(cpu: PhysicalCpu, per: PerCpu): void {
     per.cells.ready = true;
     this.interrupts.setUp(cpu, [VIRTUAL_TIMER]);
+    enableVirtualInterface(cpu, this.options.gic.hypervisor);
     if (cpu.index !== 0) return;
     for (const service of this.services) {
       service.setUp?.(cpu);
@@ -224,7 +228,7 @@ export class Hypervisor extends Module implements El2Handler {
         break;
       case "system register":
         this.#register = systemRegisterName(exit.syndrome);
-        this.#lookAgain();
+        this.#deadlines.lookAgain();
         if (!emulateSystemRegister(cpu, vcpu, exit)) cpu.injectUndefined();
         break;
       case "floating point":
@@ -244,7 +248,7 @@ export class Hypervisor extends Module implements El2Handler {
       case "start":
         break;
       default:
-        this.life.halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
+        this.#halt(vcpu.vm, "stopped", `exit "${exit.reason}", syndrome 0x${exit.syndrome.toString(16)}`);
     }
   }
 
@@ -257,21 +261,21 @@ export class Hypervisor extends Module implements El2Handler {
 
   #call(cpu: PhysicalCpu, vcpu: Vcpu, exit: Exit): void {
     const { vm } = vcpu;
-    if (this.services.some((service) => service.call?.(cpu, vcpu, exit) === true)) return;
+    for (const service of this.services) if (service.call?.(cpu, vcpu, exit) === true) return;
     if (exit.reason !== vm.options.psci) {
       cpu.setRegister(0, -1, -1); // NOT_SUPPORTED (SMC Calling Convention, DEN 0028)
       return;
     }
-    this.#lookAgain();
+    this.#deadlines.lookAgain();
     const request: PsciRequest = psciCall(this.life, cpu, vcpu);
     if (request === "suspend") this.#wait(cpu, vcpu);
     else if (request === "cpu off") {
       vcpu.activity = "off";
       this.dispatcher.block(vcpu, cpu.time);
-      if (vm.vcpus.every((v) => v.activity === "off")) this.life.halt(vm, "off", "all CPUs are off");
-    } else if (request === "system off") this.life.halt(vm, "off", "");
+      if (vm.vcpus.every((v) => v.activity === "off")) this.#halt(vm, "off", "all CPUs are off");
+    } else if (request === "system off") this.#halt(vm, "off", "");
     else if (request === "system reset") {
-      if (vm.options.stopOnReset === true) this.life.halt(vm, "off", "reset");
+      if (vm.options.stopOnReset === true) this.#halt(vm, "off", "reset");
       else this.request(vm, "reset");
     }
   }
@@ -312,7 +316,7 @@ export class Hypervisor extends Module implements El2Handler {
     cells.faults = cells.faultAt === exit.pc ? cells.faults + 1 : 0;
     cells.faultAt = exit.pc;
     if (cells.faults >= ENDLESS) {
-      this.life.halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
+      this.#halt(vcpu.vm, "stopped", `aborts without end at 0x${exit.pc.toString(16)}`);
       return;
     }
     cpu.injectAbort(fault);
@@ -326,8 +330,13 @@ export class Hypervisor extends Module implements El2Handler {
       cells.faultAt = exit.pc;
       cells.faults = 0;
     } else if (cells.faults === 0) {
-      this.life.halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
+      this.#halt(vcpu.vm, "stopped", `its vector at 0x${exit.pc.toString(16)} faults without end`);
     }
+  }
+
+  #halt(vm: Vm, state: "off" | "stopped", reason: string): void {
+    this.#deadlines.lookAgain();
+    this.life.halt(vm, state, reason);
   }
 
   // --- interrupts
@@ -350,17 +359,21 @@ export class Hypervisor extends Module implements El2Handler {
           vcpu.vm.distributor.latch(vcpu.index, id);
           vcpu.cells.timerTaken = true;
         }
-      } else if (this.services.some((service) => service.interrupt?.(cpu, id) === true)) {
-        this.interrupts.deactivate(cpu, acknowledged);
       } else {
         this.#reason = "io";
-        const passed = this.routing.passOn(id);
+        const ours = this.#isOurs(cpu, id);
+        const passed = !ours && this.routing.passOn(id);
         this.#reason = "event";
-        if (passed) continue;
+        if (passed) continue; // the guest's to end
         this.interrupts.deactivate(cpu, acknowledged);
-        this.interrupts.enable(cpu, id, false);
+        if (!ours) this.interrupts.enable(cpu, id, false);
       }
     }
+  }
+
+  #isOurs(cpu: PhysicalCpu, id: number): boolean {
+    for (const service of this.services) if (service.interrupt?.(cpu, id) === true) return true;
+    return false;
   }
 
   /** Something became pending for a vCPU, or no longer is. */
@@ -383,36 +396,11 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   #wake(vcpu: Vcpu, now: Time, reason: string): void {
+    this.#deadlines.withdraw(vcpu, now);
     vcpu.activity = "runnable";
-    (this.#cpus[vcpu.cells.home] as PerCpu).soonest = null;
     this.dispatcher.wake(vcpu, now, reason);
   }
-
-  /** Timers of vCPUs whose home is this CPU. */
-  #expire(cpu: PhysicalCpu, per: PerCpu): void {
-    const now = cpu.time;
-    if (per.soonest !== null && now < per.soonest) return;
-    per.soonest = null;
-    for (const v of this.#vcpus) {
-      if (v.cells.home !== cpu.index || v.activity === "off") continue;
-      if (v.cells.control !== 0) v.updateTimer(now);
-      if (v.activity !== "blocked" || v.cells.timer > now || v.vm.status !== "running") continue;
-      v.cells.timer = NEVER;
-      this.#wake(v, now, "timer");
-    }
-  }
-  #nextExpiry(cpu: PhysicalCpu, per: PerCpu): Time {
-    if (per.soonest !== null) return per.soonest;
-    let at = NEVER;
-    const now = cpu.time;
-    for (const v of this.#vcpus) if (v.cells.home === cpu.index) at = Math.min(at, v.deadline(now));
-    per.soonest = at;
-    return at;
-  }
-  /** Something that a deadline depends on has changed, on this CPU or on all. */
-  #lookAgain(): void {
-    for (const per of this.#cpus) per.soonest = null;
-  }
+  readonly #wakeByTimer = (vcpu: Vcpu): void => this.#wake(vcpu, this.#now(), "timer");
 
   // --- which vCPU next
 
@@ -450,7 +438,7 @@ export class Hypervisor extends Module implements El2Handler {
   }
 
   #arm(cpu: PhysicalCpu, per: PerCpu): void {
-    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#nextExpiry(cpu, per));
+    const at = Math.min(this.dispatcher.deadline(cpu.index), this.#deadlines.next(cpu.index, cpu.time));
     if (at === per.cells.armed) return;
     per.cells.armed = at;
     cpu.setTimer(at);
@@ -463,11 +451,12 @@ export class Hypervisor extends Module implements El2Handler {
       if (per.cells.last >= 0) cpu.spend(this.costs.cacheRefill);
       per.cells.last = vcpu.id;
     }
-    (this.#cpus[cells.home] as PerCpu).soonest = null;
-    per.soonest = null;
+    this.#deadlines.withdraw(vcpu, cpu.time);
+    if (cells.home !== cpu.index) this.#deadlines.moved();
     cells.on = cpu.index;
     cells.home = cpu.index;
     cells.timer = NEVER;
+    this.#deadlines.enter(vcpu, cpu.time);
     per.cells.vcpu = vcpu.id;
     cpu.load(vcpu.context, vm.stage2.root(this.options.physicalAddressSize));
     vcpu.interface.load(cpu);
@@ -482,18 +471,18 @@ export class Hypervisor extends Module implements El2Handler {
     cpu.unload();
     cells.on = -1;
     per.cells.vcpu = -1;
-    per.soonest = null;
     cells.timer = vcpu.context.timerDeadline;
+    this.#deadlines.enter(vcpu, cpu.time);
     for (const service of this.services) service.switched?.(cpu, vcpu.vm);
   }
 
   protected override onReset(): void {
     this.life.asked = true;
-    this.#lookAgain();
+    this.#deadlines.lookAgain();
   }
   protected override onRestore(): void {
     this.life.asked = true;
-    this.#lookAgain();
+    this.#deadlines.lookAgain();
     for (const { cpu } of this.#cpus) cpu.handler = this;
   }
 }

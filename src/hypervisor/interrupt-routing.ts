@@ -7,6 +7,9 @@ import type { Vm } from "./vm.ts";
 export class InterruptRouting {
   readonly #interrupts: PhysicalInterrupts;
   readonly #vms: readonly Vm[];
+  /** Of the first `#known` VMs, those that may be passed an interrupt of the machine. */
+  readonly #users = new Map<number, Vm[]>();
+  #known = 0;
 
   constructor(interrupts: PhysicalInterrupts, vms: readonly Vm[]) {
     this.#interrupts = interrupts;
@@ -46,13 +49,26 @@ export class InterruptRouting {
 
   /** A shared interrupt for the VM that has its device. */
   passOn(id: number): boolean {
-    for (const vm of this.#vms) {
+    for (const vm of this.#usersOf(id)) {
       const guest = vm.status === "running" || vm.status === "paused" ? vm.guestInterrupt(id) : -1;
       if (guest < 0) continue;
       vm.distributor.latch(0, guest);
       return true;
     }
     return false;
+  }
+
+  #usersOf(id: number): readonly Vm[] {
+    for (; this.#known < this.#vms.length; this.#known++) {
+      const vm = this.#vms[this.#known] as Vm;
+      for (const { physical } of vm.options.regions) {
+        for (const { machine } of physical?.interrupts ?? []) {
+          const users = this.#users.get(32 + machine) ?? [];
+          if (!users.includes(vm)) this.#users.set(32 + machine, [...users, vm]);
+        }
+      }
+    }
+    return this.#users.get(id) ?? [];
   }
 
   /** The virtual timer's interrupt is pending or active in the guest, hence active in the machine's GIC. */

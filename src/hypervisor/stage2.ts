@@ -36,6 +36,8 @@ export class Stage2 extends Module {
   readonly #pool: MemoryPool;
   readonly #cells: { root: number; tables: number[] };
   readonly vmid: number;
+  /** What `root` returned last. */
+  #root: Stage2Root = { base: -1, vmid: -1, vtcr: 0 };
 
   constructor(parent: Module | Simulation, name: string, pool: MemoryPool, vmid: number) {
     super(parent, name);
@@ -46,7 +48,10 @@ export class Stage2 extends Module {
 
   /** `physicalSize` is ID_AA64MMFR0_EL1.PARange, which VTCR_EL2.PS takes over. */
   root(physicalSize: number): Stage2Root {
-    return { base: this.#cells.root, vmid: this.vmid, vtcr: (VTCR | (Math.min(physicalSize, 5) << 16)) >>> 0 };
+    const base = this.#cells.root;
+    const vtcr = (VTCR | (Math.min(physicalSize, 5) << 16)) >>> 0;
+    if (this.#root.base !== base || this.#root.vtcr !== vtcr) this.#root = { base, vmid: this.vmid, vtcr };
+    return this.#root;
   }
   /** Pages that tables take. */
   get pages(): number {

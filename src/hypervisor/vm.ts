@@ -4,9 +4,10 @@
  */
 
 import type { Target } from "../bus/index.ts";
-import { type Memory, Router, Transaction } from "../bus/index.ts";
+import { type Memory, type Port, Router, Transaction } from "../bus/index.ts";
 import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
+import { CopyingPort, GuestMemory } from "./guest-memory.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { DomainParameters } from "./scheduler/index.ts";
@@ -23,6 +24,8 @@ export interface DeviceModel {
   readonly target: Target;
   /** Its interrupt outputs, with the SPI of the VM's distributor that each drives. */
   readonly lines: readonly { readonly line: Line; readonly spi: number }[];
+  /** The VM has ended: nothing of what the model does by itself reaches it any more. */
+  readonly halt?: () => void;
 }
 
 export interface RegionOptions {
@@ -106,6 +109,8 @@ type VmCells = {
   /** For noticing endless faults: address and count of the last injected abort. */
   faultAt: number;
   faults: number;
+  /** Bytes that models have moved by DMA and no CPU has spent time on yet. */
+  moved: number;
 };
 
 interface Region {
@@ -127,10 +132,13 @@ export class Vm extends Module {
   readonly cells: VmCells;
   readonly regions = new Map<string, Region>();
   readonly #host: VmHost;
+  readonly #memory: GuestMemory;
   #windows: ReturnType<Router["map"]>[] = [];
-  /** INTIDs of the machine by those of the VM. */
+  /** INTIDs of the machine by those of the VM, and the other way round. */
   readonly #hardware = new Map<number, number>();
-  readonly #names = new Map<string, string>();
+  readonly #ofHardware = new Map<number, number>();
+  /** Names of registers by address. */
+  readonly #names = new Map<number, string>();
   /** Told of every change of `state`. */
   onState: ((vm: Vm) => void) | null = null;
 
@@ -148,8 +156,17 @@ export class Vm extends Module {
       modes: options.regions.map((r) => r.mode),
       faultAt: -1,
       faults: 0,
+      moved: 0,
     });
     this.statistics = this.part("statistics", new ExitStatistics());
+    this.#memory = new GuestMemory(host.ram.memory, {
+      base: host.guest.ram,
+      size: options.memory,
+      offsetOf: (ipa, length) => {
+        const at = this.physical(ipa, length);
+        return at < 0 ? -1 : at - host.ram.base;
+      },
+    });
     this.bus = new Router(this, "bus", "abort");
     this.distributor = new VirtualDistributor(this, "gicd", { vcpus: options.vcpus, spis: options.spis ?? 256 });
     this.stage2 = new Stage2(this, "stage2", host.pool, id + 1);
@@ -170,6 +187,7 @@ export class Vm extends Module {
   setStatus(state: VmState, reason = ""): void {
     this.cells.state = state;
     this.cells.reason = reason;
+    if (state !== "running" && state !== "paused") for (const { model } of this.regions.values()) model?.halt?.();
     this.onState?.(this);
   }
 
@@ -193,6 +211,7 @@ export class Vm extends Module {
     const at = pool.allocate(memory, BLOCK);
     if (at < 0) return `no ${memory / 2 ** 20} MiB of memory are left`;
     this.cells.memory = at;
+    this.#memory.moved();
     const { stage2 } = this;
     const mapped =
       stage2.create(cpu) &&
@@ -253,6 +272,21 @@ export class Vm extends Module {
     this.dma.destroy();
     if (this.cells.memory >= 0) this.#host.pool.release(this.cells.memory, this.options.memory);
     this.cells.memory = -1;
+    this.#memory.moved();
+  }
+
+  /** What a model behind one of its regions does DMA by: it reaches the VM's memory alone. */
+  dmaPort(): Port {
+    return new CopyingPort(this.#memory, this.#host.ram.memory.arena, (bytes) => {
+      this.cells.moved += bytes;
+    });
+  }
+  /** The time that moving took, since the call before. */
+  spendCopies(cpu: PhysicalCpu, cyclesPerByte: number): void {
+    const { cells } = this;
+    if (cells.moved === 0) return;
+    cpu.spend(cyclesPerByte * cells.moved);
+    cells.moved = 0;
   }
 
   /** Guest memory for debuggers and reports; 0 outside. */
@@ -292,7 +326,8 @@ export class Vm extends Module {
   /** Stage 2 for a region: the real page where all of it is passed, nothing else. */
   #mapPassed(cpu: PhysicalCpu, live: PhysicalCpu | null, r: RegionOptions, mode: RegionMode): boolean {
     const { physical } = r;
-    if (mode === "pass" && physical !== undefined && r.registers === undefined) {
+    if (physical === undefined) return true;
+    if (mode === "pass" && r.registers === undefined) {
       return this.stage2.map(cpu, live, r.base, physical.base, r.size, physical.kind ?? "device");
     }
     return this.stage2.unmap(cpu, live, r.base, r.size);
@@ -303,6 +338,7 @@ export class Vm extends Module {
     for (const w of this.#windows) this.bus.unmap(w);
     this.#windows = [];
     this.#hardware.clear();
+    this.#ofHardware.clear();
     for (const { options: r, model } of this.regions.values()) {
       const mode = this.modeOf(r.name);
       const forward = r.physical === undefined ? null : new Forward(this.#host.bus, r.physical.base);
@@ -319,14 +355,16 @@ export class Vm extends Module {
             );
       if (target !== null) this.#windows.push(this.bus.map({ name: r.name, base: r.base, size: r.size, target }));
       if (mode !== "pass") continue;
-      for (const i of r.physical?.interrupts ?? []) this.#hardware.set(32 + i.guest, 32 + i.machine);
+      for (const i of r.physical?.interrupts ?? []) {
+        this.#hardware.set(32 + i.guest, 32 + i.machine);
+        this.#ofHardware.set(32 + i.machine, 32 + i.guest);
+      }
     }
   }
 
   /** The VM's INTID behind one of the machine, or -1. */
   guestInterrupt(machine: number): number {
-    for (const [guest, at] of this.#hardware) if (at === machine) return guest;
-    return -1;
+    return this.#ofHardware.get(machine) ?? -1;
   }
   get machineInterrupts(): readonly number[] {
     return [...this.#hardware.values()];
@@ -339,22 +377,24 @@ export class Vm extends Module {
   registerAt(ipa: number): string {
     const found = this.bus.find(ipa);
     if (found === null) return `0x${ipa.toString(16)}`;
-    const offset = (ipa + found.delta) & ~3;
-    const key = `${found.window.name}+${offset}`;
-    const known = this.#names.get(key);
+    const word = ipa - (ipa % 4);
+    const known = this.#names.get(word);
     if (known !== undefined) return known;
+    const offset = (ipa + found.delta) & ~3;
     // a register that is passed has the name that the model's has
     const target = this.regions.get(found.window.name)?.model?.target ?? found.target;
     const name = target instanceof RegisterBank ? registerName(target, offset) : `0x${offset.toString(16)}`;
     const full = `${found.window.name}.${name}`;
-    this.#names.set(key, full);
+    this.#names.set(word, full);
     return full;
   }
 
   protected override onReset(): void {
+    this.#memory.moved();
     this.#mapRegions();
   }
   protected override onRestore(): void {
+    this.#memory.moved();
     this.#mapRegions();
   }
 }

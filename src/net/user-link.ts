@@ -6,6 +6,10 @@ import { UserHost, type UserHostOptions } from "./user-host.ts";
 /** A station that sends. */
 export interface NetworkDevice extends Station {
   onTransmit: ((frame: Frame) => void) | null;
+  /** Of a device whose port decides how fast its line is: bits a second now, 0 for no limit. */
+  readonly lineRate?: number;
+  /** Bits a second of such a line at the port's highest speed; who joins it to a line of another rate sets it. */
+  fullRate?: number;
   /** Whether the link takes so many frames now without dropping one, or is free; there for devices that wait for it, null without a link. */
   linkTakes?: ((frames: number) => boolean) | null;
 }

@@ -137,6 +137,8 @@ describe("networks", () => {
     expect(first("-nic tap,rate=2.5G,delay=1.5ms,queue=64")).toMatchObject({
       network: { link: { rate: 2_500_000_000, delay: 15_000_000, queue: 64 } },
     });
+    expect(first("-nic tap,batch=0us")).toMatchObject({ network: { link: { batch: 0 } } });
+    expect(first("-nic user,batch=20us")).toMatchObject({ network: { link: { batch: 200_000 } } });
   });
   it("any network's line may be bad: loss=, burst=, duplicate=, corrupt=, reorder=, reorder-delay=, jitter=", () => {
     const bad = "loss=1%,burst=3,duplicate=0.5%,corrupt=0.1%,reorder=2%,reorder-delay=1ms,jitter=20us";

@@ -43,12 +43,19 @@ export function virtualInterfaceState(): VirtualInterfaceState & StateRecord {
 /** The physical interrupt behind a virtual one, -1 for none. */
 export type HardwareOf = (id: number) => number;
 
+/** Of a CPU that comes up. The interface stays on: with no list register in use it does nothing. */
+export function enableVirtualInterface(cpu: PhysicalCpu, gich: number): void {
+  cpu.write(gich + GICH_HCR, 4, HCR_EN);
+}
+
 export class VirtualInterface {
   readonly #gich: number;
   readonly #distributor: VirtualDistributor;
   readonly #vcpu: number;
   readonly #state: VirtualInterfaceState;
   readonly #hardware: HardwareOf;
+  /** How many list registers there are; 0: not yet known. */
+  #room = 0;
 
   constructor(
     gich: number,
@@ -75,17 +82,16 @@ export class VirtualInterface {
   }
 
   load(cpu: PhysicalCpu): void {
+    this.#state.control = HCR_EN;
     cpu.write(this.#gich + GICH_VMCR, 4, this.#state.vmcr >>> 0);
-    cpu.write(this.#gich + GICH_APR, 4, this.#state.apr >>> 0);
+    if (this.#state.apr !== 0) cpu.write(this.#gich + GICH_APR, 4, this.#state.apr >>> 0);
   }
 
-  /** After `collect`. */
+  /** After `collect`. GICH_APR is left 0, GICH_HCR with EN alone. */
   unload(cpu: PhysicalCpu): void {
     this.#state.vmcr = cpu.read(this.#gich + GICH_VMCR, 4) | 0;
     this.#state.apr = cpu.read(this.#gich + GICH_APR, 4) | 0;
-    cpu.write(this.#gich + GICH_HCR, 4, 0);
-    cpu.write(this.#gich + GICH_APR, 4, 0);
-    this.#state.control = 0;
+    if (this.#state.apr !== 0) cpu.write(this.#gich + GICH_APR, 4, 0);
   }
 
   /** Takes back what list registers hold, and empties them. */
@@ -129,8 +135,8 @@ export class VirtualInterface {
     let control = HCR_EN;
     if (!d.isQuiet(vcpu)) {
       const all = d.present(vcpu);
-      const room = (cpu.read(this.#gich + GICH_VTR, 4) & 0x3f) + 1;
-      const chosen = choose(all, room);
+      if (this.#room === 0) this.#room = (cpu.read(this.#gich + GICH_VTR, 4) & 0x3f) + 1;
+      const chosen = choose(all, this.#room);
       if (chosen.length < all.length)
         control |= all.some((i) => i.active && !chosen.includes(i)) ? HCR_UIE | HCR_LRENPIE : HCR_UIE;
       for (const i of chosen) {

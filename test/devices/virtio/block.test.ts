@@ -8,6 +8,7 @@ import {
   type VirtioBlockOptions,
 } from "../../../src/devices/virtio/index.ts";
 import { US } from "../../../src/sim/index.ts";
+import { check } from "../../support/soak.ts";
 import { Bench, INTERFACES, le } from "./driver.ts";
 
 class MemoryStore implements BlockStore {
@@ -270,7 +271,7 @@ describe("snapshot of a disk", () => {
 describe("copy-on-write overlay", () => {
   it("property: reads see the last write; the base never changes; save and load keep it", () => {
     const write = fc.record({ sector: fc.nat(30), count: fc.integer({ min: 1, max: 12 }), fill: fc.nat(255) });
-    fc.assert(
+    check(
       fc.property(fc.array(write, { maxLength: 12 }), (writes) => {
         const base = new MemoryStore(43);
         const before = base.data.slice();
