@@ -191,7 +191,7 @@ describe.each(INTERFACES)("transmit offloads (VIRTIO 1.2, 5.1.6.2), %s", (_, leg
           for (const f of sent) expect(f.length).toBeLessThanOrEqual(frame.length);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 });
@@ -457,7 +457,7 @@ describe.each(INTERFACES)("receive offloads (VIRTIO 1.2, 5.1.6.4), %s", (_, lega
           expect(bench.details).toBe("");
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 });
