@@ -376,7 +376,7 @@ describe("accesses to two pages, the second a trapped device's", () => {
       { esr: abort(0x21), far: 0 },
     ]);
     expect(results.map((r) => r.log)).toEqual([[], [], []]);
-    expect(x(results[1], 2)).toEqual([-6 >>> 0, 0]);
+    expect(x(results[1], 2)).toEqual([-6 >>> 0, -1 >>> 0]);
   });
 
   // the trapped device again at 0xffff_e000: ldp x0, x1, [x2] of its last eight bytes; 0x1_0000_0000 has no entry at level 1
