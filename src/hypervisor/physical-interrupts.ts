@@ -50,12 +50,16 @@ export class PhysicalInterrupts {
     cpu.write(this.#gicd + (active ? GICD_ISACTIVER : GICD_ICACTIVER) + 4 * (id >>> 5), 4, (1 << (id & 31)) >>> 0);
   }
 
-  /** Routes a shared interrupt to a CPU, this one unless given; `enable` lets it come. */
-  route(cpu: PhysicalCpu, id: number, edge: boolean, to: number = cpu.index): void {
+  /** Routes a shared interrupt to this CPU; `enable` lets it come. */
+  route(cpu: PhysicalCpu, id: number, edge: boolean): void {
     const at = this.#gicd + GICD_ICFGR + 4 * (id >>> 4);
     const shift = 2 * (id & 15) + 1;
     cpu.write(at, 4, ((cpu.read(at, 4) & ~(1 << shift)) | (edge ? 1 << shift : 0)) >>> 0);
-    cpu.write(this.#gicd + GICD_ITARGETSR + id, 1, 1 << to);
+    this.target(cpu, id);
+  }
+  /** One that is routed already comes to this CPU from here on. */
+  target(cpu: PhysicalCpu, id: number): void {
+    cpu.write(this.#gicd + GICD_ITARGETSR + id, 1, 1 << cpu.index);
   }
   enable(cpu: PhysicalCpu, id: number, on: boolean): void {
     cpu.write(this.#gicd + (on ? GICD_ISENABLER : GICD_ICENABLER) + 4 * (id >>> 5), 4, (1 << (id & 31)) >>> 0);
