@@ -50,16 +50,16 @@ export class PhysicalInterrupts {
     cpu.write(this.#gicd + (active ? GICD_ISACTIVER : GICD_ICACTIVER) + 4 * (id >>> 5), 4, (1 << (id & 31)) >>> 0);
   }
 
-  /** Routes a shared interrupt to this CPU; `enable` lets it come. */
-  route(cpu: PhysicalCpu, id: number, edge: boolean): void {
+  /** Routes a shared interrupt to a CPU, this one unless given; `enable` lets it come. */
+  route(cpu: PhysicalCpu, id: number, edge: boolean, to: number = cpu.index): void {
     const at = this.#gicd + GICD_ICFGR + 4 * (id >>> 4);
     const shift = 2 * (id & 15) + 1;
     cpu.write(at, 4, ((cpu.read(at, 4) & ~(1 << shift)) | (edge ? 1 << shift : 0)) >>> 0);
-    this.target(cpu, id);
+    this.target(cpu, id, to);
   }
-  /** One that is routed already comes to this CPU from here on. */
-  target(cpu: PhysicalCpu, id: number): void {
-    cpu.write(this.#gicd + GICD_ITARGETSR + id, 1, 1 << cpu.index);
+  /** One that is routed already comes to CPU `to` from here on. */
+  target(cpu: PhysicalCpu, id: number, to: number): void {
+    cpu.write(this.#gicd + GICD_ITARGETSR + id, 1, 1 << to);
   }
   enable(cpu: PhysicalCpu, id: number, on: boolean): void {
     cpu.write(this.#gicd + (on ? GICD_ISENABLER : GICD_ICENABLER) + 4 * (id >>> 5), 4, (1 << (id & 31)) >>> 0);

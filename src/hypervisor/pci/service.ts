@@ -184,7 +184,7 @@ export class PciService extends Module implements Service {
       const { vectors = 0 } = c.functions[n] ?? {};
       for (let vector = 0; vector < vectors; vector++) {
         cpu.spend(this.#hypervisor.costs.deviceWrite);
-        this.#hypervisor.interrupts.target(cpu, (c.first[n] as number) + vector);
+        this.#hypervisor.interrupts.target(cpu, (c.first[n] as number) + vector, cpu.index);
       }
     }
   }
