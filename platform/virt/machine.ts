@@ -54,7 +54,7 @@ export interface VirtioSlot {
   readonly name: string;
   /** 0 to 31; unless given the highest that is free, as QEMU gives them out. */
   readonly slot?: number;
-  readonly make: (simulation: Simulation, name: string, port: Port) => VirtioDevice;
+  readonly make: (parent: Module | Simulation, name: string, port: Port) => VirtioDevice;
 }
 
 export const MAX_MEMORY = 255 * 2 ** 30;

@@ -15,19 +15,14 @@ const MAKERS: { readonly [driver: string]: Maker } = {
   "xio3130-downstream": (host, name, o) => makeDownstreamPort(host, name, portOptions(host, o)),
   igb: (host, name, o, networks) => {
     const mac = o.mac ?? Uint8Array.of(0x52, 0x54, 0x00, 0x12, 0x34, 0x56);
-    const { network } = o;
-    const gigabitRate = network?.link.rate;
     const device = new I82576Device(host, name, {
       arena: host.arena,
       mac,
       multifunction: o.multifunction,
-      ...(typeof gigabitRate === "number" ? { gigabitRate } : {}),
+      // As on the card: function 1 of a slot is the chip's second port.
+      portNumber: (o.functionNumber ?? 0) & 1,
     });
-    if (network !== null) {
-      // Both ends send at what the card's PHY has agreed on.
-      const link = { ...network.link, rate: () => device.core.lineRate };
-      networks.connect(host.simulation, `${name}_network`, device.core, { ...network, link });
-    }
+    if (o.network !== null) networks.connect(host.simulation, `${name}_network`, device.core, o.network);
     return device;
   },
   "toe-pci": (host, name, o, networks) => {

@@ -1,7 +1,12 @@
 /** Standard input for the console of one VM. */
 import { performance } from "node:perf_hooks";
-import type { Pl011 } from "../devices/pl011/index.ts";
 import { MS, type Simulation, type Time, US } from "../sim/index.ts";
+
+/** A UART, or a port of a virtio console. */
+export interface VmInput {
+  readonly receiveSpace: number;
+  receive(byte: number): unknown;
+}
 
 /** Host milliseconds of simulation between looks at the event loop. */
 const SLICE = 8;
@@ -9,12 +14,12 @@ const SLICE = 8;
 const STEP: Time = 100 * US;
 
 /**
- * Runs until `done` or `limit`. What comes on standard input goes to `uart` as it has room; until its end simulated time is no faster than
+ * Runs until `done` or `limit`. What comes on standard input goes to `input` as it has room; until its end simulated time is no faster than
  * the host's, so that somebody may answer what is asked.
  */
 export async function runAttended(
   simulation: Simulation,
-  uart: Pl011,
+  input: VmInput,
   limit: Time,
   done: () => boolean,
 ): Promise<void> {
@@ -33,7 +38,7 @@ export async function runAttended(
     const ahead = open && simulation.now / MS - (performance.now() - begun) >= SLICE;
     const until = ahead ? 0 : performance.now() + SLICE;
     while (!isOver() && performance.now() < until) {
-      while (waiting.length > 0 && uart.receiveSpace > 0) uart.receive(waiting.shift() ?? 0);
+      while (waiting.length > 0 && input.receiveSpace > 0) input.receive(waiting.shift() ?? 0);
       simulation.run(Math.min(simulation.now + STEP, limit));
     }
     await new Promise((resolve) => setTimeout(resolve, ahead ? SLICE : 0));

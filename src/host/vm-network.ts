@@ -19,7 +19,8 @@ const LOOK = MS;
 
 export class VmNetwork {
   #peer: HttpPeer | null = null;
-  readonly #networks = new HostNetworks();
+  /** All networks of the file, its switches among them. */
+  readonly networks = new HostNetworks();
   readonly #config: HypervisorConfiguration;
   readonly #list: KeyValues | null;
 
@@ -33,7 +34,7 @@ export class VmNetwork {
   }
 
   get outside(): boolean {
-    return this.#networks.outside.length > 0;
+    return this.networks.outside.length > 0;
   }
 
   /** What the TOE's port is joined to; undefined: nothing. */
@@ -44,7 +45,7 @@ export class VmNetwork {
         const far = farEndOf(list);
         const option = { where: list.where, id: "toe", far, link: linkOf(list) };
         list.finish();
-        this.#networks.connect(parent, name, device, option);
+        this.networks.connect(parent, name, device, option);
       };
     }
     if (this.#config.peer === undefined) return undefined;
@@ -61,12 +62,12 @@ export class VmNetwork {
     const far = farEndOf(list);
     const option = { where: list.where, id: card, far, link: linkOf(list) };
     list.finish();
-    this.#networks.connect(simulation, `${card}_network`, device, option);
+    this.networks.connect(simulation, `${card}_network`, device, option);
   };
 
   /** Runs up to `limit`, or until `done`, with frames from outside entering every millisecond; never ahead of host time. */
   async run(simulation: Simulation, limit: Time, done: () => boolean): Promise<void> {
-    const { outside } = this.#networks;
+    const { outside } = this.networks;
     let wake: (() => void) | null = null;
     for (const { port } of outside) {
       port.onReady = () => wake?.();

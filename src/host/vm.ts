@@ -30,6 +30,7 @@ import { VmConsoles } from "./vm-consoles.ts";
 import { runAttended } from "./vm-input.ts";
 import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
+import { VmVirtio } from "./vm-virtio.ts";
 
 export interface VmRunOptions {
   /** "columns": one beside the other. */
@@ -119,12 +120,15 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   const begun = performance.now();
   const network = new VmNetwork(config, options.net);
   const { connect, connectCard } = network;
+  const virtio = new VmVirtio(config, folder, network.networks);
   let top: Top | null = null;
   const put = (vm: number, byte: number) => (top ?? consoles).put(vm, byte);
   const made = createConfiguredMachine(config, images, put, {
+    virtio: virtio.make,
     connectCard,
     ...(connect === undefined ? {} : { connect }),
   });
+  virtio.onOutput(put);
   const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
   if (options.top !== undefined) {
@@ -139,7 +143,7 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     };
   }
   const limit = (config.limit ?? DEFAULT_LIMIT) * SEC;
-  const uart = made.consoles[listener] ?? null;
+  const console = made.consoles[listener] ?? virtio.consoleOf(listener);
   if (top !== null && network.outside) {
     const watched = top;
     const looked = (over: () => boolean) => (): boolean => {
@@ -148,9 +152,10 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     };
     await top.watch((over) => network.run(simulation, limit, looked(over)), done);
   } else if (top !== null) await top.run(simulation, limit, done);
-  else if (uart !== null) await runAttended(simulation, uart, limit, done);
+  else if (console !== null) await runAttended(simulation, console, limit, done);
   else if (network.outside) await network.run(simulation, limit, done);
   else simulation.run(limit);
+  virtio.close();
   (top ?? consoles).end();
   const report = hypervisorReport(hypervisor);
   if (top !== null) process.stdout.write(`${topText(report, null)}\n`);

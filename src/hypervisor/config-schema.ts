@@ -11,6 +11,17 @@ const mode = {
   enum: ["trap", "pass", "none"],
 };
 
+/** Properties of virtio0 to virtio31. */
+const virtio = {
+  device: { description: "virtio0 to virtio31: as -device, virtio-blk-device,serial=one", type: "string" },
+  file: { description: "virtio-blk-device: a raw image, written to unless readonly or snapshot", type: "string" },
+  readonly: { description: "virtio-blk-device, virtio-9p-device", type: "boolean" },
+  snapshot: { description: "virtio-blk-device: what is written stays in memory", type: "boolean" },
+  net: { description: "virtio-net-device: as -netdev without id, hubport,hubid=0", type: "string" },
+  folder: { description: "virtio-9p-device: a folder of the host", type: "string" },
+  legacy: { description: "virtio: version 1 of the register layout; version 2 unless given", type: "boolean" },
+};
+
 export const VM_CONFIG_SCHEMA = {
   $schema: "http://json-schema.org/draft-07/schema#",
   title: "Armature: virtual machines under the hypervisor",
@@ -123,6 +134,7 @@ export const VM_CONFIG_SCHEMA = {
                       minimum: 1,
                       maximum: 65535,
                     },
+                    ...virtio,
                     registers: {
                       description: "Registers that go another way than the rest",
                       type: "object",

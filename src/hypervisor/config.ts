@@ -26,9 +26,10 @@ import { PciService } from "./pci/service.ts";
 import { createScheduler, type DomainParameters, SCHEDULER_NAMES } from "./scheduler/index.ts";
 import { HypervisorSmmu } from "./smmu.ts";
 import { type ToeAssignment, ToeService, toeAddress } from "./toe/service.ts";
+import { checkVirtio, type MakeVirtio, type VirtioConfiguration, virtioRegion } from "./virtio.ts";
 import type { RegionMode, RegionOptions, Vm } from "./vm.ts";
 
-export interface DeviceConfiguration {
+export interface DeviceConfiguration extends VirtioConfiguration {
   readonly mode: RegionMode;
   readonly physical?: string;
   readonly at?: string;
@@ -100,7 +101,7 @@ const DECLARATIONS: { readonly [kind: string]: Declaration } = {
 /** Parts that the hypervisor itself needs, or that no guest can have. */
 const RESERVED: readonly string[] = [
   ...["gicv2-distributor", "gicv2-cpu-interface", "gicv2-hypervisor", "gicv2-virtual-cpu"],
-  ...["ram", "smmuv3", "pcie-ecam", "gicv2m", "cfi-flash", "fw-cfg", "virtio-mmio"],
+  ...["ram", "smmuv3", "pcie-ecam", "gicv2m", "cfi-flash", "fw-cfg"],
 ];
 
 export function bytesOf(size: number | string): number {
@@ -205,13 +206,16 @@ function checkDevices(vm: VmConfiguration, here: Place, given: Map<string, Place
     const part = findPart(name);
     if (part?.kind === "toe") checkToe(vm, device, at, problems);
     if (part === undefined || RESERVED.includes(part.kind)) {
-      const known = VIRT_PARTS.filter((p) => !RESERVED.includes(p.kind)).map((p) => p.name);
-      problems.push({ message: `${vm.name}: there is no device "${name}": expected one of ${known.join(", ")}`, at });
+      const known = VIRT_PARTS.filter((p) => !RESERVED.includes(p.kind) && p.kind !== "virtio-mmio").map((p) => p.name);
+      const list = [...known, "virtio0 to virtio31"].join(", ");
+      problems.push({ message: `${vm.name}: there is no device "${name}": expected one of ${list}`, at });
       continue;
     }
+    const isVirtio = part.kind === "virtio-mmio";
+    problems.push(...checkVirtio(`${vm.name}: ${name}`, isVirtio, device, at, given));
     const base = device.at === undefined ? part.base : Number.parseInt(device.at, 16);
-    const size = part.kind === "toe" ? 2 * TOE.frame : Math.max(part.size, PAGE);
-    if (base % PAGE !== 0)
+    const size = part.kind === "toe" ? 2 * TOE.frame : isVirtio ? part.size : Math.max(part.size, PAGE);
+    if (base % PAGE !== 0 && !isVirtio)
       problems.push({ message: `${vm.name}: ${name} at ${hex(base)}: expected a multiple of 4K`, at });
     for (const other of places) {
       if (base >= other.base + other.size || other.base >= base + size) continue;
@@ -232,7 +236,7 @@ function checkDevice(
   given: Map<string, Place>,
   problems: Problem[],
 ): void {
-  if (part.kind === "toe") return;
+  if (part.kind === "toe" || part.kind === "virtio-mmio") return;
   const modes = [device.mode, ...Object.values(device.registers ?? {})];
   if (modes.includes("trap") && !TRAPPABLE.includes(part.kind)) {
     problems.push({ message: `${vm.name}: ${name}: there is no model of ${part.kind} to trap into`, at });
@@ -305,6 +309,8 @@ export function createConfiguredMachine(
   options: Pick<VirtOptions, "code"> & {
     /** What the TOE's network port is joined to. */
     readonly connect?: NonNullable<VirtOptions["toe"]>["connect"];
+    /** What makes the virtio devices of the VMs; throws RangeError where it is missing and one has some. */
+    readonly virtio?: MakeVirtio;
     /** What the ports of PCIe network cards are joined to. */
     readonly connectCard?: ConnectCard;
   } = {},
@@ -351,6 +357,7 @@ export function createConfiguredMachine(
       cpu,
       images[n] as VmImages,
       (b) => onOutput(n, b),
+      (part) => makerOf(options.virtio, n, part),
     ),
   );
   machine.reset();
@@ -376,6 +383,11 @@ function addSmmu(hypervisor: Hypervisor, toe: ToeService | null, pci: PciService
   hypervisor.services.push(new HypervisorSmmu(hypervisor, "smmu", options));
 }
 
+function makerOf(make: MakeVirtio | undefined, vm: number, part: string): ReturnType<MakeVirtio> {
+  if (make === undefined) throw new RangeError(`${part}: nobody makes virtio devices`);
+  return make(vm, part);
+}
+
 function assignmentOf(device: DeviceConfiguration): ToeAssignment {
   const address = toeAddress(device.address ?? "");
   const gateway = device.gateway === undefined ? null : toeAddress(`${device.gateway}/0`);
@@ -395,6 +407,7 @@ function addVm(
   cpu: string,
   images: VmImages,
   onTransmit: (byte: number) => void,
+  virtio: (part: string) => ReturnType<MakeVirtio>,
 ): Vm {
   const { vcpus = 1, psci = "hvc", append } = config;
   const memory = bytesOf(config.memory);
@@ -414,6 +427,9 @@ function addVm(
   const regions = devices.map(([name, entry]) => {
     const device = deviceOf(entry);
     if (name === "toe" && toe !== null) return toe.region(device.mode, assignmentOf(device));
+    if (findPart(name)?.kind === "virtio-mmio") {
+      return virtioRegion(name, device.mode, device.legacy ?? false, device.mode === "none" ? null : virtio(name));
+    }
     const physical = machine.devices.get(device.physical ?? name);
     const passes = [device.mode, ...Object.values(device.registers ?? {})].includes("pass");
     if (name === "uart0" && passes && physical instanceof Pl011) physical.onTransmit = onTransmit;

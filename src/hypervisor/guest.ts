@@ -1,5 +1,5 @@
 /** What a guest of the `virt` board is given: its images where a boot loader puts them, and a device tree that lists what it has. */
-import { virtPart } from "../../platform/virt/board.ts";
+import { VIRT_PARTS, virtPart } from "../../platform/virt/board.ts";
 import { type BootOptions, type BootPlan, planBoot } from "../../platform/virt/boot.ts";
 import { virtDeviceTree } from "../../platform/virt/device-tree.ts";
 import { encodeFdt, type FdtNode, InputError } from "../formats/index.ts";
@@ -31,12 +31,16 @@ export function guestDeviceTree(board: GuestBoard): FdtNode {
     pcie: { ecam: GUEST_ECAM, memory64: false },
     random: [],
   });
+  const slots = VIRT_PARTS.filter((p) => p.kind === "virtio-mmio").map((p) => p.name);
   const units = new Map(
-    [...["uart0", "uart1", "rtc", "gpio", "timer0", "timer1"]].map((name) => [virtPart(name).base.toString(16), name]),
+    ["uart0", "uart1", "rtc", "gpio", "timer0", "timer1", ...slots].map((name) => [
+      virtPart(name).base.toString(16),
+      name,
+    ]),
   );
   const keeps = (node: FdtNode): boolean => {
     const [kind = "", unit = ""] = node.name.split("@");
-    if (["fw-cfg", "virtio_mmio", "flash", "pmu"].includes(kind)) return false;
+    if (["fw-cfg", "flash", "pmu"].includes(kind)) return false;
     if (kind === "pcie" || kind === "v2m") return has("pcie");
     if (kind === "gpio-keys") return has("gpio");
     if (kind === "platform-bus") return has("timer0") || has("timer1") || has("toe");

@@ -174,6 +174,7 @@ export class Hypervisor extends Module implements El2Handler {
       this.#region = "";
       this.#register = "";
       this.#handle(cpu, vcpu, exit);
+      vcpu.vm.spendCopies(cpu, this.costs.copy);
     }
     if (exit.reason === "irq" || exit.reason === "start") {
       this.#takeInterrupts(cpu, vcpu);

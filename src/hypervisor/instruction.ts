@@ -104,8 +104,9 @@ class Emulation {
   }
 
   run(): "done" | AccessFault {
-    const { load, width, alignment } = this.#what;
+    const { load, alignment } = this.#what;
     if ((this.#start.low & (alignment - 1)) !== 0) return { status: FAULT_ALIGNMENT };
+    const width = (this.#start.low & (this.#what.width - 1)) === 0 ? this.#what.width : alignment;
     const places: number[] = [];
     for (let at = 0; at < this.#bytes.length; at += width) {
       const address = plus(this.#start, at);
@@ -115,7 +116,7 @@ class Emulation {
     }
     if (!load) this.#gather();
     for (let i = 0; i < places.length; i++) {
-      const response = this.#piece(places[i] as number, i * width);
+      const response = this.#piece(places[i] as number, i * width, width);
       if (response !== 0) return this.#fault(externalAbort(response), i * width);
     }
     if (load) this.#scatter();
@@ -133,9 +134,9 @@ class Emulation {
   }
 
   /** One access, of the VM's memory or of a model: the response. */
-  #piece(ipa: number, at: number): number {
+  #piece(ipa: number, at: number, size: number): number {
     const { vm, index } = this.#vcpu;
-    const { load, width: size } = this.#what;
+    const { load } = this.#what;
     const view = this.#view;
     const physical = vm.physical(ipa, size);
     if (physical >= 0) {

@@ -26,9 +26,9 @@ export interface LoadStore {
   readonly simd: boolean;
   /** In the order of memory, without gaps. */
   readonly elements: readonly Element[];
-  /** Bytes of one access to a device. */
+  /** Bytes of one access to a device, `alignment` where the address is no multiple of that. */
   readonly width: number;
-  /** Bytes that are moved at once, and the multiple at which they must lie in Device memory. */
+  /** Bytes that are moved at once, and the multiple at which the access must lie in Device memory. */
   readonly unit: number;
   readonly alignment: number;
   /** General registers: sign-extended, to 32 or 64 bits. */
@@ -169,7 +169,7 @@ function multipleStructures(word: number, f: Fields): Shape {
       for (let r = 0; r < structure; r++) elements.push({ register: (field(f, "Rt") + first + r) & 31, at, bytes });
     }
   }
-  return { elements, ...whole(length), keep: false, replicate: 0 };
+  return { elements, ...whole(length), alignment: bytes, keep: false, replicate: 0 };
 }
 
 function singleStructure(f: SingleFields & Fields): Shape {

@@ -4,9 +4,10 @@
  */
 
 import type { Target } from "../bus/index.ts";
-import { type Memory, Router, Transaction } from "../bus/index.ts";
+import { type Memory, type Port, Router, Transaction } from "../bus/index.ts";
 import { type Declaration, RegisterBank } from "../registers/index.ts";
 import { type Line, Module, type Simulation, type Time } from "../sim/index.ts";
+import { CopyingPort, GuestMemory } from "./guest-memory.ts";
 import { BLOCK, type MemoryPool, PAGE } from "./memory.ts";
 import type { PhysicalCpu } from "./physical-cpu.ts";
 import type { DomainParameters } from "./scheduler/index.ts";
@@ -23,6 +24,8 @@ export interface DeviceModel {
   readonly target: Target;
   /** Its interrupt outputs, with the SPI of the VM's distributor that each drives. */
   readonly lines: readonly { readonly line: Line; readonly spi: number }[];
+  /** The VM has ended: nothing of what the model does by itself reaches it any more. */
+  readonly halt?: () => void;
 }
 
 export interface RegionOptions {
@@ -106,6 +109,8 @@ type VmCells = {
   /** For noticing endless faults: address and count of the last injected abort. */
   faultAt: number;
   faults: number;
+  /** Bytes that models have moved by DMA and no CPU has spent time on yet. */
+  moved: number;
 };
 
 interface Region {
@@ -127,6 +132,7 @@ export class Vm extends Module {
   readonly cells: VmCells;
   readonly regions = new Map<string, Region>();
   readonly #host: VmHost;
+  readonly #memory: GuestMemory;
   #windows: ReturnType<Router["map"]>[] = [];
   /** INTIDs of the machine by those of the VM, and the other way round. */
   readonly #hardware = new Map<number, number>();
@@ -150,8 +156,17 @@ export class Vm extends Module {
       modes: options.regions.map((r) => r.mode),
       faultAt: -1,
       faults: 0,
+      moved: 0,
     });
     this.statistics = this.part("statistics", new ExitStatistics());
+    this.#memory = new GuestMemory(host.ram.memory, {
+      base: host.guest.ram,
+      size: options.memory,
+      offsetOf: (ipa, length) => {
+        const at = this.physical(ipa, length);
+        return at < 0 ? -1 : at - host.ram.base;
+      },
+    });
     this.bus = new Router(this, "bus", "abort");
     this.distributor = new VirtualDistributor(this, "gicd", { vcpus: options.vcpus, spis: options.spis ?? 256 });
     this.stage2 = new Stage2(this, "stage2", host.pool, id + 1);
@@ -172,6 +187,7 @@ export class Vm extends Module {
   setStatus(state: VmState, reason = ""): void {
     this.cells.state = state;
     this.cells.reason = reason;
+    if (state !== "running" && state !== "paused") for (const { model } of this.regions.values()) model?.halt?.();
     this.onState?.(this);
   }
 
@@ -195,6 +211,7 @@ export class Vm extends Module {
     const at = pool.allocate(memory, BLOCK);
     if (at < 0) return `no ${memory / 2 ** 20} MiB of memory are left`;
     this.cells.memory = at;
+    this.#memory.moved();
     const { stage2 } = this;
     const mapped =
       stage2.create(cpu) &&
@@ -255,6 +272,21 @@ export class Vm extends Module {
     this.dma.destroy();
     if (this.cells.memory >= 0) this.#host.pool.release(this.cells.memory, this.options.memory);
     this.cells.memory = -1;
+    this.#memory.moved();
+  }
+
+  /** What a model behind one of its regions does DMA by: it reaches the VM's memory alone. */
+  dmaPort(): Port {
+    return new CopyingPort(this.#memory, this.#host.ram.memory.arena, (bytes) => {
+      this.cells.moved += bytes;
+    });
+  }
+  /** The time that moving took, since the call before. */
+  spendCopies(cpu: PhysicalCpu, cyclesPerByte: number): void {
+    const { cells } = this;
+    if (cells.moved === 0) return;
+    cpu.spend(cyclesPerByte * cells.moved);
+    cells.moved = 0;
   }
 
   /** Guest memory for debuggers and reports; 0 outside. */
@@ -294,7 +326,8 @@ export class Vm extends Module {
   /** Stage 2 for a region: the real page where all of it is passed, nothing else. */
   #mapPassed(cpu: PhysicalCpu, live: PhysicalCpu | null, r: RegionOptions, mode: RegionMode): boolean {
     const { physical } = r;
-    if (mode === "pass" && physical !== undefined && r.registers === undefined) {
+    if (physical === undefined) return true;
+    if (mode === "pass" && r.registers === undefined) {
       return this.stage2.map(cpu, live, r.base, physical.base, r.size, physical.kind ?? "device");
     }
     return this.stage2.unmap(cpu, live, r.base, r.size);
@@ -357,9 +390,11 @@ export class Vm extends Module {
   }
 
   protected override onReset(): void {
+    this.#memory.moved();
     this.#mapRegions();
   }
   protected override onRestore(): void {
+    this.#memory.moved();
     this.#mapRegions();
   }
 }

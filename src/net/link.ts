@@ -33,6 +33,8 @@ export interface LinkOptions {
   readonly delay?: Time;
   /** Frames that wait for the transmitter before more are dropped; 1000 unless given. */
   readonly queue?: number;
+  /** Frames arrive at multiples of this time only, together with all that would have come since the last; 0, each at its own, unless given. */
+  readonly batch?: Time;
   /** What the line does to frames, of either end or of each; nothing unless given. */
   readonly impairments?: Impairments | readonly [fromEnd0: Impairments, fromEnd1: Impairments];
 }
@@ -70,10 +72,12 @@ class Direction implements StatePart {
   readonly #link: Link;
   readonly #arrival: Event;
   readonly #line: Line | null;
+  readonly #batch: Time;
   to: Station | null = null;
 
-  constructor(link: Link, name: string, impairments: Impairments | undefined) {
+  constructor(link: Link, name: string, impairments: Impairments | undefined, batch: Time) {
     this.#link = link;
+    this.#batch = batch;
     link.part(name, this);
     this.counts = link.part(`${name}Counts`, new Cells({ ...NO_COUNTS })).cells;
     this.#arrival = link.event(`${name}Arrival`, () => this.#arrive());
@@ -109,8 +113,9 @@ class Direction implements StatePart {
     if (line.duplicated) this.#insert(arriving, arrival);
   }
 
-  #insert(frame: Frame, arrival: Time): void {
+  #insert(frame: Frame, due: Time): void {
     const under = this.#under;
+    const arrival = this.#batch === 0 ? due : Math.ceil(due / this.#batch) * this.#batch;
     let at = under.length;
     while (at > this.#first && (under[at - 1] as UnderWay).arrival > arrival) at--;
     if (at === under.length) under.push({ frame, arrival });
@@ -183,9 +188,9 @@ export class Link extends Module {
     this.#rate = typeof rate === "number" ? () => rate : rate;
     this.#delay = options.delay ?? 0;
     this.#limit = options.queue ?? 1000;
-    const { impairments } = options;
+    const { impairments, batch = 0 } = options;
     const [one, other] = isPair(impairments) ? impairments : [impairments, impairments];
-    this.#directions = [new Direction(this, "forward", one), new Direction(this, "backward", other)];
+    this.#directions = [new Direction(this, "forward", one, batch), new Direction(this, "backward", other, batch)];
   }
 
   /** Sets the station at an end; it receives what the other end sends. */

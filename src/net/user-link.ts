@@ -6,6 +6,20 @@ import { UserHost, type UserHostOptions } from "./user-host.ts";
 /** A station that sends. */
 export interface NetworkDevice extends Station {
   onTransmit: ((frame: Frame) => void) | null;
+  /** Of a device whose port decides how fast its line is: bits a second now, 0 for no limit. */
+  readonly lineRate?: number;
+  /** Bits a second of such a line at the port's highest speed; who joins it to a line of another rate sets it. */
+  fullRate?: number;
+  /** Whether the link takes so many frames now without dropping one, or is free; there for devices that wait for it, null without a link. */
+  linkTakes?: ((frames: number) => boolean) | null;
+}
+
+function connect(device: NetworkDevice, link: Link, end: 0 | 1): void {
+  link.attach(end, device);
+  device.onTransmit = (frame) => void link.send(end, frame);
+  if (device.linkTakes !== undefined) {
+    device.linkTakes = (frames) => link.underWay(end) === 0 || link.room(end) >= frames;
+  }
 }
 
 export interface UserLink {
@@ -23,10 +37,8 @@ export function joinStations(
   options: LinkOptions = {},
 ): Link {
   const link = new Link(parent, name, options);
-  link.attach(0, near);
-  link.attach(1, far);
-  near.onTransmit = (frame) => void link.send(0, frame);
-  far.onTransmit = (frame) => void link.send(1, frame);
+  connect(near, link, 0);
+  connect(far, link, 1);
   return link;
 }
 
@@ -39,8 +51,7 @@ export function connectUser(
 ): UserLink {
   const link = new Link(parent, `${name}link`, options.link ?? {});
   const host = new UserHost(parent, `${name}host`, { ...options, send: (frame) => void link.send(1, frame) });
-  link.attach(0, device);
+  connect(device, link, 0);
   link.attach(1, host);
-  device.onTransmit = (frame) => void link.send(0, frame);
   return { link, host };
 }

@@ -9,6 +9,7 @@ import {
   Transaction,
 } from "../../src/bus/index.ts";
 import { SnapshotError } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 import { Bus } from "./parts.ts";
 
 const MiB = 0x10_0000;
@@ -98,7 +99,7 @@ describe("accesses", () => {
       fc.integer({ min: 4 * MiB - 40, max: 4 * MiB - 8 }),
     );
     const word = fc.integer({ min: 0, max: 0xffff_ffff });
-    fc.assert(
+    check(
       fc.property(
         fc.record({
           at: near,

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Memory, Port, RESPONSE_DECODE_ERROR, RESPONSE_OK, Router, type Window } from "../../src/bus/index.ts";
+import { check } from "../support/soak.ts";
 import { Bus, Recorder, Revocable } from "./parts.ts";
 
 describe("windows", () => {
@@ -83,7 +84,7 @@ describe("windows", () => {
 
   it("are found as a naive search finds them, for random maps", () => {
     const piece = fc.record({ base: fc.nat(60), size: fc.integer({ min: 1, max: 30 }), priority: fc.nat(3) });
-    fc.assert(
+    check(
       fc.property(
         fc.array(piece, { maxLength: 12 }),
         fc.array(fc.nat(100 * 8), { maxLength: 50 }),

@@ -1,5 +1,6 @@
 /** The guest programs alone and under the firmware hypervisor. */
 import { describe, expect, it } from "vitest";
+import { seeds } from "../support/soak.ts";
 import { checkGuestView } from "./support/guest-view.ts";
 import { runHypervisor, runModel, runNative } from "./support/guests.ts";
 
@@ -19,7 +20,7 @@ checkGuestView("hypervisor model, devices trapped", () => model.guests[0] as str
 checkGuestView("hypervisor model, devices passed through", () => model.guests[1] as string);
 
 describe("firmware hypervisor and model", () => {
-  it.each([1, 2, 3])(
+  it.each(seeds(3))(
     "registers after random writes read as on the board: distributor, PL011, SP804; seed %i",
     (seed) => {
       const append = `probe.seed=${seed}`;
@@ -74,7 +75,7 @@ describe("firmware hypervisor with a guest that misbehaves", () => {
     expect(run.console).toMatch(expected);
   });
 
-  it.each([11, 12, 13])(
+  it.each(seeds([11, 12, 13]))(
     "seed %i, passed devices, 3000 steps: it goes on to its end, and so does its neighbour",
     (seed) => {
       const run = runHypervisor(`guests=wild:pass,two wild.seed=${seed} limit=100000,0`);

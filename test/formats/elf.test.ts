@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { InputError, isElf, parseArm64Image, parseElf } from "../../src/formats/index.ts";
+import { check } from "../support/soak.ts";
 
 /** A small AArch64 executable with the given (physical address, file bytes, memory bytes) segments. */
 function elf(segments: [number, number, number][], patch: [number, number[]][] = []): Uint8Array {
@@ -78,7 +79,7 @@ describe("ELF executables", () => {
   });
 
   it("property: a damaged file gives an executable or an InputError", () => {
-    fc.assert(
+    check(
       fc.property(
         fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 }),
         (damage) => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeFdt, type FdtNode, findNode, InputError, parseFdt, printDts, toRaw } from "../../src/formats/index.ts";
+import { check } from "../support/soak.ts";
 
 const tree: FdtNode = {
   name: "",
@@ -81,7 +82,7 @@ describe("flattened device tree (Devicetree Specification 0.4, chapter 5)", () =
 
   it("property: a damaged blob gives a tree or an InputError, nothing else", () => {
     const blob = encodeFdt(tree);
-    fc.assert(
+    check(
       fc.property(
         fc.array(fc.tuple(fc.nat(blob.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 }),
         (damage) => {

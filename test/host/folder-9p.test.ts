@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { P9Server } from "../../src/devices/virtio/index.ts";
 import { InputError } from "../../src/formats/index.ts";
 import { Folder } from "../../src/host/files/folder.ts";
+import { check } from "../support/soak.ts";
 
 // Message types and layouts are those of Linux include/net/9p/9p.h and of the 9P2000.L protocol page.
 const le = (n: number, bytes: number) => Array.from({ length: bytes }, (_, i) => Math.floor(n / 256 ** i) & 0xff);
@@ -157,7 +158,7 @@ describe("9P2000.L over a host folder", () => {
     const types = [
       8, 12, 14, 16, 18, 20, 22, 24, 26, 30, 40, 50, 52, 54, 70, 72, 74, 76, 104, 108, 110, 116, 118, 120, 122,
     ];
-    fc.assert(
+    check(
       fc.property(fc.constantFrom(...types), fc.uint8Array({ maxLength: 64 }), (type, body) => {
         if (body.length > 3) body.fill(0, 0, 4);
         const reply = c.server.answer(Uint8Array.from([...le(body.length + 7, 4), type, 1, 0, ...body]));

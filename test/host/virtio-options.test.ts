@@ -69,6 +69,30 @@ describe("networks", () => {
       card: { pairs: 1 },
     });
   });
+  it("the card's features under QEMU's names; all that are not named are left as they are", () => {
+    const keys =
+      "csum=off,guest_csum=off,host_tso4=off,host_tso6=on,mrg_rxbuf=off,status=off,ctrl_vq=off,ctrl_vlan=off,rss=on,hash=on,gso=off,guest_announce=off";
+    const more = "host_mtu=9000,speed=10000,duplex=full,rx_queue_size=1024,tx_queue_size=512,rsc_interval=300000";
+    expect((first(`-device virtio-net-device,${keys},${more}`) as { card: unknown }).card).toEqual({
+      ...{
+        checksum: false,
+        guestChecksum: false,
+        hostTso4: false,
+        hostTso6: true,
+        mergeable: false,
+        linkStatus: false,
+      },
+      ...{ control: false, controlVlan: false, rss: true, hashReport: true, mtu: 9000, speed: 10_000, duplex: "full" },
+      ...{ receiveQueueSize: 1024, transmitQueueSize: 512, coalescingTime: 3_000_000, pairs: 1 },
+    });
+    expect((first("-device virtio-net-device,host_mtu=0,speed=-1") as { card: unknown }).card).toEqual({ pairs: 1 });
+  });
+  it("mq=on takes as many queue pairs as the network has queues", () => {
+    const card = (words: string) => (first(words) as { card: unknown }).card;
+    expect(card("-netdev user,id=n,queues=4 -device virtio-net-device,netdev=n,mq=on")).toEqual({ pairs: 4 });
+    expect(card("-netdev user,id=n,queues=4 -device virtio-net-device,netdev=n")).toEqual({ pairs: 1 });
+    expect(card("-netdev user,id=n -device virtio-net-device,netdev=n,mq=on")).toEqual({ pairs: 1 });
+  });
   it("net=, host=, dns= and dhcpstart=", () => {
     const line =
       "-netdev user,id=n,net=192.168.76.0/24,host=192.168.76.1,dhcpstart=192.168.76.9 -device virtio-net-device,netdev=n";
@@ -113,6 +137,8 @@ describe("networks", () => {
     expect(first("-nic tap,rate=2.5G,delay=1.5ms,queue=64")).toMatchObject({
       network: { link: { rate: 2_500_000_000, delay: 15_000_000, queue: 64 } },
     });
+    expect(first("-nic tap,batch=0us")).toMatchObject({ network: { link: { batch: 0 } } });
+    expect(first("-nic user,batch=20us")).toMatchObject({ network: { link: { batch: 200_000 } } });
   });
   it("any network's line may be bad: loss=, burst=, duplicate=, corrupt=, reorder=, reorder-delay=, jitter=", () => {
     const bad = "loss=1%,burst=3,duplicate=0.5%,corrupt=0.1%,reorder=2%,reorder-delay=1ms,jitter=20us";
@@ -304,6 +330,10 @@ describe("user errors", () => {
       "-netdev user,id=n -device virtio-net-device,netdev=n,guest_ufo=on",
       "guest_ufo=on: not supported by Armature: expected off",
     ],
+    ["-device virtio-net-device,host_mtu=60", "host_mtu=60: expected 0, or 68 to 65535"],
+    ["-device virtio-net-device,rx_queue_size=300", "rx_queue_size=300: expected 256, 512 or 1024"],
+    ["-device virtio-net-device,duplex=both", "duplex=both: expected half, full"],
+    ["-netdev user,id=n,queues=9", "expected a whole number from 1 to 8"],
     ["-nic user,model=e1000", "model=e1000: expected virtio-net-device or igb"],
     ["-nic bridge", "join a TAP device to the bridge with the host's tools"],
     ["-object filter-dump,id=f,netdev=n,file=x", "there is no -netdev with id=n"],

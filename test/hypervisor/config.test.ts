@@ -23,9 +23,11 @@ describe("configuration of VMs", () => {
     expect(JSON.parse(readFileSync(url("docs/vm-config.schema.json"), "utf8"))).toEqual(VM_CONFIG_SCHEMA);
   });
 
-  it("the example is in order; comments and a last comma are allowed", () => {
-    const text = readFileSync(url("examples/two-guests.jsonc"), "utf8");
-    expect(parseVmConfiguration("x", text).vms.map((v) => v.name)).toEqual(["trapped", "passed"]);
+  it("the examples are in order; comments and a last comma are allowed", () => {
+    const names = (example: string) =>
+      parseVmConfiguration("x", readFileSync(url(`examples/${example}.jsonc`), "utf8")).vms.map((v) => v.name);
+    expect(names("two-guests")).toEqual(["trapped", "passed"]);
+    expect(names("two-vfs")).toEqual(["left", "right"]);
     expect(complaint('{ "vms": [', "// one", `${A} },`, "] }")).toBe("");
   });
 
@@ -113,6 +115,97 @@ describe("configuration of VMs", () => {
       'f.jsonc:3: a: "timer0" is no pl011 of the machine',
     ],
   ])("%s", (_what, lines, message) => {
+    expect(complaint(...lines)).toContain(message);
+  });
+
+  const NIC = '{ "pci": { "nic": { "device": "igb", "vfs": 2 } },';
+  it.each([
+    [
+      "a card that does not exist",
+      ['{ "pci": {', '"nic": { "device": "e1000" } },', `"vms": [ ${A} } ] }`],
+      'f.jsonc:2: nic: there is no card "e1000": expected igb, pcie-test',
+    ],
+    [
+      "more virtual functions than the card has",
+      ['{ "pci": { "nic": { "device": "igb",', `"vfs": 9 } },`, `"vms": [ ${A} } ] }`],
+      "f.jsonc:2: nic: 9 virtual functions: igb has up to 8",
+    ],
+    [
+      "an address that is no station's",
+      ['{ "pci": { "nic": { "device": "igb",', `"mac": "01:00:5e:00:00:01" } },`, `"vms": [ ${A} } ] }`],
+      'f.jsonc:2: nic: mac "01:00:5e:00:00:01": expected an address of one station',
+    ],
+    [
+      "a network for a card without a port",
+      ['{ "pci": { "t": { "device": "pcie-test",', `"net": "user" } },`, `"vms": [ ${A} } ] }`],
+      'f.jsonc:2: t: pcie-test has no "net"',
+    ],
+    [
+      "a function of a card that is not there",
+      [NIC, `"vms": [ ${A},`, '"pci": [', '{ "function": "gpu" } ] } ] }'],
+      'f.jsonc:4: a: there is no card "gpu" in "pci": expected one of nic',
+    ],
+    [
+      "a virtual function that is not there",
+      [NIC, `"vms": [ ${A}, "pci": [`, '{ "function": "nic", "vf": 2 } ] } ] }'],
+      "f.jsonc:3: a: there is no virtual function 2 of nic: it has 0 to 1 (the other: f.jsonc:1)",
+    ],
+    [
+      "a card given as a whole that has virtual functions",
+      [NIC, `"vms": [ ${A}, "pci": [`, '{ "function": "nic" } ] } ] }'],
+      'f.jsonc:3: a: nic has virtual functions, so it stays the hypervisor\'s: expected "vf" (the other: f.jsonc:1)',
+    ],
+    [
+      "a virtual function given twice",
+      [
+        NIC,
+        `"vms": [ ${A}, "pci": [`,
+        '{ "function": "nic", "vf": 1 } ] },',
+        '{ "name": "b", "memory": "2M", "kernel": "k", "pci": [',
+        '{ "function": "nic", "vf": 1 } ] } ] }',
+      ],
+      "f.jsonc:5: b: virtual function 1 of nic is given twice (the other: f.jsonc:3)",
+    ],
+    [
+      "an address given twice",
+      [
+        NIC,
+        `"vms": [ ${A}, "pci": [`,
+        '{ "function": "nic", "vf": 0, "mac": "02:00:00:00:00:0a" },',
+        '{ "function": "nic", "vf": 1, "mac": "02:00:00:00:00:0A" } ] } ] }',
+      ],
+      "f.jsonc:4: a: 02:00:00:00:00:0A is given twice (the other: f.jsonc:3)",
+    ],
+    [
+      "an address for a whole card's function, whose driver is the guest",
+      [
+        '{ "pci": { "nic": { "device": "igb" } },',
+        `"vms": [ ${A}, "pci": [ { "function": "nic",`,
+        '"mac": "02:00:00:00:00:0a" } ] } ] }',
+      ],
+      'f.jsonc:3: a: nic has no "mac" to be set here',
+    ],
+    [
+      "more MSI-X vectors than the machine's frame has interrupts",
+      [
+        '{ "pci": { "a": { "device": "igb" }, "b": { "device": "igb" }, "c": { "device": "igb" } },',
+        `"vms": [ ${A}, "pci": [`,
+        '{ "function": "a" }, { "function": "b" },',
+        '{ "function": "c" } ] } ] }',
+      ],
+      "f.jsonc:4: a: c: its MSI-X vectors are more than are left of the machine's 64",
+    ],
+    [
+      "a device over the window of the VM's PCIe bus",
+      [
+        NIC,
+        `"vms": [ ${A}, "pci": [`,
+        '{ "function": "nic", "vf": 0 } ],',
+        '"devices": { "uart0": { "mode": "trap", "at": "0x20000000" } } } ] }',
+      ],
+      "f.jsonc:4: a: uart0 at 0x20000000 overlaps the PCIe window at 0x10000000 (the other: f.jsonc:2)",
+    ],
+  ])("PCIe: %s", (_what, lines, message) => {
     expect(complaint(...lines)).toContain(message);
   });
 });

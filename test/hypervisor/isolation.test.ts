@@ -1,5 +1,6 @@
 /** A guest that does what no sound guest does harms nobody but itself: it ends, or is stopped and reported, and its neighbour prints what it prints alone. */
 import { describe, expect, it } from "vitest";
+import { seeds } from "../support/soak.ts";
 import { guests, image, program, vm } from "./support/machine.ts";
 
 const two = image("vm-two.elf");
@@ -40,23 +41,21 @@ describe("isolation", () => {
     expect(g.vms[1]?.cells.reason).toContain(reason);
   });
 
-  it("random words as code, from several seeds", () => {
-    for (let seed = 1; seed <= 4; seed++) {
-      let x = seed * 0x9e37_79b9;
-      const words = Array.from({ length: 4096 }, (_, n) => {
-        x ^= x << 13;
-        x ^= x >>> 17;
-        x ^= x << 5;
-        return n === 0 ? 0xd503201f : x >>> 0; // NOP: the image has to begin with an instruction
-      });
-      const g = guests({ scheduler, vms: [vm("victim", "trap"), vm("random", "trap")] }, [
-        { kernel: two },
-        { kernel: program(...words) },
-      ]);
-      g.run(0.045);
-      expect(g.output(0)).toBe(expected);
-      expect(g.vms[0]?.status).toBe("off");
-    }
+  it.each(seeds(4))("random words as code, seed %i", (seed) => {
+    let x = seed * 0x9e37_79b9;
+    const words = Array.from({ length: 4096 }, (_, n) => {
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      return n === 0 ? 0xd503201f : x >>> 0; // NOP: the image has to begin with an instruction
+    });
+    const g = guests({ scheduler, vms: [vm("victim", "trap"), vm("random", "trap")] }, [
+      { kernel: two },
+      { kernel: program(...words) },
+    ]);
+    g.run(0.045);
+    expect(g.output(0)).toBe(expected);
+    expect(g.vms[0]?.status).toBe("off");
   });
 
   it("a VM for which no memory is left is stopped and reported", () => {

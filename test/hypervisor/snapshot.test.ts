@@ -5,10 +5,19 @@ import { guests, image, vm } from "./support/machine.ts";
 const kernel = image("vm-two.elf");
 const SECOND = 10_000_000_000;
 const make = () =>
-  guests({ machine: { cpus: 2 }, scheduler: { options: { slice: 1 } }, vms: [vm("a", "trap"), vm("b", "pass")] }, [
-    { kernel },
-    { kernel },
-  ]);
+  guests(
+    {
+      machine: { cpus: 2 },
+      scheduler: { options: { slice: 1 } },
+      // found, reset and given, though these guests do not look for them
+      pci: { nic: { device: "igb", vfs: 2 }, dut: { device: "pcie-test" } },
+      vms: [
+        vm("a", "trap", { pci: [{ function: "nic", vf: 1 }] }),
+        vm("b", "pass", { pci: [{ function: "nic", vf: 0 }, { function: "dut" }] }),
+      ],
+    },
+    [{ kernel }, { kernel }],
+  );
 
 describe("snapshots of a machine with a hypervisor", () => {
   it.each([0.0021, 0.0123])("saved at %d s and restored into a new machine, it ends alike", (at) => {

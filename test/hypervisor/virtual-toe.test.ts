@@ -5,6 +5,7 @@ import { Arena, Memory, Port, Router, Transaction } from "../../src/bus/index.ts
 import type { PhysicalCpu } from "../../src/hypervisor/physical-cpu.ts";
 import { VIRTUAL_TOE_BYTES, VirtualToe } from "../../src/hypervisor/toe/virtual-toe.ts";
 import { Module, Simulation } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 const RAM = 0x4000_0000;
 /** The guest's 1 MiB at 0x4000_0000 lie there in the machine. */
@@ -375,7 +376,7 @@ describe("commands of an emulated interface", () => {
   });
 
   it("whatever is in the ring: no exception, every address that goes to the machine's TOE lies in the VM's memory or is a copied list", () => {
-    fc.assert(
+    check(
       fc.property(fc.array(fc.uint8Array({ minLength: 64, maxLength: 64 }), { maxLength: 40 }), (commands) => {
         const s = new Setting();
         s.socket(9);

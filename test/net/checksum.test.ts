@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sum } from "../../src/net/checksum.ts";
+import { check } from "../support/soak.ts";
 
 /** RFC 1071 as its text has it: 16-bit words, carries added in, an odd byte padded with zero. */
 function plain(b: Uint8Array, from: number, end: number): number {
@@ -14,7 +15,7 @@ function plain(b: Uint8Array, from: number, end: number): number {
 
 describe("the Internet checksum over frames", () => {
   it("RFC 1071: sums any stretch of a frame, wherever it lies in its buffer", () => {
-    fc.assert(
+    check(
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat(40), fc.nat(400), fc.nat(3), (bytes, from, length, at) => {
         const buffer = new Uint8Array(bytes.length + at);
         buffer.set(bytes, at);

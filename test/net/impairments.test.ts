@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Impairments, Link } from "../../src/net/index.ts";
 import { MS, SEC, Simulation, US } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 interface Arrival {
   readonly time: number;
@@ -123,7 +124,7 @@ describe("impairments of a link", () => {
   });
 
   it("sent + duplicated = received + lost + under way, at any time; what arrives is in order of time", () => {
-    fc.assert(
+    check(
       fc.property(impairments, fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 2000 }), (bad, n, us) => {
         const bench = setUp(bad);
         for (let i = 0; i < n; i++) bench.link.send(0, numbered(i));
@@ -141,7 +142,7 @@ describe("impairments of a link", () => {
   });
 
   it("the same seed gives the same bytes at the same instants, a snapshot in between or not; another seed others", () => {
-    fc.assert(
+    check(
       fc.property(impairments, fc.integer({ min: 1, max: 900 }), (bad, us) => {
         const whole = setUp(bad, 7);
         const before = setUp(bad, 7);

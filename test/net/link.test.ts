@@ -33,6 +33,18 @@ describe("point-to-point link", () => {
     expect(link.counts(0)).toMatchObject({ sent: 2, dropped: 1, received: 2 });
   });
 
+  it("in batches frames arrive at multiples of the time given, none before its own, in order", () => {
+    const { simulation, link, arrivals } = setUp({ rate: 1_000_000_000, batch: 100_000 });
+    for (let i = 0; i < 16; i++) link.send(0, new Uint8Array(60 + i));
+    simulation.run(50_000);
+    link.send(0, new Uint8Array(1514));
+    simulation.run(1_000_000);
+    // 672 ns a frame of 60 bytes, 8 ns each byte more: the fourteenth is there at 10.136 us, the long one at 24.016 us
+    expect(arrivals.map(([t]) => t)).toEqual([...Array(13).fill(100_000), ...Array(3).fill(200_000), 300_000]);
+    expect(arrivals.map(([, length]) => length)).toEqual([...Array.from({ length: 16 }, (_, i) => 60 + i), 1514]);
+    expect(link.counts(0)).toMatchObject({ sent: 17, received: 17 });
+  });
+
   it("frames under way are saved and arrive in the restored machine at the same instant", () => {
     const a = setUp({ rate: 1_000_000_000 });
     a.link.send(0, Uint8Array.of(1, 2, 3));

@@ -13,6 +13,7 @@ import {
   TrafficSink,
 } from "../../src/net/index.ts";
 import { MS, SEC, Simulation, US } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 function setUp(options: TrafficOptions, link: { impairments?: Impairments; delay?: number } = {}, seed = 1) {
   const simulation = new Simulation({ seed });
@@ -79,7 +80,7 @@ describe("traffic generator and sink", () => {
   });
 
   it("the sink finds what the line did: losses, duplicates, overtaking", () => {
-    fc.assert(
+    check(
       fc.property(fc.integer(), fc.constantFrom(0, 0.1, 0.4), fc.constantFrom(0, 0.2), (seed, loss, duplicate) => {
         const { simulation, sink, line } = setUp({ count: 500 }, { impairments: { loss, duplicate } }, seed >>> 0);
         simulation.run(SEC);
@@ -103,7 +104,7 @@ describe("traffic generator and sink", () => {
     const { simulation, sink } = setUp({ count: 500, size: 60 }, { impairments: { corrupt: 1 } });
     simulation.run(SEC);
     expect(sink.counts.received).toBe(500);
-    fc.assert(
+    check(
       fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
         const before = sink.counts.received;
         sink.receive(bytes);
@@ -217,7 +218,7 @@ describe("captures", () => {
 
   it("no bytes make the parser hang or throw anything but its message", () => {
     const good = [...pcapngHeader("n"), ...pcapngPacket(Uint8Array.from(bytes(1)), 0, true)];
-    fc.assert(
+    check(
       fc.property(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 6 }), (changes) => {
         const file = Uint8Array.from(good);
         for (const [at, value] of changes) file[at] = value;

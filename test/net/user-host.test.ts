@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { checksum, type Frame, UserHost } from "../../src/net/index.ts";
 import { Simulation } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 const GUEST_MAC = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const HOST_MAC = [0x52, 0x55, 0x0a, 0, 2, 2];
@@ -198,7 +199,7 @@ describe("in-process host of a user link", () => {
 
   it("property: no frame throws", () => {
     const { host } = setUp();
-    fc.assert(
+    check(
       fc.property(
         fc.uint8Array({ maxLength: 400 }),
         fc.constantFrom(0x0806, 0x0800),

@@ -9,6 +9,7 @@ import {
   readRecordingHeader,
   textToBytes,
 } from "../../src/observe/index.ts";
+import { check } from "../support/soak.ts";
 
 const header = {
   machine: { board: "virt", cpus: 2 },
@@ -39,7 +40,7 @@ describe("recordings", () => {
   });
 
   it("bytes of any value come through", () => {
-    fc.assert(
+    check(
       fc.property(fc.uint8Array(), (bytes) => {
         const text = write([{ time: 1, instructions: [], input: { device: "serial0", bytes: bytesToText(bytes) } }]);
         const { input } = readRecording(text, "r").inputs[0] as { input: { bytes: string } };

@@ -1,6 +1,7 @@
 /** Address decoding against a plain reference: random windows, BARs and enables, overlaps and all. Clauses 7.5.1.1.3, 7.5.1.2.1, 7.5.1.3.8, .9. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { check } from "../support/soak.ts";
 import { SwitchBench } from "./bench.ts";
 
 interface Port {
@@ -85,7 +86,7 @@ describe("address decoding", () => {
       b.write(address, 0xa0 + i);
     });
     let answered = 0;
-    fc.assert(
+    check(
       fc.property(plans, fc.array(fc.integer({ min: 0, max: 1023 }), { maxLength: 6 }), (plan, pages) => {
         apply(b, plan);
         for (const p of [...plan.bars.filter((at) => at >= 0), ...pages]) {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { createVirtMachine, type VirtOptions } from "../../platform/virt/machine.ts";
 import { InterpreterCode } from "../../src/cpu/aarch64/engine/interpreter.ts";
+import { I82576Core } from "../../src/devices/i82576/index.ts";
 import { findNode, parseFdt } from "../../src/formats/index.ts";
 import { HostNetworks } from "../../src/host/net/networks.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
@@ -18,6 +19,9 @@ function parse(line: string): RunOptions {
   return parsed.options;
 }
 const build = (line: string) => machine({ pcie: pcieSlots(parse(line).pcie, new HostNetworks()) });
+
+const igbCores = (m: ReturnType<typeof machine>) =>
+  [...m.simulation.modules.values()].filter((module) => module instanceof I82576Core);
 
 describe("-device on the PCIe bus", () => {
   it("takes bus, hexadecimal addr, multifunction and the driver's own numbers", () => {
@@ -68,21 +72,19 @@ describe("-device on the PCIe bus", () => {
     ]);
   });
 
-  it("an igb card's link has the PHY's 1 Gb/s, to the outside too, unless the network says rate=", () => {
-    const rates: unknown[] = [];
-    class Recorder extends HostNetworks {
-      override connect(...words: Parameters<HostNetworks["connect"]>): ReturnType<HostNetworks["connect"]> {
-        const { rate } = words[3].link;
-        rates.push(typeof rate === "function" ? rate() : rate);
-        return super.connect(...words);
-      }
-    }
-    const networks = new Recorder();
-    const line =
+  it("igb functions 0 and 1 of a slot are the two ports of a chip: LAN_ID, bits 3:2 of STATUS", () => {
+    const m = build("-device igb,addr=3.0,multifunction=on -device igb,addr=3.1 -device igb,addr=4");
+    expect(igbCores(m).map((core) => (core.status >>> 2) & 3)).toEqual([0, 1, 0]);
+  });
+
+  it("an igb card's line has the PHY's 1 Gb/s, to the outside too, unless the network says rate=", () => {
+    const m = build(
       "-netdev user,id=a -netdev user,id=b,rate=100M -netdev user,id=c,rate=0 -netdev tap,id=d,ifname=t0 " +
-      "-device igb,netdev=a -device igb,netdev=b -device igb,netdev=c -device igb,netdev=d";
-    machine({ pcie: pcieSlots(parse(line).pcie, networks) });
-    expect(rates).toEqual([1_000_000_000, 100_000_000, 0, 1_000_000_000]);
+        "-netdev tap,id=e,ifname=t1,rate=5G -device igb,netdev=a -device igb,netdev=b -device igb,netdev=c -device igb,netdev=d -device igb,netdev=e",
+    );
+    expect(igbCores(m).map((core) => core.lineRate)).toEqual([
+      1_000_000_000, 100_000_000, 0, 1_000_000_000, 5_000_000_000,
+    ]);
   });
 });
 

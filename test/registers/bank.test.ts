@@ -17,6 +17,7 @@ import {
   wo,
 } from "../../src/registers/index.ts";
 import { type GuestError, Module, type RegisterAccess, Simulation } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 type Registers = Declaration["registers"];
 
@@ -80,7 +81,7 @@ describe("each kind of access, bit by bit, against a naive model", () => {
   });
 
   it("agree for random layouts and random accesses of every width", () => {
-    fc.assert(
+    check(
       fc.property(
         fc.array(fc.constantFrom(...KINDS), { minLength: 32, maxLength: 32 }),
         fc.integer({ min: 0, max: 0xffff_ffff }),
@@ -291,7 +292,7 @@ describe("banked registers", () => {
   };
 
   it("hold one value a CPU, shared elements one for all, against a naive model", () => {
-    fc.assert(
+    check(
       fc.property(
         fc.array(
           fc.record({

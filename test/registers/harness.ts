@@ -17,6 +17,7 @@
  *     export const devices = { pl011: buildPl011 };
  */
 import { describe, expect, it } from "vitest";
+import { seeds } from "../support/soak.ts";
 import { Bench, type DeviceFactory } from "./harness/bench.ts";
 import { type FuzzOptions, runFuzz } from "./harness/fuzz.ts";
 import { RULES, type Rule, type RuleName, registersUnderTest } from "./harness/rules.ts";
@@ -73,9 +74,11 @@ export function fuzzDevice(title: string, factory: DeviceFactory, options: FuzzO
   const accesses = options.accesses ?? 100_000;
   describe(`${title}: ${accesses} random accesses of every width`, () => {
     it("end without exception, hang or undeclared state, twice alike, and alike after save and load", () => {
-      const result = runFuzz(factory, options);
-      expect(result.accesses).toBe(accesses);
-      expect(result.hash).toMatch(/^[0-9a-f]{16}$/);
+      for (const seed of seeds([options.seed ?? 1])) {
+        const result = runFuzz(factory, { ...options, seed });
+        expect(result.accesses).toBe(accesses);
+        expect(result.hash).toMatch(/^[0-9a-f]{16}$/);
+      }
     });
   });
 }

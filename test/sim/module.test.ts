@@ -16,6 +16,7 @@ import {
   type StateValue,
   wait,
 } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 describe("module tree", () => {
   it("names are paths, and unique", () => {
@@ -126,7 +127,7 @@ const stateValue: fc.Arbitrary<StateValue> = fc.letrec<{ value: StateValue }>((t
 
 describe("state", () => {
   it("a copy is equal and shares nothing; a copy assigned back changes nothing", () => {
-    fc.assert(
+    check(
       fc.property(stateValue, (value) => {
         const copy = cloneState(value);
         expect(copy).toEqual(value);
@@ -177,7 +178,7 @@ describe("hash", () => {
   });
 
   it("bytes hash alike whatever their alignment", () => {
-    fc.assert(
+    check(
       fc.property(fc.uint8Array({ maxLength: 40 }), (data) => {
         const shifted = new Uint8Array(data.length + 3);
         for (const offset of [1, 2, 3]) {
@@ -268,7 +269,7 @@ describe("time", () => {
   });
 
   it("cycles and instants convert without drift, both ways", () => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 1, max: 10_000_000_000 }), fc.nat(2 ** 53 - 1), (hz, some) => {
         // Any count of cycles within ten days.
         const cycles = some % (hz * 900_000);

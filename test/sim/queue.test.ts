@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Event, Module, NEVER, Simulation } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 
 /** What one action does to which event: notify after, schedule at now plus, cancel. */
 interface Operation {
@@ -151,7 +152,7 @@ const script: fc.Arbitrary<Script> = fc.record({
 
 describe("queue", () => {
   it("fires in the order (time, priority, sequence), delta rounds within an instant, whatever is done to it", () => {
-    fc.assert(
+    check(
       fc.property(script, (s) => {
         expect(trace(s, (fire) => new Real(s, fire))).toEqual(trace(s, (fire) => new Naive(s, fire)));
       }),

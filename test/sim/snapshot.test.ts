@@ -14,13 +14,14 @@ import {
   SnapshotError,
   wait,
 } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 import { Machine, makeProgram } from "./systemc/random/program.ts";
 
 const METHODS = { threads: false, control: true };
 
 describe("snapshot of random machines of method processes", () => {
   it("restored anywhere, it goes on with the same order, the same hash", () => {
-    fc.assert(
+    check(
       fc.property(fc.nat(1_000_000), fc.array(fc.nat(60_000), { maxLength: 4 }), (seed, runs) => {
         const program = makeProgram(seed, METHODS);
         const first = new Machine(program);

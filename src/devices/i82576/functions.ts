@@ -31,8 +31,6 @@ export interface I82576DeviceOptions {
   readonly mac: Uint8Array;
   readonly portNumber?: number;
   readonly multifunction?: boolean;
-  /** Bits a second of the line at 1000 Mb/s, 0 for no limit; as the standard has it unless given. */
-  readonly gigabitRate?: number;
 }
 
 export class I82576Device extends Module implements Host {
@@ -45,8 +43,7 @@ export class I82576Device extends Module implements Host {
   constructor(parent: Module | Simulation, name: string, options: I82576DeviceOptions) {
     super(parent, name);
     const { arena, mac, multifunction = false } = options;
-    const { portNumber = 0, gigabitRate = 1_000_000_000 } = options;
-    this.core = new I82576Core(this, "core", { mac, host: this, portNumber, gigabitRate });
+    this.core = new I82576Core(this, "core", { mac, host: this, portNumber: options.portNumber ?? 0 });
     const table = { bar: MSIX_BAR, offset: 0 };
     const pba = { bar: MSIX_BAR, offset: PBA_OFFSET };
     this.#msix = [

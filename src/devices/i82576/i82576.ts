@@ -20,6 +20,7 @@ import { FlowControl } from "./flow-control.ts";
 import { hooksOf } from "./hooks.ts";
 import { type Host, PF } from "./host.ts";
 import { CAUSE, Interrupts } from "./interrupts.ts";
+import { Leds } from "./leds.ts";
 import { Mailbox } from "./mailbox.ts";
 import { factoryImage, Nvm } from "./nvm.ts";
 import { Phy } from "./phy.ts";
@@ -56,11 +57,6 @@ export interface I82576Options {
   readonly host: Host;
   /** 0 or 1: which of the chip's two ports; 0 unless given. */
   readonly portNumber?: number;
-  /**
-   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit; 10^9 unless given. The real card has no such thing: it is for lines faster
-   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
-   */
-  readonly gigabitRate?: number;
 }
 
 export class I82576Core extends Module implements Station {
@@ -82,12 +78,17 @@ export class I82576Core extends Module implements Station {
   readonly filter: Filter;
   readonly flowControl: FlowControl;
   readonly storm: StormControl;
+  readonly leds: Leds;
   readonly receiver: Receiver;
   readonly transmitter: Transmitter;
+  /**
+   * Bits a second of the line where 1000 Mb/s are agreed on, 0 for no limit. The real card has 10^9 and nothing else: another value is for lines faster
+   * than the part's, and for slow ones. At 10 and 100 Mb/s the lower of both counts.
+   */
+  fullRate = 1_000_000_000;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
   readonly #c: { carrier: boolean; link: boolean; phyReset: boolean; virtualFunctions: number };
-  readonly #gigabitRate: number;
   readonly #packet = new Packet();
   readonly #tcpTimer: Event;
   /** For accesses of the device to its own registers. */
@@ -97,7 +98,6 @@ export class I82576Core extends Module implements Station {
     super(parent, name);
     this.host = options.host;
     this.portNumber = options.portNumber ?? 0;
-    this.#gigabitRate = options.gigabitRate ?? 1_000_000_000;
     this.#c = this.state({ carrier: true, link: false, phyReset: true, virtualFunctions: 0 });
     this.statistics = new Statistics(this);
     this.interrupts = new Interrupts(this);
@@ -108,6 +108,7 @@ export class I82576Core extends Module implements Station {
     this.filter = new Filter(this);
     this.flowControl = new FlowControl(this);
     this.storm = new StormControl(this);
+    this.leds = new Leds(this);
     this.receiver = new Receiver(this);
     this.transmitter = new Transmitter(this);
     this.#tcpTimer = this.event("tcpTimer", () => this.#tcpTimerDone());
@@ -176,9 +177,9 @@ export class I82576Core extends Module implements Station {
   /** Bits a second of the line; 0 for no limit. */
   get lineRate(): number {
     const { speed } = this;
-    if (speed === 1000) return this.#gigabitRate;
+    if (speed === 1000) return this.fullRate;
     const rate = speed * 1_000_000;
-    return this.#gigabitRate === 0 ? rate : Math.min(rate, this.#gigabitRate);
+    return this.fullRate === 0 ? rate : Math.min(rate, this.fullRate);
   }
   /** How long `bits` take on the line. */
   lineTime(bits: number): Time {
@@ -223,12 +224,14 @@ export class I82576Core extends Module implements Station {
       frame.set(given);
     }
     this.statistics.arrived(frame);
+    this.leds.seen();
     if ((this.reg("RCTL") & RXEN) === 0 || this.flowControl.received(frame)) return;
     const packet = this.parse(frame);
     const verdict = this.filter.judge(frame, packet, -1);
     if (this.storm.armed && this.storm.drops(frame, verdict.unresolved)) return;
     if (verdict.queues === 0) return;
     this.statistics.received(frame);
+    this.leds.passed();
     this.receiver.accept(frame, packet, verdict, false);
   }
 
@@ -269,6 +272,7 @@ export class I82576Core extends Module implements Station {
 
   #toWire(frame: Frame): boolean {
     this.statistics.transmitted(frame);
+    this.leds.passed();
     this.onTransmit?.(frame);
     return true;
   }

@@ -15,6 +15,7 @@ import type { Verdict } from "./filter.ts";
 import type { I82576Core } from "./i82576.ts";
 import { CAUSE } from "./interrupts.ts";
 import { PacketBuffer, type Waiting } from "./packet-buffer.ts";
+import { type Split, splitPacket } from "./split.ts";
 import { FCS, isMulticast } from "./statistics.ts";
 
 const QUEUES = 16;
@@ -50,6 +51,8 @@ export class Receiver {
   readonly #flush: Event;
   readonly #words = new Uint8Array(DESCRIPTOR);
   #draining = false;
+  /** Of the packet that is being placed. */
+  readonly #split: Split = { bytes: 0, separate: false, length: 0, found: false, overflow: false };
 
   constructor(core: I82576Core) {
     this.#core = core;
@@ -146,10 +149,10 @@ export class Receiver {
     const free = (tail - head + count) % count;
     const { frame, stripped, tag } = this.#shape(q, w, packet);
     const size = this.#bufferSize(srrctl);
-    const header = type >= 2 ? this.#splitAt(q, packet, frame, stripped, srrctl) : 0;
-    const split = type === 5 && header === 0 ? Math.min(frame.length, headerSize(srrctl)) : header;
-    const separate = (type === 2 || type === 5) && split > 0;
-    const payload = separate ? frame.length - split : frame.length;
+    const header = type >= 2 ? this.#headers(q, packet, frame, stripped) : 0;
+    const split = this.#split;
+    splitPacket(split, type, frame.length, header, headerSize(srrctl), size);
+    const payload = split.separate ? frame.length - split.bytes : frame.length;
     const needed = Math.max(1, Math.ceil(payload / size));
     if (needed > free) {
       if (needed >= count && count > 0) {
@@ -166,19 +169,7 @@ export class Receiver {
       if (srrctl >= 0 && (core.reg("QDE") & (1 << q)) === 0) return false;
       return this.#dropped(q);
     }
-    this.#write(q, w, packet, {
-      frame,
-      stripped,
-      tag,
-      size,
-      type,
-      split,
-      separate,
-      found: header > 0,
-      needed,
-      head,
-      count,
-    });
+    this.#write(q, w, packet, { frame, tag, size, type, needed, head, count });
     this.#count(q, w, frame);
     const low = ((srrctl >>> 20) & 0x1f) * 16;
     if (low !== 0 && free - needed < low) {
@@ -230,8 +221,8 @@ export class Receiver {
     return kilobytes !== 0 ? kilobytes * 1024 : 2048 >>> ((this.#core.reg("RCTL") >>> 16) & 3);
   }
 
-  /** Bytes of the headers where the packet is split; 0 for no split, also where the header buffer is too small. */
-  #splitAt(q: number, packet: Packet, frame: Frame, stripped: number, srrctl: number): number {
+  /** Bytes of the headers that PSRTYPE names, 0 where there are none. */
+  #headers(q: number, packet: Packet, frame: Frame, stripped: number): number {
     const mask = this.#core.reg("PSRTYPE", this.#core.filter.virtualized ? q & 7 : 0);
     const on = (bit: number) => (mask & (1 << bit)) !== 0;
     const base = packet.ip === 4 ? 1 : packet.ip === 6 ? 7 : 0;
@@ -241,7 +232,7 @@ export class Receiver {
     else if (packet.l4 === UDP && on(base + 2)) at = packet.payloadAt;
     else if (on(base)) at = packet.l4At;
     at -= stripped;
-    return at > 0 && at <= frame.length && at <= headerSize(srrctl) ? at : 0;
+    return at > 0 && at <= frame.length ? at : 0;
   }
 
   #write(
@@ -250,13 +241,9 @@ export class Receiver {
     packet: Packet,
     d: {
       frame: Frame;
-      stripped: number;
       tag: number;
       size: number;
       type: number;
-      split: number;
-      separate: boolean;
-      found: boolean;
       needed: number;
       head: number;
       count: number;
@@ -264,8 +251,10 @@ export class Receiver {
   ): void {
     const core = this.#core;
     const port = core.host.port(core.ownerOf(q));
-    const { frame, size, type, split } = d;
-    const status = w.flags | this.#checked(w.frame, packet) | (d.tag >= 0 ? VP : 0);
+    const { frame, size, type } = d;
+    const split = this.#split;
+    const common = (d.tag >= 0 ? VP : 0) | (split.overflow ? HBO : 0);
+    const status = w.flags | this.#checked(w.frame, packet) | common;
     let done = 0;
     let { head } = d;
     for (let n = 0; n < d.needed; n++) {
@@ -275,21 +264,17 @@ export class Receiver {
       const last = n === d.needed - 1;
       let headerInfo = 0;
       if (first && type >= 2) {
-        const headerBuffer = address(port, at + 8);
-        if (d.separate) {
-          port.writeBlock(headerBuffer, frame.subarray(0, split));
-          done = split;
-          headerInfo = (split << 21) | (d.found ? SPH : 0);
-        } else if ((type === 3 || (type === 4 && frame.length > size)) && split > 0) {
-          port.writeBlock(headerBuffer, frame.subarray(0, split));
-          headerInfo = (split << 21) | SPH;
+        headerInfo = ((split.length & 0x3ff) << 21) | (split.found ? SPH : 0);
+        if (split.bytes > 0) {
+          port.writeBlock(address(port, at + 8), frame.subarray(0, split.bytes));
+          if (split.separate) done = split.bytes;
         }
       }
       const end = Math.min(frame.length, done + size);
       const bytes = end - done;
       if (bytes > 0) port.writeBlock(buffer, bytes === frame.length ? frame : frame.subarray(done, end));
       done = end;
-      const lastStatus = last ? status | EOP : d.tag >= 0 ? VP : 0;
+      const lastStatus = last ? status | EOP : common;
       if (type === 0)
         this.#hold(
           q,
@@ -297,21 +282,7 @@ export class Receiver {
           buffer,
           legacy(bytes, last ? this.#packetSum(frame) : 0, lastStatus | DD, last ? d.tag : -1),
         );
-      else
-        this.#hold(
-          q,
-          head,
-          -1,
-          this.#advanced(
-            w,
-            packet,
-            headerInfo,
-            bytes,
-            lastStatus | DD,
-            last ? d.tag : -1,
-            headerTooLong(type, split, packet, d),
-          ),
-        );
+      else this.#hold(q, head, -1, this.#advanced(w, packet, headerInfo, bytes, lastStatus | DD, last ? d.tag : -1));
       head = (head + 1) % d.count;
     }
     core.setReg("RDH", head, q);
@@ -369,7 +340,6 @@ export class Receiver {
     bytes: number,
     status: number,
     tag: number,
-    headerOverflow: boolean,
   ): readonly [number, number, number, number] {
     const core = this.#core;
     let type = 0;
@@ -384,12 +354,7 @@ export class Receiver {
       (core.reg("RXCSUM") & (1 << 13)) !== 0
         ? w.hash
         : (this.#fragmentSum(w.frame, packet) << 16) | identification(w.frame, packet);
-    return [
-      (last ? w.hashType : 0) | type | headerInfo,
-      last ? second : 0,
-      status | (headerOverflow ? HBO : 0),
-      bytes | (tag >= 0 ? tag << 16 : 0),
-    ];
+    return [(last ? w.hashType : 0) | type | headerInfo, last ? second : 0, status, bytes | (tag >= 0 ? tag << 16 : 0)];
   }
 
   #fragmentSum(frame: Frame, packet: Packet): number {
@@ -472,18 +437,6 @@ export class Receiver {
 
 function headerSize(srrctl: number): number {
   return ((srrctl >>> 8) & 0x3f) * 64;
-}
-
-/** The header did not fit the header buffer (HBO). */
-function headerTooLong(type: number, split: number, packet: Packet, d: { frame: Frame; stripped: number }): boolean {
-  return (
-    type >= 2 &&
-    split === 0 &&
-    packet.ip !== 0 &&
-    packet.payloadAt - d.stripped > 0 &&
-    packet.payloadAt - d.stripped <= d.frame.length &&
-    type !== 4
-  );
 }
 
 function identification(frame: Frame, packet: Packet): number {

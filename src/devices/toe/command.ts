@@ -54,8 +54,10 @@ export interface Completion {
   ready: Time;
 }
 
-export function decodeCommand(bytes: Uint8Array, id: number): Command {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, COMMAND_BYTES);
+/** The command in the first bytes of `view`; one without an address shares `zero`, 16 bytes that nobody changes. */
+export function decodeCommand(view: DataView, id: number, zero: Uint8Array): Command {
+  const addressed =
+    (view.getInt32(32, true) | view.getInt32(36, true) | view.getInt32(40, true) | view.getInt32(44, true)) !== 0;
   const high = view.getUint32(20, true);
   return {
     id,
@@ -67,7 +69,7 @@ export function decodeCommand(bytes: Uint8Array, id: number): Command {
     buffer: high >= 0x1_0000 ? NOWHERE : high * TWO32 + view.getUint32(16, true),
     arg0: view.getUint32(24, true),
     arg1: view.getUint32(28, true),
-    address: bytes.slice(32, 48),
+    address: addressed ? new Uint8Array(view.buffer, view.byteOffset + 32, 16).slice() : zero,
     port: view.getUint16(48, true),
     timeout: view.getUint32(52, true),
     userLow: view.getUint32(56, true),
@@ -133,10 +135,9 @@ export function costOf(command: Command, minimum: number): number {
   return isTransfer(command.opcode) ? Math.min(Math.max(command.length, least), MAX_LENGTH) : least;
 }
 
-export function encodeCompletion(c: Completion, head: number, phase: number, into: Uint8Array): void {
-  const { command } = c;
-  into.fill(0);
-  const view = new DataView(into.buffer, into.byteOffset, COMPLETION_BYTES);
+/** Writes the first `COMPLETION_BYTES` of `view`, but for the reserved ones, which are zero already. */
+export function encodeCompletion(c: Completion, head: number, phase: number, view: DataView): void {
+  const { command, address } = c;
   view.setUint32(0, command.userLow, true);
   view.setUint32(4, command.userHigh, true);
   view.setUint32(8, command.tag, true);
@@ -145,13 +146,13 @@ export function encodeCompletion(c: Completion, head: number, phase: number, int
   view.setUint32(20, c.bufferId, true);
   view.setUint32(24, c.buffer % TWO32, true);
   view.setUint32(28, Math.floor(c.buffer / TWO32), true);
-  if (c.address !== null) into.set(c.address, 32);
+  for (let i = 0; i < 16; i++) view.setUint8(32 + i, address === null ? 0 : (address[i] as number));
   view.setUint16(48, c.port, true);
   view.setUint16(50, head, true);
-  into[60] = command.opcode;
-  into[61] = c.flags;
-  into[62] = c.status;
-  into[63] = phase;
+  view.setUint8(60, command.opcode);
+  view.setUint8(61, c.flags);
+  view.setUint8(62, c.status);
+  view.setUint8(63, phase);
 }
 
 // State.
@@ -161,7 +162,8 @@ export function saveCommand(c: Command): StateRecord {
 }
 
 export function loadCommand(value: StateValue, path: string): Command {
-  const template: StateRecord = { ...decodeCommand(new Uint8Array(COMMAND_BYTES), 0) };
+  const zero = new Uint8Array(16);
+  const template: StateRecord = { ...decodeCommand(new DataView(new ArrayBuffer(COMMAND_BYTES)), 0, zero) };
   return loadRecord(template, value, path) as unknown as Command;
 }
 

@@ -11,6 +11,7 @@ import { type Command, type Completion, checkForm, costOf, loadCommand, NO_BUFFE
 import type { Outcome } from "./engine/api.ts";
 import type { ControlInterface } from "./interface.ts";
 import { Operations } from "./operations.ts";
+import { Fifo, IdTable } from "./queues.ts";
 import { SocketRecord } from "./sockets.ts";
 
 /** Completions of MULTI commands that may wait for room before such commands pause. */
@@ -21,16 +22,20 @@ export type Result = Partial<
   Pick<Completion, "result" | "flags" | "socket" | "bufferId" | "buffer" | "address" | "port">
 >;
 
+const NOTHING: Result = {};
+
 export class Executor implements StatePart {
   readonly of: ControlInterface;
   readonly #operations: Operations;
   /** Outstanding commands by id, those before the dispatcher among them. */
-  readonly #commands = new Map<number, Command>();
+  readonly #commands = new IdTable<Command>();
   /** Ids of commands before the dispatcher, in order. */
-  #fetched: number[] = [];
+  readonly #fetched = new Fifo<number>();
   readonly records = new Map<number, SocketRecord>();
-  /** Events of the stack not looked at yet. */
-  readonly #events = new Map<number, number>();
+  /** Sockets with events of the stack not looked at yet, in order, and by socket the events; -1: it is not among them. */
+  #noted: number[] = [];
+  #spare: number[] = [];
+  readonly #bits: number[] = [];
   /** Sockets that wait for room in the completion ring, and for the pool. */
   readonly #noRoom = new Set<number>();
   readonly #noBuffer = new Set<number>();
@@ -68,7 +73,7 @@ export class Executor implements StatePart {
       const command = of.rings.fetch(this.#next);
       if (command === null || of.generation !== generation) return;
       this.#next++;
-      this.#commands.set(command.id, command);
+      this.#commands.add(command);
       this.#fetched.push(command.id);
       core.submitted(of.number, costOf(command, core.minimumCost));
     }
@@ -100,7 +105,7 @@ export class Executor implements StatePart {
   // Completion.
 
   /** The last completion of a command. `moved`: payload bytes that pass the receive pipeline first. */
-  finish(command: Command, status: number, result: Result = {}, moved = 0): void {
+  finish(command: Command, status: number, result: Result = NOTHING, moved = 0): void {
     if (!this.#commands.delete(command.id)) return;
     this.#complete(command, status, result, moved);
   }
@@ -109,8 +114,8 @@ export class Executor implements StatePart {
     this.#complete(command, STATUS.SUCCESS, { ...result, flags: (result.flags ?? 0) | DONE.MORE }, moved);
   }
   /** SUCCESS, or the status of the error. */
-  conclude(command: Command, outcome: Outcome<unknown>, result: Result = {}): void {
-    this.finish(command, outcome.ok ? STATUS.SUCCESS : STATUS_OF[outcome.error], outcome.ok ? result : {});
+  conclude(command: Command, outcome: Outcome<unknown>, result: Result = NOTHING): void {
+    this.finish(command, outcome.ok ? STATUS.SUCCESS : STATUS_OF[outcome.error], outcome.ok ? result : NOTHING);
   }
 
   #complete(command: Command, status: number, result: Result, moved: number): void {
@@ -132,16 +137,15 @@ export class Executor implements StatePart {
 
   /** All outstanding commands end with `status`; their sockets' queues are left to `clear`. */
   completeAll(status: number): void {
-    const all = [...this.#commands.values()].sort((a, b) => a.id - b.id);
-    for (const command of all) this.finish(command, status);
+    for (const command of this.#commands.all()) this.finish(command, status);
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#commands.clear();
-    this.#fetched = [];
+    this.#fetched.clear();
     this.records.clear();
-    this.#events.clear();
+    this.#forgetEvents();
     this.#noRoom.clear();
     this.#noBuffer.clear();
     this.#service.cancel();
@@ -152,8 +156,8 @@ export class Executor implements StatePart {
 
   /** Ends commands that wait and that `which` picks; returns how many. Not those before the dispatcher. */
   cancel(which: (command: Command) => boolean, status: number): number {
-    const early = new Set(this.#fetched);
-    const found = [...this.#commands.values()].filter((c) => !early.has(c.id) && this.#waits(c) && which(c));
+    const early = new Set(this.#fetched.toArray());
+    const found = this.#commands.all().filter((c) => !early.has(c.id) && this.#waits(c) && which(c));
     for (const command of found) {
       this.recordOf(command)?.remove(command);
       this.finish(command, status);
@@ -172,7 +176,7 @@ export class Executor implements StatePart {
     const { now } = this.of.simulation;
     this.cancel((c) => c.deadline <= now, STATUS.COMMAND_TIMEOUT);
     let next = NEVER;
-    for (const { deadline } of this.#commands.values()) if (deadline > now && deadline < next) next = deadline;
+    for (const { deadline } of this.#commands.all()) if (deadline > now && deadline < next) next = deadline;
     if (next !== NEVER) this.#timeout.scheduleAt(next);
   }
 
@@ -180,8 +184,15 @@ export class Executor implements StatePart {
 
   /** EVENT_* of a socket became true. */
   happened(socket: number, events: number): void {
-    this.#events.set(socket, (this.#events.get(socket) ?? 0) | events);
+    while (this.#bits.length <= socket) this.#bits.push(-1);
+    const before = this.#bits[socket] as number;
+    if (before < 0) this.#noted.push(socket);
+    this.#bits[socket] = before < 0 ? events : before | events;
     this.#service.notify(0);
+  }
+  #forgetEvents(): void {
+    this.#noted.length = 0;
+    this.#bits.length = 0;
   }
   /** A socket's commands are looked at again. */
   touch(socket: number): void {
@@ -211,14 +222,17 @@ export class Executor implements StatePart {
     const { of } = this;
     if (!of.running) return;
     const { generation } = of;
-    const events = [...this.#events];
-    this.#events.clear();
-    for (const [socket, bits] of events) {
-      const record = this.records.get(socket);
-      if (record !== undefined) this.#operations.serve(record, bits);
-      if (of.generation !== generation) return;
+    const sockets = this.#noted;
+    this.#noted = this.#spare;
+    this.#spare = sockets;
+    const events = sockets.map((socket) => this.#bits[socket] as number);
+    for (const socket of sockets) this.#bits[socket] = -1;
+    for (let i = 0; i < sockets.length && of.generation === generation; i++) {
+      const record = this.records.get(sockets[i] as number);
+      if (record !== undefined) this.#operations.serve(record, events[i] as number);
     }
-    of.kick();
+    sockets.length = 0;
+    if (of.generation === generation) of.kick();
   }
 
   // State.
@@ -226,10 +240,10 @@ export class Executor implements StatePart {
   save(): StateValue {
     return {
       next: this.#next,
-      commands: [...this.#commands.values()].map(saveCommand),
-      fetched: [...this.#fetched],
+      commands: this.#commands.all().map(saveCommand),
+      fetched: this.#fetched.toArray(),
       records: [...this.records.values()].map((r) => r.save()),
-      events: [...this.#events].flat(),
+      events: this.#noted.flatMap((socket) => [socket, this.#bits[socket] as number]),
       noRoom: [...this.#noRoom],
       noBuffer: [...this.#noBuffer],
     };
@@ -239,21 +253,26 @@ export class Executor implements StatePart {
     const list = (name: string) => (Array.isArray(v[name]) ? (v[name] as StateValue[]) : []);
     this.#commands.clear();
     this.records.clear();
-    this.#events.clear();
+    this.#forgetEvents();
     this.#noRoom.clear();
     this.#noBuffer.clear();
     this.#next = typeof v["next"] === "number" ? v["next"] : 1;
     list("commands").forEach((saved, i) => {
       const command = loadCommand(saved, `${path}.commands[${i}]`);
-      this.#commands.set(command.id, command);
+      this.#commands.add(command);
     });
-    this.#fetched = list("fetched") as number[];
+    this.#fetched.set(list("fetched") as number[]);
     for (const saved of list("records")) {
       const record = SocketRecord.load(saved, this.#commands);
       this.records.set(record.id, record);
     }
     const flat = list("events") as number[];
-    for (let i = 0; i + 1 < flat.length; i += 2) this.#events.set(flat[i] as number, flat[i + 1] as number);
+    for (let i = 0; i + 1 < flat.length; i += 2) {
+      const socket = flat[i] as number;
+      while (this.#bits.length <= socket) this.#bits.push(-1);
+      this.#noted.push(socket);
+      this.#bits[socket] = flat[i + 1] as number;
+    }
     for (const socket of list("noRoom")) this.#noRoom.add(socket as number);
     for (const socket of list("noBuffer")) this.#noBuffer.add(socket as number);
   }

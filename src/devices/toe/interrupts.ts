@@ -16,9 +16,21 @@ export class Interrupts {
   readonly #eventTimer: Event;
   /** A message is to be sent: the interrupt has become asserted, or is so still after software wrote to it. */
   onMessage: (() => void) | null = null;
+  /** The registers, and where these are among them. */
+  readonly #values: Int32Array;
+  readonly #status: number;
+  readonly #enable: number;
+  readonly #completionSetting: number;
+  readonly #eventSetting: number;
 
   constructor(of: InterfaceFrame) {
     this.#of = of;
+    const { slot, values } = of.bank;
+    this.#values = values;
+    this.#status = slot.INTERRUPT_STATUS;
+    this.#enable = slot.INTERRUPT_ENABLE;
+    this.#completionSetting = slot.COMPLETION_MODERATION;
+    this.#eventSetting = slot.EVENT_MODERATION;
     this.#completion = of.cells({ count: 0 }, "completionModeration");
     this.#event = of.cells({ count: 0 }, "eventModeration");
     this.#completionTimer = of.event("completionTimer", () => this.set(IRQ.COMPLETION));
@@ -29,7 +41,7 @@ export class Interrupts {
   happened(bit: number): void {
     const completion = bit === IRQ.COMPLETION;
     const moderated = completion ? this.#completion : this.#event;
-    const setting = this.#of.reg(completion ? "COMPLETION_MODERATION" : "EVENT_MODERATION");
+    const setting = this.#values[completion ? this.#completionSetting : this.#eventSetting] as number;
     moderated.count++;
     if (moderated.count >= (setting & 0xffff)) {
       this.set(bit);
@@ -50,14 +62,14 @@ export class Interrupts {
       this.#event.count = 0;
       this.#eventTimer.cancel();
     }
-    this.#of.setReg("INTERRUPT_STATUS", this.#of.reg("INTERRUPT_STATUS") | bits);
+    this.#values[this.#status] = (this.#values[this.#status] as number) | bits;
     this.update(false);
   }
 
   /** Drives the line; `written`: software wrote to status or enable. */
   update(written: boolean): void {
     const of = this.#of;
-    const asserted = (of.reg("INTERRUPT_STATUS") & of.reg("INTERRUPT_ENABLE")) !== 0;
+    const asserted = ((this.#values[this.#status] as number) & (this.#values[this.#enable] as number)) !== 0;
     const rises = asserted && !of.interrupt.level;
     if (rises) of.count(COUNTER.INTERRUPTS, 1);
     of.interrupt.set(asserted);

@@ -7,6 +7,7 @@ import { type Event, NEVER, NS, SnapshotError, type StatePart, type StateValue, 
 import { COUNTER, DEVICE_COUNTER } from "./codes.ts";
 import { Dispatcher } from "./dispatcher/index.ts";
 import type { ControlInterface } from "./interface.ts";
+import { Fifo } from "./queues.ts";
 import type { ToeCore } from "./toe.ts";
 
 /** Bytes on the wire beside the frame: preamble 8, check sequence 4, gap 12. */
@@ -20,7 +21,7 @@ const TICKS_PER_BIT = 10_000;
 
 /** Frames of one interface that wait. */
 class FrameQueue {
-  frames: Frame[] = [];
+  readonly frames = new Fifo<Frame>();
   bytes = 0;
 }
 
@@ -38,7 +39,7 @@ export class NetworkPort implements StatePart {
   readonly #limits: Float64Array;
   #sending: Frame | null = null;
   /** From the wire and from other interfaces, in order of arrival. */
-  #in: Arrived[] = [];
+  readonly #in = new Fifo<Arrived>();
   readonly #inBytes: Float64Array;
   #busy = false;
   readonly #c: { carrier: boolean };
@@ -259,11 +260,11 @@ export class NetworkPort implements StatePart {
   /** Frames of an interface that wait are dropped; one on the wire is not called back. */
   drop(number: number): void {
     const queue = this.#out[number] as FrameQueue;
-    queue.frames = [];
+    queue.frames.clear();
     queue.bytes = 0;
     this.#order.clear(number);
     this.#limits[number] = 0;
-    this.#in = this.#in.filter((a) => a.number !== number);
+    this.#in.set(this.#in.toArray().filter((a) => a.number !== number));
     this.#inBytes[number] = 0;
   }
 
@@ -271,11 +272,11 @@ export class NetworkPort implements StatePart {
 
   save(): StateValue {
     return {
-      out: this.#out.map((q) => q.frames.map((f) => f.slice())),
+      out: this.#out.map((q) => q.frames.toArray().map((f) => f.slice())),
       order: this.#order.save(),
       limits: this.#limits.slice(),
       sending: this.#sending?.slice() ?? null,
-      in: this.#in.map(({ number, frame }) => ({ number, frame: frame.slice() })),
+      in: this.#in.toArray().map(({ number, frame }) => ({ number, frame: frame.slice() })),
       busy: this.#busy,
     };
   }
@@ -289,16 +290,15 @@ export class NetworkPort implements StatePart {
     this.#limits.set(limits);
     this.#out.forEach((queue, n) => {
       const frames = (out as StateValue[])[n];
-      queue.frames = Array.isArray(frames) ? (frames as Uint8Array[]).map((f) => f.slice()) : [];
-      queue.bytes = queue.frames.reduce((sum, f) => sum + f.length, 0);
+      queue.frames.set(Array.isArray(frames) ? (frames as Uint8Array[]).map((f) => f.slice()) : []);
+      queue.bytes = queue.frames.toArray().reduce((sum, f) => sum + f.length, 0);
     });
     this.#sending = sending instanceof Uint8Array ? sending.slice() : null;
     this.#busy = v["busy"] === true;
     this.#inBytes.fill(0);
-    this.#in = (Array.isArray(arrived) ? (arrived as { number: number; frame: Uint8Array }[]) : []).map((a) => {
-      this.#inBytes[a.number] = (this.#inBytes[a.number] as number) + a.frame.length;
-      return { number: a.number, frame: a.frame.slice() };
-    });
+    const list = Array.isArray(arrived) ? (arrived as { number: number; frame: Uint8Array }[]) : [];
+    this.#in.set(list.map(({ number, frame }) => ({ number, frame: frame.slice() })));
+    for (const a of list) this.#inBytes[a.number] = (this.#inBytes[a.number] as number) + a.frame.length;
   }
   reset(): void {
     for (let n = 0; n < this.#core.count; n++) this.drop(n);

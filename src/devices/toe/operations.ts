@@ -167,8 +167,9 @@ export class Operations {
         made.state = EVENT_CONNECTED;
         x.records.set(made.id, made);
         const peer = this.#stack.remote(outcome.value);
-        result = { socket: outcome.value };
-        if (peer.ok) result = { ...result, address: fromEngine(peer.value.address), port: peer.value.port };
+        result = peer.ok
+          ? { socket: outcome.value, address: fromEngine(peer.value.address), port: peer.value.port }
+          : { socket: outcome.value };
         if (multi) {
           x.report(c, result, 0);
           continue;
@@ -360,7 +361,9 @@ export class Operations {
     const x = this.#executor;
     x.records.delete(record.id);
     x.of.rings.dropEvents(record.id);
-    for (const queue of record.queues) for (const waiting of queue.splice(0)) x.finish(waiting, status);
+    for (const queue of record.queues) {
+      if (queue.length > 0) for (const waiting of queue.splice(0)) x.finish(waiting, status);
+    }
   }
 
   // Options, names, events.
@@ -451,8 +454,8 @@ export class Operations {
     const status = (bits & EVENT_ERROR) !== 0 ? STATUS_OF[this.#stack.error(record.id)] : 0;
     const told = bits & record.mask;
     if (told !== 0) of.rings.addEvent(record.id, told, status);
-    for (const c of [...record.connects]) {
-      if ((record.state & (EVENT_CONNECTED | DEAD)) === 0) continue;
+    const [c] = record.connects;
+    if (c !== undefined && (record.state & (EVENT_CONNECTED | DEAD)) !== 0) {
       record.remove(c);
       const good = (record.state & EVENT_CONNECTED) !== 0;
       x.finish(c, good ? STATUS.SUCCESS : STATUS_OF[this.#stack.error(record.id)]);
@@ -473,7 +476,7 @@ export class Operations {
     const x = this.#executor;
     const status = STATUS_OF[this.#stack.error(record.id)];
     for (const queue of [record.acknowledgements, record.receives, record.accepts]) {
-      for (const c of queue.splice(0)) x.finish(c, status);
+      if (queue.length > 0) for (const c of queue.splice(0)) x.finish(c, status);
     }
   }
 }

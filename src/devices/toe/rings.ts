@@ -17,7 +17,8 @@ import {
   POOL_BYTES,
   saveCompletion,
 } from "./command.ts";
-import type { InterfaceFrame, InterfaceRegister } from "./frame.ts";
+import type { InterfaceFrame } from "./frame.ts";
+import { Fifo } from "./queues.ts";
 
 const TWO32 = 4294967296;
 const LIMIT = 2 ** 48;
@@ -47,16 +48,37 @@ export class Rings implements StatePart {
     poolFaulty: false,
   };
   /** Completions in the order in which they will be written. */
-  #held: Completion[] = [];
+  readonly #held = new Fifo<Completion>();
   /** Events that wait, by socket: bits and status. */
   readonly #events = new Map<number, { bits: number; status: number }>();
   readonly #entry = new Uint8Array(COMMAND_BYTES);
+  readonly #entryView = new DataView(this.#entry.buffer);
   readonly #completion = new Uint8Array(COMPLETION_BYTES);
+  readonly #completionView = new DataView(this.#completion.buffer);
   readonly #event = new Uint8Array(EVENT_BYTES);
+  readonly #eventView = new DataView(this.#event.buffer);
   readonly #pool = new Uint8Array(POOL_BYTES);
+  readonly #poolView = new DataView(this.#pool.buffer);
+  readonly #zero = new Uint8Array(16);
+  /** The registers, and where the indices of the rings are among them. */
+  readonly #values: Int32Array;
+  readonly #sqHead: number;
+  readonly #sqTail: number;
+  readonly #cqHead: number;
+  readonly #cqTail: number;
+  readonly #eqHead: number;
+  readonly #eqTail: number;
 
   constructor(of: InterfaceFrame) {
     this.#of = of;
+    const { slot, values } = of.bank;
+    this.#values = values;
+    this.#sqHead = slot.SQ_HEAD;
+    this.#sqTail = slot.SQ_TAIL;
+    this.#cqHead = slot.CQ_HEAD;
+    this.#cqTail = slot.CQ_TAIL;
+    this.#eqHead = slot.EQ_HEAD;
+    this.#eqTail = slot.EQ_TAIL;
   }
 
   /** Latches bases and sizes, and sets heads and tails to 0. False where a ring is not usable. */
@@ -110,14 +132,14 @@ export class Rings implements StatePart {
 
   /** Forgets all that waits. */
   clear(): void {
-    this.#held = [];
+    this.#held.clear();
     this.#events.clear();
   }
 
   /** Completions that hold a place among the outstanding commands. */
   get heldFinal(): number {
     let n = 0;
-    for (const c of this.#held) if ((c.flags & 1) === 0) n++;
+    for (let i = 0; i < this.#held.length; i++) if (((this.#held.at(i)?.flags ?? 1) & 1) === 0) n++;
     return n;
   }
   get held(): number {
@@ -130,8 +152,9 @@ export class Rings implements StatePart {
   fetch(id: number): Command | null {
     const of = this.#of;
     const c = this.#c;
-    const head = of.reg("SQ_HEAD");
-    if (head === of.reg("SQ_TAIL")) return null;
+    const values = this.#values;
+    const head = values[this.#sqHead] as number;
+    if (head === values[this.#sqTail]) return null;
     const address = c.SQ + head * COMMAND_BYTES;
     const { generation } = of;
     if (!of.port.readBlock(address, this.#entry)) {
@@ -139,24 +162,24 @@ export class Rings implements StatePart {
       return null;
     }
     if (of.generation !== generation) return null;
-    of.setReg("SQ_HEAD", (head + 1) & (c.sqEntries - 1));
+    values[this.#sqHead] = (head + 1) & (c.sqEntries - 1);
     of.count(COUNTER.FETCHED, 1);
-    return decodeCommand(this.#entry, id);
+    return decodeCommand(this.#entryView, id, this.#zero);
   }
 
   // Completion.
 
   /** A completion that is to be written at `ready` or later, behind those before it. */
   hold(completion: Completion): void {
-    const last = this.#held[this.#held.length - 1];
+    const last = this.#held.at(this.#held.length - 1);
     if (last !== undefined && last.ready > completion.ready) completion.ready = last.ready;
     this.#held.push(completion);
   }
 
   /** When the first one is due; NEVER where none waits or there is no room. */
   get due(): Time {
-    const first = this.#held[0];
-    return first === undefined || this.#full("CQ") ? NEVER : first.ready;
+    const first = this.#held.at(0);
+    return first === undefined || this.#completionsFull ? NEVER : first.ready;
   }
 
   /** Writes what is due, or, with `all`, as much as there is room for. */
@@ -164,13 +187,14 @@ export class Rings implements StatePart {
     const of = this.#of;
     const { generation } = of;
     const c = this.#c;
-    let n = 0;
-    for (const completion of this.#held) {
-      if ((!all && completion.ready > now) || this.#full("CQ")) break;
-      const tail = of.reg("CQ_TAIL");
+    const values = this.#values;
+    const held = this.#held;
+    for (let completion = held.at(0); completion !== undefined; completion = held.at(0)) {
+      if ((!all && completion.ready > now) || this.#completionsFull) return;
+      const tail = values[this.#cqTail] as number;
       const address = c.CQ + tail * COMPLETION_BYTES;
-      n++;
-      encodeCompletion(completion, of.reg("SQ_HEAD"), c.cqPhase, this.#completion);
+      held.shift();
+      encodeCompletion(completion, values[this.#sqHead] as number, c.cqPhase, this.#completionView);
       const good = of.port.writeBlock(address, this.#completion);
       if (of.generation !== generation) return;
       if (!good) {
@@ -178,12 +202,16 @@ export class Rings implements StatePart {
         return;
       }
       if (tail + 1 === c.cqEntries) c.cqPhase ^= 1;
-      of.setReg("CQ_TAIL", (tail + 1) & (c.cqEntries - 1));
+      values[this.#cqTail] = (tail + 1) & (c.cqEntries - 1);
       of.count(COUNTER.COMPLETED, 1);
       if (completion.status > STATUS.WOULD_BLOCK) of.count(COUNTER.ERRORS, 1);
       of.interrupts.happened(IRQ.COMPLETION);
     }
-    if (n > 0) this.#held.splice(0, n);
+  }
+  get #completionsFull(): boolean {
+    const values = this.#values;
+    const mask = this.#c.cqEntries - 1;
+    return mask <= 0 || (((values[this.#cqTail] as number) + 1) & mask) === values[this.#cqHead];
   }
 
   // Events.
@@ -206,12 +234,15 @@ export class Rings implements StatePart {
     const of = this.#of;
     const c = this.#c;
     const { generation } = of;
+    if (this.#events.size === 0) return;
+    const values = this.#values;
+    const view = this.#eventView;
     for (const [socket, { bits, status }] of this.#events) {
-      if (this.#full("EQ")) return;
+      const tail = values[this.#eqTail] as number;
+      const mask = c.eqEntries - 1;
+      if (mask <= 0 || ((tail + 1) & mask) === values[this.#eqHead]) return;
       this.#events.delete(socket);
-      const tail = of.reg("EQ_TAIL");
       const address = c.EQ + tail * EVENT_BYTES;
-      const view = new DataView(this.#event.buffer);
       this.#event.fill(0);
       view.setUint32(0, socket, true);
       view.setUint32(4, bits, true);
@@ -224,7 +255,7 @@ export class Rings implements StatePart {
         return;
       }
       if (tail + 1 === c.eqEntries) c.eqPhase ^= 1;
-      of.setReg("EQ_TAIL", (tail + 1) & (c.eqEntries - 1));
+      values[this.#eqTail] = (tail + 1) & mask;
       of.count(COUNTER.EVENTS, 1);
       of.interrupts.happened(IRQ.EVENT);
     }
@@ -254,7 +285,7 @@ export class Rings implements StatePart {
         of.error(CAUSE.POOL, address);
         return null;
       }
-      const view = new DataView(this.#pool.buffer);
+      const view = this.#poolView;
       const high = view.getUint32(4, true);
       const length = view.getUint32(8, true);
       const at = high >= 0x1_0000 ? LIMIT : high * TWO32 + view.getUint32(0, true);
@@ -274,18 +305,10 @@ export class Rings implements StatePart {
     if (((of.reg("RP_TAIL") - head) & mask) <= of.reg("POOL_LOW")) of.interrupts.set(IRQ.POOL);
   }
 
-  #full(ring: "CQ" | "EQ"): boolean {
-    const of = this.#of;
-    const mask = this.entries(ring) - 1;
-    const tail: InterfaceRegister = `${ring}_TAIL`;
-    const head: InterfaceRegister = `${ring}_HEAD`;
-    return mask <= 0 || ((of.reg(tail) + 1) & mask) === of.reg(head);
-  }
-
   save(): StateValue {
     return {
       ...this.#c,
-      held: this.#held.map(saveCompletion),
+      held: this.#held.toArray().map(saveCompletion),
       events: [...this.#events].flatMap(([socket, e]) => [socket, e.bits, e.status]),
     };
   }
@@ -293,7 +316,7 @@ export class Rings implements StatePart {
     const { held, events, ...rest } = value as { [name: string]: StateValue };
     assignState(this.#c, rest, path);
     this.clear();
-    if (Array.isArray(held)) this.#held = held.map((c: StateValue, i) => loadCompletion(c, `${path}.held[${i}]`));
+    if (Array.isArray(held)) this.#held.set(held.map((c: StateValue, i) => loadCompletion(c, `${path}.held[${i}]`)));
     const flat = Array.isArray(events) ? (events as number[]) : [];
     for (let i = 0; i + 2 < flat.length; i += 3) {
       this.#events.set(flat[i] as number, { bits: flat[i + 1] as number, status: flat[i + 2] as number });

@@ -36,13 +36,14 @@ export class SocketRecord {
   }
 
   get queues(): readonly Command[][] {
-    return QUEUES.map((name) => this[name]);
+    return [this.sends, this.receives, this.accepts, this.polls, this.acknowledgements, this.connects];
   }
   /** Takes a command out of whichever queue it is in. */
   remove(command: Command): void {
-    for (const name of QUEUES) {
-      const at = this[name].indexOf(command);
-      if (at >= 0) this[name].splice(at, 1);
+    for (const queue of this.queues) {
+      const at = queue.length === 0 ? -1 : queue.indexOf(command);
+      if (at === 0) queue.shift();
+      else if (at > 0) queue.splice(at, 1);
     }
   }
 
@@ -59,7 +60,7 @@ export class SocketRecord {
     return record;
   }
 
-  static load(value: StateValue, commands: ReadonlyMap<number, Command>): SocketRecord {
+  static load(value: StateValue, commands: { get(id: number): Command | undefined }): SocketRecord {
     const r = value as { [name: string]: StateValue };
     const record = new SocketRecord(r["id"] as number, r["tcp"] as boolean, r["family"] as 4 | 6);
     record.sent = r["sent"] as number;

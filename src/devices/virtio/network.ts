@@ -8,7 +8,8 @@
  */
 import { get16 } from "../../net/bytes.ts";
 import type { Frame, Station } from "../../net/link.ts";
-import { Packet } from "../../net/packet.ts";
+import { Packet, TCP } from "../../net/packet.ts";
+import { checksumField } from "../../net/segmentation.ts";
 import {
   type Event,
   type Module,
@@ -19,7 +20,7 @@ import {
   type Time,
   US,
 } from "../../sim/index.ts";
-import { Coalescing, type Held } from "./coalescing.ts";
+import { Coalescing } from "./coalescing.ts";
 import { VirtioDevice, type VirtioOptions } from "./device.ts";
 import { type Controlled, NetworkControl } from "./network-control.ts";
 import * as F from "./network-features.ts";
@@ -86,8 +87,11 @@ const CONTROL_QUEUE_SIZE = 64;
 export const PAIRS_MAX = 8;
 const WAITING_MAX = 64;
 const COALESCING_TIME: Time = 50 * US;
-/** Place of the checksum in the header of TCP. */
-const TCP_CHECKSUM = 16;
+/** Frames that the link must take for the next packet to be sent: a large one's; and how long to wait for it. */
+const ROOM = 64;
+const LINK_WAIT: Time = 10 * US;
+const IPV4 = 0x0800;
+const IPV6 = 0x86dd;
 const GUEST_OFFLOADS = (1 << F.F_GUEST_CSUM) | (1 << F.F_GUEST_TSO4) | (1 << F.F_GUEST_TSO6) | (1 << F.F_GUEST_ECN);
 
 /** Messages, headers and frames, that wait for receive buffers. */
@@ -117,6 +121,8 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
   protected override readonly ownFeaturesHigh: number;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
+  /** Whether the link takes so many frames now; any number while null. Packets wait in their queue until it does. */
+  linkTakes: ((frames: number) => boolean) | null = null;
   /**
    * Packets given to the driver, and frames of the link: `dropped` for want of buffers or because nobody listened, `filtered` because the driver does not
    * want them, `coalesced` into longer packets.
@@ -137,6 +143,7 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
   readonly #coalescing: Coalescing;
   readonly #coalescingTime: Time;
   readonly #release: Event;
+  readonly #resume: Event;
   readonly #packet = new Packet();
 
   constructor(parent: Module | Simulation, name: string, options: VirtioNetworkOptions) {
@@ -153,9 +160,10 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
     this.filter = new NetworkFilter(this.state(NetworkFilter.initialState(), "filter"));
     this.steering = new Steering(this.state(Steering.initialState(), "steering"));
     this.#control = new NetworkControl(this);
-    this.#coalescing = this.part("coalescing", new Coalescing((held) => this.#together(held)));
+    this.#coalescing = this.part("coalescing", new Coalescing(HEADER_LONGEST));
     this.#coalescingTime = options.coalescingTime ?? COALESCING_TIME;
-    this.#release = this.event("release", () => this.#coalescing.releaseAll());
+    this.#release = this.event("release", () => this.#give());
+    this.#resume = this.event("resume", () => this.#resumeAll());
     this.#mtu = options.mtu ?? 0;
     this.#configure(options);
   }
@@ -205,7 +213,7 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
   setOffloads(offloads: number): boolean {
     if ((offloads & ~GUEST_OFFLOADS) !== 0) return false;
     for (let f = 0; f < 32; f++) if ((offloads & (1 << f)) !== 0 && !this.accepted(f)) return false;
-    this.#coalescing.releaseAll();
+    this.#give();
     this.#offloads.enabled = offloads;
     return true;
   }
@@ -245,6 +253,7 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
     for (const w of this.#waiting) w.reset();
     this.#coalescing.reset();
     this.#release.cancel();
+    this.#resume.cancel();
     this.filter.reset();
     this.steering.reset();
     this.#offloads.enabled = -1;
@@ -267,7 +276,7 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
   #transmit(queue: Virtqueue): void {
     const bytes = this.#headerBytes();
     const header = new Uint8Array(bytes);
-    for (let chain = queue.pop(); chain !== null; chain = queue.pop()) {
+    for (let chain = this.#next(queue); chain !== null; chain = this.#next(queue)) {
       const length = lengthOf(chain.readable) - bytes;
       if (length < 14 || length > FRAME_LONGEST) {
         this.complain("frame of an impossible length", Math.max(0, length));
@@ -280,6 +289,18 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
       queue.push(chain, 0);
     }
     this.flush(queue);
+  }
+
+  /** The next packet, or null where there is none or the link is busy: tried again later. */
+  #next(queue: Virtqueue): Chain | null {
+    if (this.linkTakes === null || this.linkTakes(ROOM)) return queue.pop();
+    if (queue.pending > 0 && !this.#resume.pending) this.#resume.notify(LINK_WAIT);
+    return null;
+  }
+
+  #resumeAll(): void {
+    if (!this.running) return;
+    for (const queue of this.queues) if (queue.index % 2 === 1 && queue.pending > 0) this.#transmit(queue);
   }
 
   #send(header: Uint8Array, packet: Frame, pair: number): void {
@@ -305,21 +326,35 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
       this.counts.filtered++;
       return;
     }
-    const good = this.#uses(F.F_GUEST_CSUM) && checksumsGood(frame, this.#packet.parse(frame, VLAN, -1));
-    if (good && this.#coalesces(this.#packet.ip) && this.#coalescing.take(frame, this.#packet)) {
-      if (!this.#coalescing.empty && !this.#release.pending) this.#release.notify(this.#coalescingTime);
-      return;
+    if (!this.#hold(frame)) this.#alone(frame, this.#uses(F.F_GUEST_CSUM) && this.#checked(frame));
+  }
+
+  #checked(frame: Frame): boolean {
+    return checksumsGood(frame, this.#packet.parse(frame, VLAN, -1));
+  }
+
+  /** Holds a segment of TCP for those that follow it; else what is held goes before the frame. */
+  #hold(frame: Frame): boolean {
+    const held = this.#coalescing;
+    if (held.joiner.frames === 0 && !this.#joins(frame)) return false;
+    if (!held.add(frame)) {
+      this.#give();
+      if (!this.#joins(frame) || !held.add(frame)) return false;
     }
-    this.#alone(frame, good);
+    if (held.joiner.complete) this.#give();
+    else if (!this.#release.pending) this.#release.notify(this.#coalescingTime);
+    return true;
+  }
+
+  /** The driver takes packets of segments of this version of IP. */
+  #joins(frame: Frame): boolean {
+    const type = get16(frame, 12);
+    return (type === IPV4 && this.#uses(F.F_GUEST_TSO4)) || (type === IPV6 && this.#uses(F.F_GUEST_TSO6));
   }
 
   /** 5.1.4.1: nothing beyond an MTU that was negotiated. */
   #tooLong(frame: Frame): boolean {
     return this.accepted(F.F_MTU) && frame.length > this.#mtu + (get16(frame, 12) === VLAN ? 18 : 14);
-  }
-
-  #coalesces(ip: number): boolean {
-    return ip !== 0 && this.#uses(ip === 4 ? F.F_GUEST_TSO4 : F.F_GUEST_TSO6);
   }
 
   /** The receive queue of a frame, or -1 where too many wait for its buffers already. */
@@ -342,28 +377,35 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
     this.#enqueue(pair, message);
   }
 
-  /** Segments that were put together (5.1.6.4): the checksums are right, that of TCP is left to whoever wants it. */
-  #together(held: Held): void {
-    if (held.frames.length === 1) {
-      this.#alone(held.first, true);
+  /** Gives on what is held. Of several segments the checksums are right, that of TCP is left to whoever wants it (5.1.6.4). */
+  #give(): void {
+    const held = this.#coalescing;
+    const { joiner, only } = held;
+    const { frames, headers, length, buffer } = joiner;
+    this.#release.cancel();
+    if (frames === 0) return;
+    joiner.finish();
+    const start = headers.macLength + headers.ipLength;
+    const pair = only === null ? this.#queueOf(buffer.subarray(HEADER_LONGEST, HEADER_LONGEST + length)) : -1;
+    held.reset();
+    if (only !== null) {
+      this.#alone(only, true);
       return;
     }
-    const pair = this.#queueOf(held.first);
     if (pair < 0) {
-      this.counts.dropped += held.frames.length;
+      this.counts.dropped += frames;
       return;
     }
     const at = this.#headerBytes();
-    const message = new Uint8Array(at + held.length);
+    const message = buffer.slice(HEADER_LONGEST - at, HEADER_LONGEST + length);
     const view = new DataView(message.buffer);
     message[0] = NEEDS_CSUM;
-    message[1] = held.ip === 4 ? GSO_TCPV4 : GSO_TCPV6;
-    view.setUint16(2, held.payloadAt, true);
-    view.setUint16(4, held.size, true);
-    view.setUint16(6, held.l4At, true);
-    view.setUint16(8, TCP_CHECKSUM, true);
-    held.write(message, at);
-    this.counts.coalesced += held.frames.length;
+    message[1] = headers.ipv4 ? GSO_TCPV4 : GSO_TCPV6;
+    view.setUint16(2, start + headers.l4Length, true);
+    view.setUint16(4, headers.mss, true);
+    view.setUint16(6, start, true);
+    view.setUint16(8, checksumField(TCP), true);
+    this.counts.coalesced += frames;
     this.#enqueue(pair, message);
   }
 

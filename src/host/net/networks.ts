@@ -11,7 +11,7 @@ import {
   Switch,
   TrafficGenerator,
 } from "../../net/index.ts";
-import { Module, type Simulation } from "../../sim/index.ts";
+import { Module, type Simulation, US } from "../../sim/index.ts";
 import { Captures } from "../captures.ts";
 import { readInput } from "../files.ts";
 import type { NetworkOption, OutsideSpec, SwitchedNetwork } from "../options/run-options.ts";
@@ -27,6 +27,12 @@ import { Waiter } from "./waiter.ts";
  * 1 Gb/s Linux takes an interrupt for nearly every frame, which costs far more instructions than the bursts of a faster link; at 10 Gb/s it loses some.
  */
 const OUTSIDE_RATE = 5_000_000_000;
+
+/**
+ * `batch=` of such a link, unless given: an event a frame, in whose name the CPU's run is cut, costs more than the frame. Frames wait up to 250 us for
+ * the grid anyhow. At 5 Gb/s it is 40 long frames, well below the rings that drivers make (256 and more).
+ */
+const OUTSIDE_BATCH = 100 * US;
 
 /** A network whose far end is outside the simulation. */
 export interface OutsideNetwork {
@@ -58,7 +64,7 @@ export class HostNetworks {
 
   /** Joins `device`, which `parent` holds, to its network. Module names begin with `name`. */
   connect(parent: Module | Simulation, name: string, device: NetworkDevice, option: NetworkOption): Link {
-    const link = this.#join(parent, name, device, option);
+    const link = this.#join(parent, name, device, onItsOwnLine(device, option));
     this.captures.tap(link, option);
     return link;
   }
@@ -107,7 +113,11 @@ export class HostNetworks {
     far: OutsideSpec,
   ): Link {
     const end = new OutsideEnd(parent, `${name}outside`);
-    const link = joinStations(parent, `${name}link`, device, end, { rate: OUTSIDE_RATE, ...option.link });
+    const link = joinStations(parent, `${name}link`, device, end, {
+      rate: OUTSIDE_RATE,
+      batch: OUTSIDE_BATCH,
+      ...option.link,
+    });
     const port = outsidePort(option.where, far, this.#waiter);
     end.onLeave = (frame) => port.send(frame);
     this.outside.push({
@@ -120,6 +130,14 @@ export class HostNetworks {
     });
     return link;
   }
+}
+
+/** The network with both ends at what the device's port has agreed on, where it has such a port; `rate=` is for the port's highest speed. */
+function onItsOwnLine(device: NetworkDevice, option: NetworkOption): NetworkOption {
+  if (device.lineRate === undefined) return option;
+  const { rate } = option.link;
+  if (typeof rate === "number") device.fullRate = rate;
+  return { ...option, link: { ...option.link, rate: () => device.lineRate ?? 0 } };
 }
 
 /** Not open yet. */

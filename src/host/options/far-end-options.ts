@@ -55,9 +55,11 @@ export function linkOf(list: KeyValues): LinkOptions {
   const { where } = list;
   const rate = list.text("rate");
   const delay = list.text("delay");
+  const batch = list.text("batch");
   return {
     ...optional("rate", rate === undefined ? undefined : parseRate(where, rate)),
     ...optional("delay", delay === undefined ? undefined : parseDuration(`${where}: delay`, delay)),
+    ...optional("batch", batch === undefined ? undefined : parseDuration(`${where}: batch`, batch)),
     ...optional("queue", list.integer("queue", 1, 100_000)),
     ...optional("impairments", impairmentsOf(list)),
   };

@@ -166,6 +166,7 @@ export class AbstractCpu extends Module implements PhysicalCpu {
     const context = this.#context;
     if (context === null) {
       cells.time = time;
+      cells.kicked = false;
       this.#leave("start", 0);
       return;
     }

@@ -142,6 +142,10 @@ export class I82576Pf extends Module {
     this.#write(R.MBVFIMR.at, 0xff);
     this.#write(R.EIAC.at, 1);
     this.#write(R.EIMS.at, 1);
+    // VFs were reset as they came up: no cause may wait from then, before anybody takes messages
+    this.#write(R.VFLRE.at, this.#read(R.VFLRE.at));
+    this.#write(R.MBVFICR.at, this.#read(R.MBVFICR.at));
+    this.#read(R.ICR.at);
     this.#write(R.IMS.at, CAUSE_LINK | CAUSE_MAILBOX);
     this.#write(R.CTRL.at, SET_LINK_UP);
     this.#write(R.CTRL_EXT.at, this.#read(R.CTRL_EXT.at) | RSTD);

@@ -114,7 +114,7 @@ export class VirtualFunction extends Module {
     this.#c.begun = false;
   }
 
-  /** The function has sent vector `vector`: the guest's own message goes where the guest has aimed it. */
+  /** The function has sent vector `vector`: the guest's own message goes where the guest has aimed it, though it be masked since. */
   deliver(vector: number): void {
     const at = ENTRY_WORDS * vector;
     const [low = 0, high = 0, data = 0] = this.#c.table.slice(at, at + VECTOR_CONTROL);

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { Random } from "../../../src/sim/index.ts";
+import { seeds } from "../../support/soak.ts";
 import { GicBench } from "./device.ts";
 
 const CPUS = 3;
@@ -34,7 +35,7 @@ function expected(gic: GicBench, cpu: number): { id: number; irq: boolean; fiq: 
 }
 
 describe("GICv2 against a plain reading of IHI 0048B 3.2 and 3.3", () => {
-  it.each([1, 2, 3])("tells each CPU the same after each of 1,500 random acts (seed %i)", (seed) => {
+  it.each(seeds(3))("tells each CPU the same after each of 1,500 random acts (seed %i)", (seed) => {
     const gic = new GicBench({ cpus: CPUS, spis: 64 }).on(3, 0x7);
     const random = new Random(seed, "gic.reference");
     const cpu = (): number => random.below(CPUS);
@@ -85,6 +86,6 @@ describe("GICv2 against a plain reading of IHI 0048B 3.2 and 3.3", () => {
         expect(got, `act ${n}, CPU ${c}`).toEqual({ ...want, id: hidden ? 1022 : want.id });
       }
     }
-    expect(taken).toBeGreaterThan(50);
+    expect(taken).toBeGreaterThan(20);
   });
 });

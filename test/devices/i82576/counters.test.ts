@@ -82,6 +82,40 @@ describe("82576 IEEE 1588 (7.9, 8.16)", () => {
     expect(d.read(0xb620) & 1).toBe(0);
   });
 
+  it("8.16: TYPE chooses what is stamped: version 2 over Ethernet, version 1 or 2 over UDP to port 319, or all event messages", () => {
+    /** UDP over IPv4 to port 319, with a message of 44 bytes. */
+    const udp = (message: readonly number[]) => {
+      const packet = new Uint8Array(72);
+      packet.set(hex("4500 0048 0000 0000 4011 0000 0a000001 0a000002 013f 013f 0034 0000"));
+      packet.set(message, 28);
+      return frameOf(OWN, PEER, 0x0800, packet);
+    };
+    const layer2 = (message: number) => frameOf(OWN, PEER, 0x88f7, Uint8Array.of(message, 2, ...new Uint8Array(44)));
+    // Version 1 has its control field at byte 32: 0 for sync, 1 for a delay request.
+    const first = (control: number) => udp([1, 1, ...new Uint8Array(30), control]);
+    const frames = [layer2(0), layer2(1), layer2(8), first(0), first(1), udp([0, 2]), udp([1, 2])];
+    const stamped = (type: number, configuration: number) => {
+      const d = new Driver();
+      d.write(0xb608, INCREMENT);
+      d.write(0x5cbc, 0x4400_88f7);
+      d.write(0x5f50, configuration);
+      d.startReceive(0, { count: 32 });
+      return frames.map((frame) => {
+        d.write(0xb620, 0x10 | (type << 1));
+        d.read(0xb628);
+        d.core.receive(frame);
+        return d.read(0xb620) & 1;
+      });
+    };
+    // TSYNCRXCFG: CTRLT in bits 7:0, MSGT in 11:8.
+    expect(stamped(0, 0x000)).toEqual([1, 0, 0, 0, 0, 0, 0]);
+    expect(stamped(0, 0x100)).toEqual([0, 1, 0, 0, 0, 0, 0]);
+    expect(stamped(1, 0x000)).toEqual([0, 0, 0, 1, 0, 0, 0]);
+    expect(stamped(1, 0x001)).toEqual([0, 0, 0, 0, 1, 0, 0]);
+    expect(stamped(2, 0x100)).toEqual([0, 1, 0, 0, 0, 0, 1]);
+    expect(stamped(5, 0x000)).toEqual([1, 1, 0, 0, 0, 1, 1]);
+  });
+
   it("8.16: a packet whose descriptor has MACTSTAMP leaves a stamp of its end on the wire", () => {
     const d = new Driver();
     d.write(0xb608, INCREMENT);

@@ -39,12 +39,9 @@ export class TestHost implements Host {
   }
 }
 
-export function build(
-  simulation: Simulation,
-  gigabitRate = 1_000_000_000,
-): { core: I82576Core; host: TestHost; wire: Frame[] } {
+export function build(simulation: Simulation): { core: I82576Core; host: TestHost; wire: Frame[] } {
   const host = new TestHost(simulation);
-  const core = new I82576Core(simulation, "eth0", { mac: MAC, host, gigabitRate });
+  const core = new I82576Core(simulation, "eth0", { mac: MAC, host });
   const wire: Frame[] = [];
   core.onTransmit = (frame) => {
     if (wire.length < 100_000) wire.push(frame);

@@ -66,8 +66,8 @@ export class Driver {
   readonly #tx = new Transaction();
   readonly #heads = new Map<string, number>();
 
-  constructor(linkUp = true, gigabitRate?: number) {
-    const { core, host, wire } = build(this.simulation, gigabitRate);
+  constructor(linkUp = true) {
+    const { core, host, wire } = build(this.simulation);
     this.core = core;
     this.host = host;
     this.wire = wire;

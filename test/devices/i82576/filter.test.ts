@@ -37,6 +37,41 @@ describe("82576 address and VLAN filters (7.1)", () => {
     expect([arrives(d, group), arrives(d, "ffffffffffff")]).toEqual([0, 0]);
   });
 
+  it("7.1: unicast by UTA, as multicast by MTA; PIF, bit 7 of the status, says that only a hash matched", () => {
+    const d = new Driver();
+    d.startReceive(0);
+    // EFBEh >> 4 = EFBh: word 77h, bit 1Bh.
+    d.write(0xa000 + 4 * 0x77, 1 << 0x1b);
+    expect([arrives(d, other), arrives(d, "0600deadbe0f"), arrives(d, OWN)]).toEqual([1, 0, 1]);
+    d.write(0xa000 + 4 * 0x77, 0);
+    expect(arrives(d, other)).toBe(0);
+    const status = (to: string) => {
+      const e = new Driver();
+      e.startReceive(0);
+      e.write(0xa000 + 4 * 0x77, 1 << 0x1b);
+      e.core.receive(frameOf(to, PEER, 0x88b5));
+      return e.rxDescriptor(0, 0)[2] & 0x83;
+    };
+    expect([status(other), status(OWN)]).toEqual([0x83, 3]);
+  });
+
+  it("8.2: with CTRL_EXT.EXTENDED_VLAN the inner tag is filtered and stripped; the outer one, of VET's upper half, stays", () => {
+    const d = new Driver();
+    d.startReceive(0, { rctl: 0x0404_8002 });
+    d.write(REG.CTRL, d.read(REG.CTRL) | 0x4000_0000);
+    d.write(REG.CTRL_EXT, 0x0400_0000);
+    d.write(REG.VET, 0x88a8_8100);
+    const frame = frameOf(OWN, PEER, 0x88a8, 60);
+    frame.set(hex("0007 8100 0064 88b5"), 14);
+    d.core.receive(frame);
+    expect(d.received(0)).toHaveLength(0);
+    d.write(REG.VFTA + 4 * 3, 1 << 4);
+    d.core.receive(frame);
+    const [, , status, length] = d.rxDescriptor(0, 0);
+    expect([status & 0xb, length]).toEqual([0xb, 0x0064_0000 | (frame.length - 4)]);
+    expect(d.bytes(d.rxBuffer(0, 0) + 12, 6)).toEqual(hex("88a8 0007 88b5"));
+  });
+
   it("7.1: with VFE a tagged packet needs its bit in VFTA", () => {
     const d = new Driver();
     d.startReceive(0, { rctl: 0x0404_8002 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Random, Simulation } from "../../../src/sim/index.ts";
+import { check } from "../../support/soak.ts";
 import { build, RAM, RAM_SIZE } from "./device.ts";
 import { Driver, frameOf, OWN, PEER, REG } from "./driver.ts";
 
@@ -26,7 +27,7 @@ const address = fc.oneof(
 
 describe("82576 and hostile drivers", () => {
   it("transmit descriptors of any content are dealt with: nothing thrown, the ring drained or stopped, frames of legal length", () => {
-    fc.assert(
+    check(
       fc.property(fc.array(fc.tuple(address, word, word, word), { minLength: 1, maxLength: 15 }), (descriptors) => {
         const d = new Driver();
         d.startTransmit(0);
@@ -52,7 +53,7 @@ describe("82576 and hostile drivers", () => {
   });
 
   it("rings anywhere, of any length, with any head and tail, receive or report", () => {
-    fc.assert(
+    check(
       fc.property(
         address,
         u32,
@@ -84,7 +85,8 @@ describe("82576 and hostile drivers", () => {
     d.write(REG.RXCSUM, 0x2b00);
     d.write(REG.MRQC, 0x01ff_0002);
     d.startReceive(0, { count: 64, srrctl: 0x8400_0202, rctl: 0x0400_803a });
-    fc.assert(
+    let received = 0;
+    check(
       fc.property(
         fc.uint8Array({ minLength: 1, maxLength: 200 }),
         fc.constantFrom(0x0800, 0x86dd, 0x8100, 0x88f7, 0x8808),
@@ -93,12 +95,15 @@ describe("82576 and hostile drivers", () => {
           if (type === 0x0800) frame[14] = 0x40 | ((frame[14] ?? 0) & 15);
           if (type === 0x86dd) frame[14] = 0x60;
           d.core.receive(frame);
+          received++;
           d.write(0xc018, (d.read(0xc010) + 63) % 64);
         },
       ),
       { numRuns: 300, seed: 82576 },
     );
-    expect(d.read(0x40d0)).toBe(300);
+    expect(received).toBeGreaterThanOrEqual(300);
+    // TPR: total packets received
+    expect(d.read(0x40d0)).toBe(received);
   });
 
   it("a ring without end of packet, and a tail that is the head, keep still", () => {

@@ -35,8 +35,9 @@ const WIRE: readonly (readonly [
 ];
 
 /** The driver's card on a line to a station; when each frame arrived, at the station and at the card. */
-function onLine(phy: readonly (readonly [number, number])[], gigabitRate?: number) {
-  const d = new Driver(true, gigabitRate);
+function onLine(phy: readonly (readonly [number, number])[], fullRate?: number) {
+  const d = new Driver();
+  if (fullRate !== undefined) d.core.fullRate = fullRate;
   for (const [register, value] of phy) d.write(REG.MDIC, (1 << 26) | (1 << 21) | (register << 16) | value);
   d.run(20_000_000_000);
   const out: number[] = [];

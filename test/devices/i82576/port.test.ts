@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Driver, REG } from "./driver.ts";
+import { Driver, frameOf, OWN, PEER, REG } from "./driver.ts";
 
 describe("82576 EEPROM (chapter 6, 8.4)", () => {
   const word = (d: Driver, address: number) => {
@@ -247,5 +247,75 @@ describe("82576 semaphores and resets (8.7, 4.2)", () => {
     expect(d.read(REG.RAL)).toBe(0x1234_5678);
     d.write(0xd0, 4);
     expect(d.read(REG.IMS)).toBe(4);
+  });
+});
+
+describe("82576 LEDs (8.2)", () => {
+  const lit = (d: Driver) => [0, 1, 2, 3].map((n) => d.core.leds.lit(n));
+  /** The mode of LED 0 alone. */
+  const mode = (d: Driver, value: number) => {
+    d.write(0xe00, value);
+    return d.core.leds.lit(0);
+  };
+  const MODES = Array.from({ length: 16 }, (_, n) => n);
+
+  it("after reset they show link, blinking traffic, 100 and 1000 Mb/s", () => {
+    const d = new Driver();
+    expect(d.read(0xe00)).toBe(0x0706_8302);
+    expect(lit(d)).toEqual([true, false, false, true]);
+    d.core.setCarrier(false);
+    expect(lit(d)).toEqual([false, false, false, false]);
+  });
+
+  it("modes 0, 1, 2, 5 to 7 and 9 tell the link's speed and duplex; 14 is on, 15 off, link or no link", () => {
+    const down = new Driver(false);
+    expect(MODES.filter((m) => mode(down, m))).toEqual([14]);
+    const d = new Driver();
+    expect(MODES.filter((m) => mode(d, m))).toEqual([0, 1, 2, 4, 7, 9, 14]);
+    d.write(REG.MDIC, 0x0429_0000);
+    d.write(REG.MDIC, 0x0424_01e1);
+    d.write(REG.MDIC, 0x0420_1340);
+    d.run(20_000_000_000);
+    expect(MODES.filter((m) => mode(d, m))).toEqual([1, 2, 4, 6, 9, 14]);
+    d.write(REG.MDIC, 0x0424_0061);
+    d.write(REG.MDIC, 0x0420_1340);
+    d.run(20_000_000_000);
+    expect(MODES.filter((m) => mode(d, m))).toEqual([0, 2, 4, 5, 9, 14]);
+  });
+
+  it("mode 3 shows traffic that passes the filters, 11 any, 4 none; 13 that PAUSE holds the transmitter", () => {
+    const d = new Driver();
+    d.startReceive(0);
+    d.core.receive(frameOf("02deadbeef00", PEER, 0x88b5));
+    expect([3, 4, 11].map((m) => mode(d, m))).toEqual([false, false, true]);
+    d.core.receive(frameOf(OWN, PEER, 0x88b5));
+    expect([3, 4, 11].map((m) => mode(d, m))).toEqual([true, false, true]);
+    d.run(1_000_000_000);
+    expect([3, 4, 11].map((m) => mode(d, m))).toEqual([false, true, false]);
+    d.startTransmit(0);
+    d.send(0, frameOf(PEER, OWN, 0x88b5));
+    expect(mode(d, 3)).toBe(true);
+    d.write(REG.CTRL, d.read(REG.CTRL) | 0x0800_0000);
+    expect(mode(d, 13)).toBe(false);
+    d.core.receive(frameOf("0180c2000001", PEER, 0x8808, Uint8Array.of(0, 1, 0xff, 0xff, ...new Uint8Array(42))));
+    expect(mode(d, 13)).toBe(true);
+  });
+
+  it("IVRT, bit 6, inverts; BLINK, bit 7, is 200 ms on and off, or 83 ms with GLOBAL_BLINK_MODE, bit 5 of LED 0", () => {
+    const d = new Driver();
+    expect([mode(d, 0x4e), mode(d, 0x4f)]).toEqual([false, true]);
+    const changes = (value: number) => {
+      d.write(0xe00, value);
+      let n = 0;
+      for (let ms = 0, last = d.core.leds.lit(0); ms < 2000; ms++) {
+        d.run(10_000_000);
+        if (d.core.leds.lit(0) !== last) n++;
+        last = d.core.leds.lit(0);
+      }
+      return n;
+    };
+    expect(changes(0x8e)).toBe(10);
+    expect(changes(0xae)).toBeGreaterThanOrEqual(24);
+    expect(changes(0x0e)).toBe(0);
   });
 });

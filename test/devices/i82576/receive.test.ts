@@ -106,6 +106,102 @@ describe("82576 receive descriptors (7.1)", () => {
     expect(d.bytes(d.rxHeader(0, 0), 42)).toEqual(d.bytes(d.rxBuffer(0, 0), 42));
   });
 
+  /** What the descriptor of `frame` tells with SRRCTL's type and a header buffer of `header` bytes: HDR_LEN, SPH, HBO, PKT_LEN. */
+  function split(frame: Uint8Array, type: number, header: number, psrtype?: number) {
+    const d = new Driver();
+    d.startReceive(0, { srrctl: (type << 25) | ((header / 64) << 8) | 2 });
+    if (psrtype !== undefined) d.write(0x5480, psrtype);
+    d.core.receive(frame);
+    const [info, , status, length] = d.rxDescriptor(0, 0);
+    const told = [(info >>> 21) & 0x3ff, info >>> 31, (status >>> 23) & 1, length & 0xffff];
+    return { d, told, header: d.bytes(d.rxHeader(0, 0), 128), packet: d.bytes(d.rxBuffer(0, 0), 128) };
+  }
+  /** UDP over IPv4 with all options, 14 + 60 + 8 bytes of headers and 100 of payload. */
+  const LONG_HEADERS = frameOf(
+    OWN,
+    PEER,
+    0x0800,
+    Uint8Array.of(
+      0x4f,
+      0,
+      0,
+      168,
+      0,
+      1,
+      0,
+      0,
+      64,
+      17,
+      ...new Uint8Array(54),
+      0,
+      108,
+      0,
+      0,
+      ...new Uint8Array(100).fill(7),
+    ),
+  );
+  const SHORT_HEADERS = frameOf(
+    OWN,
+    PEER,
+    0x0800,
+    Uint8Array.from({ length: 128 }, (_, i) => [0x45, 0, 0, 128, 0, 1, 0, 0, 64, 17][i] ?? i),
+  );
+
+  it("7.1: split with headers longer than the header buffer leaves the packet whole, with SPH, HBO and their length", () => {
+    const { told, packet } = split(LONG_HEADERS, 2, 64);
+    expect(told).toEqual([82, 1, 1, 182]);
+    expect(packet).toEqual(LONG_HEADERS.subarray(0, 128));
+    expect(split(LONG_HEADERS, 2, 128).told).toEqual([82, 1, 0, 100]);
+    expect(split(frameOf(OWN, PEER, 0x88b5), 2, 64).told).toEqual([0, 0, 0, 60]);
+  });
+
+  it("7.1: always split: a short packet goes to the header buffer whole; of others as much as it takes, SPH and HBO where headers are longer", () => {
+    const short = split(frameOf(OWN, PEER, 0x0800, SHORT_HEADERS.subarray(14, 60)), 5, 64);
+    expect(short.told).toEqual([60, 0, 0, 0]);
+    expect(short.d.rxDescriptor(0, 0)[2] & 3).toBe(3);
+    expect(split(SHORT_HEADERS, 5, 64).told).toEqual([42, 1, 0, 100]);
+    const unknown = split(frameOf(OWN, PEER, 0x88b5, 200), 5, 64);
+    expect(unknown.told).toEqual([64, 0, 0, 150]);
+    const long = split(LONG_HEADERS, 5, 64);
+    expect(long.told).toEqual([82, 1, 1, 118]);
+    expect(long.header.subarray(0, 64)).toEqual(LONG_HEADERS.subarray(0, 64));
+    expect(long.packet.subarray(0, 118)).toEqual(LONG_HEADERS.subarray(64));
+  });
+
+  it("7.1: replication of large packets alone: what fits one packet buffer is not copied", () => {
+    expect(split(SHORT_HEADERS, 4, 64).told).toEqual([0, 0, 0, 142]);
+    const large = new Uint8Array(3000);
+    large.set(SHORT_HEADERS);
+    large.set([0x0b, 0xaa], 16);
+    const d = new Driver();
+    d.startReceive(0, { srrctl: 0x0800_0102, rctl: 0x0400_8022 });
+    d.core.receive(large);
+    expect([d.rxDescriptor(0, 0)[0] >>> 21, d.rxDescriptor(0, 0)[3], d.rxDescriptor(0, 1)[3]]).toEqual([
+      0x400 | 42,
+      2048,
+      952,
+    ]);
+    expect(d.bytes(d.rxHeader(0, 0), 42)).toEqual(large.subarray(0, 42));
+    expect(d.bytes(d.rxBuffer(0, 0), 42)).toEqual(large.subarray(0, 42));
+  });
+
+  it("8.10: PSRTYPE says at which headers: 3 with UDP over IPv4, 1 behind IPv4, neither for none", () => {
+    expect(split(SHORT_HEADERS, 2, 64, 1 << 3).told[0]).toBe(42);
+    expect(split(SHORT_HEADERS, 2, 64, 1 << 1).told[0]).toBe(34);
+    expect(split(SHORT_HEADERS, 2, 64, 0x7_ffff & ~0xa).told[0]).toBe(0);
+  });
+
+  it("8.10: bits 7 to 9 do so for IPv6, alone, with TCP, with UDP", () => {
+    const six = (next: number) => {
+      const packet = new Uint8Array(140);
+      packet.set([0x60, 0, 0, 0, 0, 100, next, 64]);
+      if (next === 6) packet[40 + 12] = 0x50;
+      return frameOf(OWN, PEER, 0x86dd, packet);
+    };
+    expect([7, 8, 9].map((bit) => split(six(6), 2, 128, 1 << bit).told[0])).toEqual([54, 74, 0]);
+    expect([7, 8, 9].map((bit) => split(six(17), 2, 128, 1 << bit).told[0])).toEqual([54, 0, 62]);
+  });
+
   it("8.10: descriptors below WTHRESH are written back together, at the latest when EITR's interval is over", () => {
     const d = new Driver();
     d.write(REG.GPIE, 0x10);

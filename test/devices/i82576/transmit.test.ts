@@ -166,6 +166,47 @@ describe("82576 transmit offloads (7.2)", () => {
     expect(d.read(0x40f8)).toBe(1);
   });
 
+  it("7.2: a large send of TCP over IPv6: payload lengths without the header of 40 bytes, sums with the right lengths", () => {
+    const d = new Driver();
+    d.startTransmit(0);
+    const ip = [0x60, 0, 0, 0, 0, 0, 6, 64, ...new Uint8Array(31), 1];
+    const tcp = [0, 80, 0, 81, 0, 0, 0x10, 0, 0, 0, 0, 0, 0x50, 0x18, 0, 0, 0, 0, 0, 0];
+    // The pseudo header without length: address 1, protocol 6.
+    tcp[17] = 7;
+    const data = frameOf(PEER, OWN, 0x86dd, Uint8Array.of(...ip, ...tcp, ...new Uint8Array(1000).fill(9)));
+    d.txDescriptor(0, 0, (14 << 9) | 40, 0, 0x2020_0000 | (1 << 11), ((400 << 16) | (20 << 8)) >>> 0);
+    d.queueFrame(0, 1, data, 0x8000_0000, 0x200);
+    d.tail(0, 2);
+    expect(d.wire.map((f) => [f.length, word(f, 18), word(f, 60)])).toEqual([
+      [474, 420, 0x1000],
+      [474, 420, 0x1190],
+      [274, 220, 0x1320],
+    ]);
+    for (const f of d.wire) expect(sum(f, 54, f.length, 1 + 6 + f.length - 54)).toBe(0xffff);
+    // PSH in the last alone.
+    expect(d.wire.map((f) => f[67])).toEqual([0x10, 0x10, 0x18]);
+  });
+
+  it("7.2: a large send of UDP over IPv4: a length of its own in each datagram, identifications that follow", () => {
+    const d = new Driver();
+    d.startTransmit(0);
+    const ip = hex("4500 0000 00ff 0000 4011 0000 0a000001 0a000002");
+    const udp = [0, 53, 0, 54, 0, 0, 0x14, 0x14];
+    const data = frameOf(PEER, OWN, 0x0800, Uint8Array.of(...ip, ...udp, ...new Uint8Array(250).fill(5)));
+    d.txDescriptor(0, 0, (14 << 9) | 20, 0, 0x2020_0000 | (1 << 10), ((100 << 16) | (8 << 8)) >>> 0);
+    d.queueFrame(0, 1, data, 0x8000_0000, 0x300);
+    d.tail(0, 2);
+    expect(d.wire.map((f) => [word(f, 16), word(f, 18), word(f, 38)])).toEqual([
+      [128, 0xff, 108],
+      [128, 0x100, 108],
+      [78, 0x101, 58],
+    ]);
+    for (const f of d.wire) {
+      expect(sum(f, 14, 34)).toBe(0xffff);
+      expect(sum(f, 34, f.length, 0x0a00 + 1 + 0x0a00 + 2 + 17 + f.length - 34)).toBe(0xffff);
+    }
+  });
+
   it("7.2: VLE inserts the context's tag with VET behind the addresses", () => {
     const d = new Driver();
     d.startTransmit(0);
@@ -229,6 +270,37 @@ describe("82576 transmit arbitration (7.2, 8.12)", () => {
     expect(d.wire.length).toBeLessThan(1000);
     d.run(8_000_000);
     expect(d.wire).toHaveLength(1000);
+  });
+
+  it("RTTDQSEL and RTTBCNRC: each pool has its own limit; what one leaves of the line is the others'", () => {
+    const d = new Driver();
+    d.write(REG.MRQC, 3);
+    const long = frameOf(PEER, OWN, 0x88b5, 1500);
+    // Pool 1 at a twentieth, pool 2 at a fifth of 1 Gb/s, pool 3 without limit.
+    for (const [pool, factor] of [
+      [1, 20],
+      [2, 5],
+      [3, 0],
+    ] as const) {
+      d.startTransmit(pool, 2048);
+      long[13] = pool;
+      d.put(d.txRing(pool) + 0xa000, long);
+      for (let i = 0; i < 2000; i++)
+        d.txDescriptor(pool, i, d.txRing(pool) + 0xa000, 0, 0x2b30_0000 | 1514, 1514 << 14);
+      d.write(0x3604, pool);
+      d.write(0x36b0, factor === 0 ? 0 : 0x8000_0000 | (factor << 14));
+      expect(d.read(0x36b0)).toBe(factor === 0 ? 0 : 0x8000_0000 + (factor << 14));
+    }
+    for (const pool of [1, 2, 3]) d.write(0xe018 + 0x40 * pool, 2000);
+    d.run(100_000_000);
+    // 10 ms of the line are 812.7 frames, and 26.6 more are in the packet buffer of 40 KiB; of pool 1 40.6, of pool 2 162.5.
+    const sent = [1, 2, 3].map((pool) => d.wire.filter((f) => f[13] === pool).length);
+    expect(sent[0]).toBeGreaterThanOrEqual(40);
+    expect(sent[0]).toBeLessThanOrEqual(42);
+    expect(sent[1]).toBeGreaterThanOrEqual(162);
+    expect(sent[1]).toBeLessThanOrEqual(164);
+    expect(d.wire.length).toBeGreaterThanOrEqual(838);
+    expect(d.wire.length).toBeLessThanOrEqual(841);
   });
 
   it("RTTBCNRC: a rate factor of 10 lets a queue send at 100 Mb/s", () => {

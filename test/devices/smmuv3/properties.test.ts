@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RESPONSE_OK } from "../../../src/bus/index.ts";
 import { Random } from "../../../src/sim/index.ts";
+import { check, seeds } from "../../support/soak.ts";
 import { ACCESS, Board, cd, DATA, HEAP, RAM, RAM_SIZE, RW, STREAM_TABLE, ste0, ste23, Tables, USER } from "./board.ts";
 
 const LIMIT = 1n << 44n;
@@ -123,7 +124,7 @@ describe("translation beside a reference walker", () => {
         expect(b.staleReports()).toEqual([]);
       },
     );
-    fc.assert(run, { numRuns: 40, endOnFailure: true });
+    check(run, { numRuns: 40, endOnFailure: true });
   });
 });
 
@@ -200,7 +201,7 @@ describe("both stages beside the reference walker", () => {
         expect(b.staleReports()).toEqual([]);
       },
     );
-    fc.assert(run, { numRuns: 30, endOnFailure: true });
+    check(run, { numRuns: 30, endOnFailure: true });
   });
 });
 
@@ -248,8 +249,9 @@ describe("isolation", () => {
 });
 
 describe("hostile memory", () => {
-  it("tables and entries of random words never throw, and end each access in data or at most one record", () => {
-    for (let seed = 0; seed < 12; seed++) {
+  it.each(seeds(12))(
+    "tables and entries of random words never throw, and end each access in data or at most one record; seed %i",
+    (seed) => {
       const b = new Board().enable();
       const random = new Random(seed, "hostile");
       const word = () => {
@@ -280,8 +282,8 @@ describe("hostile memory", () => {
         else port.read(address - (address % 4), 4);
         expect(b.events().length).toBeLessThanOrEqual(1);
       }
-    }
-  });
+    },
+  );
 });
 
 describe("snapshots", () => {

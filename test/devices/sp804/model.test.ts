@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { check } from "../../support/soak.ts";
 import { buildTimer, CYCLE } from "./timer.ts";
 
 /** A counter that does tick, one TIMCLK cycle after the other, written from DDI 0271D 2.2 and 3.3 alone. */
@@ -93,7 +94,7 @@ const step = fc.oneof(
 
 describe("SP804 against a counter that ticks, DDI 0271D 2.2", () => {
   it("has the same value, status and line at every edge, after any sequence of writes", () => {
-    fc.assert(
+    check(
       fc.property(fc.array(step, { minLength: 1, maxLength: 30 }), (steps) => {
         const t = buildTimer();
         const model = new Ticking();

@@ -357,6 +357,14 @@ describe("polling, events, cancellation, time-outs", () => {
     expect(d.call({ opcode: 15, flags: 2, socket, arg0: 16 }).status).toBe(1);
     expect(d.call({ opcode: 15, socket, arg0: 0 }).status).toBe(2);
   });
+  it("7, 9: a datagram without bytes is READABLE too", () => {
+    const { d, stack } = up();
+    const { socket } = d.call({ opcode: 1, arg0: 2, arg1: 4 });
+    d.call({ opcode: 2, socket, port: 53 });
+    stack.deliver(socket, new Uint8Array(0));
+    expect(d.call({ opcode: 15, socket, arg0: 1 })).toMatchObject({ status: 0, result: 1 });
+    expect(d.call({ opcode: 14, socket, arg0: 257 })).toMatchObject({ status: 0, result: 0 });
+  });
   it("9: EVENT_MASK chooses what is written to the event ring; what is true already comes at once", () => {
     const { b, d, stack } = up();
     const socket = d.connect();

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Dispatcher, POLICY } from "../../../src/devices/toe/dispatcher/index.ts";
+import { check } from "../../support/soak.ts";
 
 const LARGEST = 65_536;
 
@@ -27,7 +28,7 @@ function run(
 
 describe("dispatcher, policy 0", () => {
   it("12.1: shares of backlogged flows stay within quantum + 2 of the largest command at every instant", () => {
-    fc.assert(
+    check(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 16 }), { minLength: 2, maxLength: 8 }),
         fc.integer({ min: LARGEST, max: 3 * LARGEST }),

@@ -1,6 +1,7 @@
 /** Bad input (docs/devices/toe.md 5): whatever one interface's user writes, nothing throws or leaks, and the others' data is what it was. */
 import { describe, expect, it } from "vitest";
 import { MS, Random, US } from "../../../src/sim/index.ts";
+import { seeds } from "../../support/soak.ts";
 import { type Bench, Driver, pattern, RAM } from "./device.ts";
 import { address, realBench, TOE } from "./real.ts";
 
@@ -130,9 +131,10 @@ const attacks: { readonly [title: string]: Attack } = {
 function campaign(
   attack: Attack | null,
   rounds: number,
+  seed = 7,
 ): { received: number[]; statuses: number[]; left: Driver; wrong: number } {
   const b = realBench(3);
-  const random = new Random(7, "hostile");
+  const random = new Random(seed, "hostile");
   const hostile = address(new Driver(b, 0, false));
   hostile.manage(0x1024, 64);
   const victims = new Victims(b);
@@ -154,9 +156,10 @@ describe("one interface hostile, two others at work", () => {
     expect(new Set(quiet.statuses)).toEqual(new Set([0, 3000]));
     expect(new Set(quiet.received).size).toBeGreaterThan(30);
   });
-  for (const [title, attack] of Object.entries(attacks)) {
-    it(`5: ${title}: the others' bytes and completions are the same, and a reset leaves nothing`, () => {
-      const { received, statuses, left, wrong } = campaign(attack, 60);
+  const campaigns = seeds([7]).flatMap((seed) => Object.entries(attacks).map((a) => [seed, ...a] as const));
+  for (const [seed, title, attack] of campaigns) {
+    it(`5: ${title}: the others' bytes and completions are the same, and a reset leaves nothing; seed ${seed}`, () => {
+      const { received, statuses, left, wrong } = campaign(attack, 60, seed);
       expect(received).toEqual(quiet.received);
       expect(statuses).toEqual(quiet.statuses);
       left.manage(0x1000, 1);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type BlockStore, OverlayStore, StoreError, VirtioBlock } from "../../../src/devices/virtio/index.ts";
 import { US } from "../../../src/sim/index.ts";
+import { check } from "../../support/soak.ts";
 import { Bench, INTERFACES, le } from "./driver.ts";
 
 class MemoryStore implements BlockStore {
@@ -208,7 +209,7 @@ describe("snapshot of a disk", () => {
 describe("copy-on-write overlay", () => {
   it("property: reads see the last write; the base never changes; save and load keep it", () => {
     const write = fc.record({ sector: fc.nat(30), count: fc.integer({ min: 1, max: 12 }), fill: fc.nat(255) });
-    fc.assert(
+    check(
       fc.property(fc.array(write, { maxLength: 12 }), (writes) => {
         const base = new MemoryStore(43);
         const before = base.data.slice();

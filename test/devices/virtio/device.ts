@@ -15,6 +15,7 @@ import { VirtioMmio } from "../../../src/devices/virtio-mmio/index.ts";
 import { connectUser } from "../../../src/net/index.ts";
 import { type Random, type Simulation, US } from "../../../src/sim/index.ts";
 import type { DeviceFactory } from "../../registers/harness.ts";
+import { packet } from "./packets.ts";
 
 const RAM_BYTES = 0x1_0000;
 const PAGE = 0x1000;
@@ -35,7 +36,9 @@ function careless(slot: VirtioMmio, ram: Memory, random: Random): void {
     write(0x024, 1);
     write(0x020, 1 | (random.below(2) << 8));
     write(0x024, 0);
-    write(0x020, slot.device === null ? 0 : slot.device.features(0) & random.uint32());
+    // Features that lack what they need are refused: often all, else any.
+    const chosen = random.below(2) === 0 ? -1 : random.uint32();
+    write(0x020, slot.device === null ? 0 : slot.device.features(0) & chosen);
     write(0x070, 11);
   }
   write(0x030, queue);
@@ -128,10 +131,12 @@ const makers: { readonly [name: string]: Make } = {
     device: new VirtioBlock(s, "disk", { port, store: new OverlayStore(blank), latency: 3 * US }),
   }),
   network: (s, port) => {
-    const device = new VirtioNetwork(s, "net", { port, mac: Uint8Array.of(2, 0, 0, 0, 0, 1) });
+    const device = new VirtioNetwork(s, "net", { port, mac: Uint8Array.of(2, 0, 0, 0, 0, 1), pairs: 2, rss: true });
     connectUser(s, "net", device, { link: { rate: 1_000_000_000, delay: US } });
     const outside = (random: Random) => {
       if (random.below(20) === 0) device.setLink(random.below(2) === 0);
+      else if (random.below(2) === 0)
+        device.receive(packet({ payload: 1 + random.below(60), sequence: 1 + random.below(3) }));
       else device.receive(Uint8Array.from({ length: 14 + random.below(100) }, () => random.below(256)));
     };
     return { device, outside };

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { VirtioNetwork, type VirtioNetworkOptions } from "../../../src/devices/virtio/index.ts";
 import type { Frame } from "../../../src/net/index.ts";
+import { check } from "../../support/soak.ts";
 import { Bench, INTERFACES } from "./driver.ts";
 
 const MAC = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
@@ -171,7 +172,7 @@ describe.each(INTERFACES)("virtio network (VIRTIO 1.2, 5.1), %s", (_, legacy) =>
   it("property: frames arrive whole and in order through buffers of any size", () => {
     const buffers = fc.array(fc.integer({ min: 12, max: 200 }), { minLength: 1, maxLength: 40 });
     const lengths = fc.array(fc.integer({ min: 14, max: 300 }), { minLength: 1, maxLength: 6 });
-    fc.assert(
+    check(
       fc.property(buffers, lengths, (spaces, frames) => {
         const { bench } = setUp(F_MRG_RXBUF);
         const places: { at: number; space: number }[] = [];

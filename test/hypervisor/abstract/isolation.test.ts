@@ -9,6 +9,7 @@ import {
 } from "../../../src/hypervisor/abstract/index.ts";
 import { region } from "../../../src/hypervisor/devices.ts";
 import { MS } from "../../../src/sim/index.ts";
+import { check } from "../../support/soak.ts";
 
 const UART = 0x900_0000;
 type Step = readonly [what: number, address: number, value: number, size: 1 | 2 | 4 | 8];
@@ -86,7 +87,7 @@ describe("a guest program that does anything", () => {
       fc.integer({ min: 0, max: 0xffff_ffff }),
       fc.constantFrom<(1 | 2 | 4 | 8)[]>(1, 2, 4, 8),
     );
-    fc.assert(
+    check(
       fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), (steps) => {
         expect(outputBeside(wild(steps))).toEqual(expected);
       }),

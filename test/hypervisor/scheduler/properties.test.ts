@@ -9,6 +9,7 @@ import {
   type SchedulerOptions,
   SchedulerSimulation,
 } from "../../../src/hypervisor/scheduler/index.ts";
+import { check } from "../../support/soak.ts";
 
 /** Units of 100 ps. */
 const MS = 10_000_000;
@@ -63,7 +64,7 @@ const BALANCING = ["round-robin", "credit", "credit-sorted", "adjustable-credit"
 
 describe("work conserving", () => {
   it.each(BALANCING)("%s: no CPU idles while a vCPU waits (1 to 4 CPUs)", (name) => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 1, max: 4 }), mixed, (cpus, loads) => {
         expect(wasted(machine(name, cpus, loads), cpus, 200 * MS)).toBe(0);
       }),
@@ -72,7 +73,7 @@ describe("work conserving", () => {
   });
 
   it("bvt, which has no balancer: on one CPU", () => {
-    fc.assert(
+    check(
       fc.property(mixed, (loads) => {
         expect(wasted(machine("bvt", 1, loads), 1, 200 * MS)).toBe(0);
       }),
@@ -83,7 +84,7 @@ describe("work conserving", () => {
 
 describe("time is accounted for to the unit", () => {
   it.each([...BALANCING, "bvt", "sedf"])("%s: a vCPU's times add up to its life, a CPU's to the clock", (name) => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 1, max: 3 }), mixed, (cpus, loads) => {
         const { simulation, vcpus } = machine(name, cpus, loads);
         const end = 300 * MS;
@@ -115,7 +116,7 @@ describe("no starvation where the policy promises none", () => {
     ["bvt", 50],
     ["sedf", 1],
   ] as const)("%s: every hog runs within two rounds of %i ms", (name, slice) => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 2, max: 8 }), (count) => {
         const m = machine(name, 1, new Array(count).fill([0, 0]));
         const window = 2 * count * slice * MS;
@@ -159,7 +160,7 @@ describe("shares within one slice of the weights", () => {
   }
 
   it.each([false, true])("credit, exactDebit %s: hogs of equal weight on one CPU", (exactDebit) => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 2, max: 8 }), fc.integer({ min: 16, max: 1024 }), (count, weight) => {
         for (const ran of shares("credit", { exactDebit }, new Array(count).fill(weight), 6000 * MS)) {
           expect(Math.abs(ran - (6000 * MS) / count) / MS).toBeLessThanOrEqual(30);
@@ -171,7 +172,7 @@ describe("shares within one slice of the weights", () => {
 
   it.each(["credit", "credit-sorted"])("%s with exact debit: two hogs of any weights", (name) => {
     const weight = fc.integer({ min: 64, max: 1024 });
-    fc.assert(
+    check(
       fc.property(weight, weight, (a, b) => {
         const [ran] = shares(name, { exactDebit: true }, [a, b], 6000 * MS);
         expect(Math.abs((ran ?? 0) - (6000 * MS * a) / (a + b)) / MS).toBeLessThanOrEqual(30);
@@ -181,7 +182,7 @@ describe("shares within one slice of the weights", () => {
   });
 
   it("credit: three and more uneven weights are not promised a slice (credits end at 300), but who weighs no more than the average is", () => {
-    fc.assert(
+    check(
       fc.property(fc.array(fc.integer({ min: 1, max: 1024 }), { minLength: 3, maxLength: 8 }), (weights) => {
         const total = weights.reduce((a, b) => a + b, 0);
         const ran = shares("credit", {}, weights, 6000 * MS);
@@ -196,7 +197,7 @@ describe("shares within one slice of the weights", () => {
   });
 
   it("bvt: hogs by the inverse of `advance`, virtual times within one allowance", () => {
-    fc.assert(
+    check(
       fc.property(fc.array(fc.integer({ min: 5, max: 40 }), { minLength: 2, maxLength: 5 }), (advances) => {
         const scheduler = new BvtScheduler(1);
         const s = new SchedulerSimulation(scheduler, 1);
@@ -226,7 +227,7 @@ describe("shares within one slice of the weights", () => {
 
 describe("caps are held", () => {
   it.each([false, true])("credit, exactDebit %s: no more than the cap and one slice", (exactDebit) => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 10, max: 90 }), fc.boolean(), (cap, rival) => {
         const s = new SchedulerSimulation(createScheduler("credit", 2, { exactDebit }), 2);
         s.addDomain(1, { cap });
@@ -246,7 +247,7 @@ describe("saved and restored", () => {
   it.each([...BALANCING, "bvt", "sedf"])(
     "%s: the state after a restore is the state, and gives the same future",
     (name) => {
-      fc.assert(
+      check(
         fc.property(fc.integer({ min: 1, max: 3 }), mixed, (cpus, loads) => {
           const a = machine(name, cpus, loads);
           a.simulation.run(95 * MS);

@@ -35,9 +35,16 @@ export interface Guests extends ConfiguredMachine {
   readonly run: (seconds: number) => void;
 }
 
-export function guests(config: HypervisorConfiguration, images: readonly VmImages[]): Guests {
+export function guests(
+  config: HypervisorConfiguration,
+  images: readonly VmImages[],
+  options: Parameters<typeof createConfiguredMachine>[3] = {},
+): Guests {
   const bytes: number[][] = config.vms.map(() => []);
-  const made = createConfiguredMachine(config, images, (vm, byte) => bytes[vm]?.push(byte), { code });
+  const made = createConfiguredMachine(config, images, (vm, byte) => bytes[vm]?.push(byte), {
+    code,
+    ...options,
+  });
   const { machine, vms } = made;
   for (const vm of vms) {
     vm.onState = () => {

@@ -156,7 +156,7 @@ export class DataPath {
   /** The entry to use; -1 when an exception was taken or the access has to wait, -2 when it crosses a page. */
   #prepare(access: number, high: number, low: number, size: number, flags: number, el: number): number {
     const mmu = this.#cpu.mmu;
-    const aligned = (low & (alignment(size, flags) - 1)) === 0;
+    const aligned = (low & (this.#element(low, size, flags) - 1)) === 0;
     if (!aligned) {
       const strict = (flags & (L.ACCESS_EXCLUSIVE | L.ACCESS_ORDERED)) !== 0;
       if (strict || mmu.one[el as 0 | 1 | 2].alignmentChecked) {
@@ -230,10 +230,23 @@ export class DataPath {
     return set.fill(access, high, low, page, size, kind, addend, code);
   }
 
-  /** An access to two pages: both are prepared before either is touched, then it goes byte by byte. */
+  /** Bytes of what has to be aligned where alignment is asked for. */
+  #element(low: number, size: number, flags: number): number {
+    if ((flags & (L.ACCESS_PAIR | L.ACCESS_EXCLUSIVE)) === L.ACCESS_PAIR) return size >> 1;
+    if (flags !== 0 || size < 8 || (low & (size - 1)) === 0) return size;
+    return listElement(this.#cpu.instructionWord) || size;
+  }
+  /** Bytes of one access to what is no memory. */
+  #piece(low: number, size: number, flags: number): number {
+    let bytes = (flags & L.ACCESS_PAIR) !== 0 ? size >> 1 : Math.min(size, 8);
+    if ((low & (bytes - 1)) !== 0) bytes = this.#element(low, size, flags);
+    return (low & (bytes - 1)) !== 0 ? 1 : bytes;
+  }
+
+  /** An access to two pages: both are prepared before either is touched, then it goes piece by piece. */
   #crossing(access: number, high: number, low: number, size: number, flags: number, el: number): number {
     const context = this.#context;
-    const aligned = (low & (alignment(size, flags) - 1)) === 0;
+    const aligned = (low & (this.#element(low, size, flags) - 1)) === 0;
     const nextLow = (low | 0xfff) + 1;
     const nextHigh = nextLow === 0 ? (high + 1) | 0 : high;
     const first = (nextLow - low) | 0;
@@ -247,23 +260,24 @@ export class DataPath {
     if (io && !this.#cpu.beginAccess()) return this.#cpu.takeStatus();
     const exclusive = access === WRITE && (flags & L.ACCESS_EXCLUSIVE) !== 0;
     if (exclusive) context.setLow(L.MAIL_WORD, 0); // cannot happen: exclusives are aligned
+    const step = this.#piece(low, size, flags);
     let failed = -1;
-    for (let i = 0; i < size && failed < 0; i++) {
+    for (let i = 0; i < size && failed < 0; i += step) {
       const entry = i < first ? one : two;
       const byteLow = (low + i) | 0;
       if ((set.kind(entry) & ENTRY_IO) === 0) {
         const at = (set.addend(entry) + byteLow) >>> 0;
-        if (access === READ) this.#bytes[i] = this.#arena.bytes[at] as number;
-        else {
-          this.#arena.bytes[at] = this.#bytes[i] as number;
-          if ((set.kind(entry) & ENTRY_CODE) !== 0) this.#cpu.cluster.codeWritten(at, 1);
+        for (let k = 0; k < step; k++) {
+          if (access === READ) this.#bytes[i + k] = this.#arena.bytes[at + k] as number;
+          else this.#arena.bytes[at + k] = this.#bytes[i + k] as number;
         }
+        if (access === WRITE && (set.kind(entry) & ENTRY_CODE) !== 0) this.#cpu.cluster.codeWritten(at, step);
       } else {
         const tx = this.#cpu.transaction;
         tx.response = RESPONSE_OK;
         const pa = set.page(entry) + (byteLow & 0xfff);
-        if (access === READ) this.#bytes[i] = this.#cpu.cluster.bus.read(pa, 1, tx);
-        else this.#cpu.cluster.bus.write(pa, 1, this.#bytes[i] as number, tx);
+        if (access === READ) this.#readPiece(pa, i, step);
+        else this.#writePiece(pa, i, step);
         if (tx.response !== RESPONSE_OK) failed = i;
       }
     }
@@ -282,8 +296,8 @@ export class DataPath {
     tx.response = RESPONSE_OK;
     tx.exclusive = (flags & L.ACCESS_EXCLUSIVE) !== 0;
     tx.exceptionLevel = (flags & L.ACCESS_UNPRIVILEGED) !== 0 ? 0 : context.el;
-    const element = (flags & L.ACCESS_PAIR) !== 0 ? size >> 1 : Math.min(size, 8);
-    if ((pa & (element - 1)) === 0) {
+    const element = this.#piece(low, size, flags);
+    if (element >= 4 || element === size) {
       // a pair of words is two accesses, low address first
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i += element) {
         const value = bus.read(pa + i, element, tx);
@@ -293,7 +307,7 @@ export class DataPath {
         else context.words[(L.MAIL_VALUE + i) >> 2] = value | 0;
       }
     } else {
-      for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) this.#bytes[i] = bus.read(pa + i, 1, tx);
+      for (let i = 0; i < size && tx.response === RESPONSE_OK; i += element) this.#readPiece(pa + i, i, element);
       this.#pack(size);
     }
     this.#note(false, pa, size);
@@ -310,8 +324,8 @@ export class DataPath {
     tx.response = RESPONSE_OK;
     tx.exclusive = (flags & L.ACCESS_EXCLUSIVE) !== 0;
     tx.exceptionLevel = (flags & L.ACCESS_UNPRIVILEGED) !== 0 ? 0 : context.el;
-    const element = (flags & L.ACCESS_PAIR) !== 0 ? size >> 1 : Math.min(size, 8);
-    if ((pa & (element - 1)) === 0) {
+    const element = this.#piece(low, size, flags);
+    if (element >= 4 || element === size) {
       for (let i = 0; i < size && tx.response === RESPONSE_OK; i += element) {
         const word = (context.words[(L.MAIL_VALUE + i) >> 2] as number) >>> 0;
         if (element === 8) tx.high = (context.words[((L.MAIL_VALUE + i) >> 2) + 1] as number) >>> 0;
@@ -319,11 +333,30 @@ export class DataPath {
       }
     } else {
       this.#unpack();
-      for (let i = 0; i < size && tx.response === RESPONSE_OK; i++) bus.write(pa + i, 1, this.#bytes[i] as number, tx);
+      for (let i = 0; i < size && tx.response === RESPONSE_OK; i += element) this.#writePiece(pa + i, i, element);
     }
     this.#note(true, pa, size);
     cpu.endAccess();
     return tx.response === RESPONSE_OK ? L.GO_ON : this.#external(WRITE, high, low);
+  }
+
+  /** One access of 1 to 8 bytes, to or from byte `i` of `#bytes`. */
+  #readPiece(pa: number, i: number, size: number): void {
+    const { transaction, cluster } = this.#cpu;
+    const low = cluster.bus.read(pa, size, transaction);
+    for (let k = 0; k < size; k++) this.#bytes[i + k] = (k < 4 ? low : transaction.high) >>> (8 * (k & 3));
+  }
+  #writePiece(pa: number, i: number, size: number): void {
+    const { transaction, cluster } = this.#cpu;
+    let low = 0;
+    let high = 0;
+    for (let k = 0; k < size; k++) {
+      const byte = (this.#bytes[i + k] as number) << (8 * (k & 3));
+      if (k < 4) low |= byte;
+      else high |= byte;
+    }
+    if (size === 8) transaction.high = high >>> 0;
+    cluster.bus.write(pa, size, low >>> 0, transaction);
   }
 
   #note(write: boolean, pa: number, size: number): void {
@@ -367,7 +400,9 @@ export class DataPath {
   }
 }
 
-/** Alignment that the access needs where alignment is asked for, in bytes. */
-function alignment(size: number, flags: number): number {
-  return (flags & (L.ACCESS_PAIR | L.ACCESS_EXCLUSIVE)) === L.ACCESS_PAIR ? size >> 1 : size;
+/**
+ * Bytes of an element of LD1 to ST4 (multiple structures), each of which is an access of its own (DDI 0487J.a C7.2.177 and on): 0 where the word is none.
+ */
+function listElement(word: number): number {
+  return (word & 0xbf00_0000) === 0x0c00_0000 ? 1 << ((word >>> 10) & 3) : 0;
 }

@@ -4,6 +4,9 @@ import { chapter, fixed, word } from "./table.ts";
 
 const NO_FLASH = "no flash part is fitted";
 const NO_SERDES = "the port is copper; the SerDes is not modelled";
+const LED_MODES =
+  "0: link at 10 or 1000, 1: at 100 or 1000, 2: link, 3: accepted traffic, 4: link without traffic, 5 to 7: link at 10, 100, 1000, " +
+  "9: full duplex, 11: traffic, 13: paused, 14: on, 15: off";
 const NO_SFP = "the port is copper; there is no SFP module";
 const NO_PHYSICAL = "counts and tunes the physical PCIe link, which is not modelled";
 
@@ -171,14 +174,23 @@ export const general = chapter({
     title: "LED Control",
     clause: "8.2",
     fields: {
-      LED0_MODE: rw([3, 0], "LED0 mode", { reset: 2 }),
-      LED0_CONTROL: rw([7, 4], "LED0 blink rate, invert, blink"),
-      LED1_MODE: rw([11, 8], "LED1 mode", { reset: 3 }),
-      LED1_CONTROL: rw([15, 12], "LED1 invert, blink", { reset: 8 }),
-      LED2_MODE: rw([19, 16], "LED2 mode", { reset: 6 }),
-      LED2_CONTROL: rw([23, 20], "LED2 invert, blink"),
-      LED3_MODE: rw([27, 24], "LED3 mode", { reset: 7 }),
-      LED3_CONTROL: rw([31, 28], "LED3 invert, blink"),
+      LED0_MODE: rw([3, 0], LED_MODES, { reset: 2 }),
+      LED0_RESERVED: rw(4, "Not functional bit"),
+      GLOBAL_BLINK_MODE: rw(5, "LEDs blink every 200 ms, or every 83 ms"),
+      LED0_IVRT: rw(6, "LED0 is inverted"),
+      LED0_BLINK: rw(7, "LED0 blinks"),
+      LED1_MODE: rw([11, 8], LED_MODES, { reset: 3 }),
+      LED1_RESERVED: rw([13, 12], "Not functional bits"),
+      LED1_IVRT: rw(14, "LED1 is inverted"),
+      LED1_BLINK: rw(15, "LED1 blinks", { reset: 1 }),
+      LED2_MODE: rw([19, 16], LED_MODES, { reset: 6 }),
+      LED2_RESERVED: rw([21, 20], "Not functional bits"),
+      LED2_IVRT: rw(22, "LED2 is inverted"),
+      LED2_BLINK: rw(23, "LED2 blinks"),
+      LED3_MODE: rw([27, 24], LED_MODES, { reset: 7 }),
+      LED3_RESERVED: rw([29, 28], "Not functional bits"),
+      LED3_IVRT: rw(30, "LED3 is inverted"),
+      LED3_BLINK: rw(31, "LED3 blinks"),
     },
   },
   EECD: {

@@ -6,35 +6,29 @@
  */
 import type { StatePart, StateValue } from "../../../sim/index.ts";
 import { assignState, SnapshotError } from "../../../sim/index.ts";
+import { Fifo } from "../queues.ts";
 
 export const POLICY = { deficit: 0, fifo: 1, roundRobin: 2, weightedRoundRobin: 3 } as const;
 
 /** A queue of costs with the order in which they came. */
 class CostQueue {
-  costs: number[] = [];
-  sequences: number[] = [];
-  head = 0;
+  readonly costs = new Fifo<number>();
+  readonly sequences = new Fifo<number>();
 
   get length(): number {
-    return this.costs.length - this.head;
+    return this.costs.length;
   }
   push(cost: number, sequence: number): void {
     this.costs.push(cost);
     this.sequences.push(sequence);
   }
   pop(): number {
-    const cost = this.costs[this.head++] as number;
-    if (this.head > 64 && this.head * 2 > this.costs.length) {
-      this.costs = this.costs.slice(this.head);
-      this.sequences = this.sequences.slice(this.head);
-      this.head = 0;
-    }
-    return cost;
+    this.sequences.shift();
+    return this.costs.shift() as number;
   }
   clear(): void {
-    this.costs = [];
-    this.sequences = [];
-    this.head = 0;
+    this.costs.clear();
+    this.sequences.clear();
   }
 }
 
@@ -117,7 +111,7 @@ export class Dispatcher implements StatePart {
         c.granted = true;
       }
       const queue = this.#queues[flow] as CostQueue;
-      const cost = c.policy === POLICY.deficit ? (queue.costs[queue.head] as number) : 1;
+      const cost = c.policy === POLICY.deficit ? (queue.costs.at(0) as number) : 1;
       const deficit = this.#deficits[flow] as number;
       if (cost <= deficit) {
         this.#deficits[flow] = deficit - cost;
@@ -141,7 +135,7 @@ export class Dispatcher implements StatePart {
     for (let i = 0; i < c.count; i++) {
       const flow = this.#list[(c.first + i) % this.#flows] as number;
       const queue = this.#queues[flow] as CostQueue;
-      const sequence = queue.sequences[queue.head] as number;
+      const sequence = queue.sequences.at(0) as number;
       if (sequence < least) {
         least = sequence;
         best = flow;
@@ -194,8 +188,8 @@ export class Dispatcher implements StatePart {
       weights: this.#weights.slice(),
       deficits: this.#deficits.slice(),
       list: this.#list.slice(),
-      costs: this.#queues.map((q) => Float64Array.from(q.costs.slice(q.head))),
-      sequences: this.#queues.map((q) => Float64Array.from(q.sequences.slice(q.head))),
+      costs: this.#queues.map((q) => Float64Array.from(q.costs.toArray())),
+      sequences: this.#queues.map((q) => Float64Array.from(q.sequences.toArray())),
     };
   }
 
@@ -212,9 +206,8 @@ export class Dispatcher implements StatePart {
       if (!(saved instanceof Float64Array) || !(order instanceof Float64Array) || saved.length !== order.length) {
         throw new SnapshotError(`${path}.costs: expected a list for each flow`);
       }
-      queue.clear();
-      queue.costs = [...saved];
-      queue.sequences = [...order];
+      queue.costs.set([...saved]);
+      queue.sequences.set([...order]);
     });
   }
 

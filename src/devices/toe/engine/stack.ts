@@ -50,6 +50,8 @@ const SOCKETS = 1024;
 const BUFFER_BYTES = 16 * 1024 * 1024;
 
 export class Stack extends Module implements StackApi {
+  /** 2: the neighbours that connections send to. */
+  override readonly stateVersion = 2;
   readonly #engine: Engine;
   readonly #counts: Counters;
   readonly #timer: Event;

@@ -75,6 +75,24 @@ describe("B2: loads and stores through translation", () => {
     exclusive.step();
     expect(exclusive.sys("ESR_EL1")).toBe(0x9600_0021n);
   });
+  it("a list of structures is aligned by its elements, and each is an access to a device (C7.2.177)", () => {
+    // ld1 {v0.8h}, [x1]; st2 {v2.4s, v3.4s}, [x1]
+    const run = (word: number, at: bigint) => {
+      const m = mapped([word], FLAT);
+      m.setSys("SCTLR_EL1", 3n);
+      m.setSys("CPACR_EL1", 3n << 20n);
+      m.setX(1, at);
+      m.step();
+      return [m.sys("ESR_EL1"), m.probe.log.map(({ write, offset, size }) => [write, offset, size])];
+    };
+    expect(run(0x4c40_7420, DATA + 2n)).toEqual([0n, []]);
+    expect(run(0x4c40_7420, DATA + 1n)).toEqual([0x9600_0021n, []]);
+    const halves = Array.from({ length: 8 }, (_, i) => [false, 2 + 2 * i, 2]);
+    expect(run(0x4c40_7420, BigInt(PROBE) + 2n)).toEqual([0n, halves]);
+    const words = Array.from({ length: 8 }, (_, i) => [true, 4 + 4 * i, 4]);
+    expect(run(0x4c00_8822, BigInt(PROBE) + 4n)).toEqual([0n, words]);
+    expect(run(0x4c00_8822, BigInt(PROBE) + 2n)).toEqual([0x9600_0061n, []]);
+  });
   it("LDTR and STTR at EL1 have the rights of EL0", () => {
     const run = (descriptor: bigint, word: number) => {
       const m = mapped([0xf940_0020, word], { ...FLAT, 2: descriptor }); // ldr first: the EL1 entry is there

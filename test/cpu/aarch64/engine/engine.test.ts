@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { InterpreterCode } from "../../../../src/cpu/aarch64/engine/interpreter.ts";
 import * as L from "../../../../src/cpu/aarch64/engine/layout.ts";
+import { check } from "../../../support/soak.ts";
 import { FlatMachine, LEFT_FAULT, LEFT_HVC, LEFT_UNDEFINED } from "./flat-machine.ts";
 
 const code = new InterpreterCode();
@@ -78,7 +79,7 @@ describe("counting and limits", () => {
     );
     const whole = machineWith();
     const stepped = machineWith();
-    fc.assert(
+    check(
       fc.property(fc.array(word, { minLength: 8, maxLength: 24 }), fc.integer({ min: 1, max: 300 }), (words, limit) => {
         const around = new Array<number>(8).fill(HVC);
         for (const m of [whole, stepped]) {

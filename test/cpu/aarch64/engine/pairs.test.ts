@@ -5,6 +5,7 @@ import * as L from "../../../../src/cpu/aarch64/engine/layout.ts";
 import { PAIRS } from "../../../../src/cpu/aarch64/isa/pairs.ts";
 import type { Row } from "../../../../src/cpu/aarch64/isa/row.ts";
 import { TABLE } from "../../../../src/cpu/aarch64/isa/table.ts";
+import { seeds } from "../../../support/soak.ts";
 import { Generator } from "../isa/fixtures/case.ts";
 import { FlatMachine, LEFT_FAULT, LEFT_HVC } from "./flat-machine.ts";
 
@@ -70,21 +71,21 @@ function state(m: FlatMachine): unknown {
 }
 
 describe("joined operations", () => {
-  it("do the same as their parts, and count the same", () => {
-    const g = new Generator(99);
+  it.each(seeds([99]))("do the same as their parts, and count the same; seed %i", (seed) => {
+    const g = new Generator(seed);
     let joined = 0;
     PAIRS.forEach(([a, b], i) => {
       for (let k = 0; k < 2; k++) {
         const words = [wordOf(a, g, 0x800), wordOf(b, g, 0x804)];
         const label = `${a} + ${b}: ${words.map((w) => w.toString(16))}`;
-        load(run, words, 2 * i + k);
-        load(step, words, 2 * i + k);
+        load(run, words, seed + 2 * i + k);
+        load(step, words, seed + 2 * i + k);
         // once to decode, then joined
         run.run(50);
         const slot = run.interpreter.codeCache.page(run.host(AT, 4)) + 0x800 * 4;
         const handler = run.arena.halves[slot >>> 1] as number;
         if (code.handlers.first[handler] !== handler) joined++;
-        load(run, null, 2 * i + k);
+        load(run, null, seed + 2 * i + k);
         run.retired = 0;
         const status = run.run(50);
         let last: number = L.RUN_LIMIT;

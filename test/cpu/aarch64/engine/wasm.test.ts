@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as w from "../../../../src/cpu/aarch64/engine/wasm.ts";
+import { check } from "../../../support/soak.ts";
 
 function run(build: (m: w.ModuleBuilder) => w.Func, ...args: unknown[]): unknown {
   const m = new w.ModuleBuilder();
@@ -27,7 +28,7 @@ describe("LEB128 (5.2.2)", () => {
     [-123456, -1, [0xc0, 0xbb, 0x78]],
   ])("signed %i", (low, high, bytes) => expect(w.signed(low, high)).toEqual(bytes));
   it("64-bit constants arrive whole", () => {
-    fc.assert(
+    check(
       fc.property(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), (v) => {
         const low = Number(BigInt.asIntN(32, v));
         const high = Number(BigInt.asIntN(32, v >> 32n));

@@ -6,6 +6,7 @@ import { disassemble } from "../../../../src/cpu/aarch64/isa/disassemble.ts";
 import { type Encoded, parsePattern, type Row } from "../../../../src/cpu/aarch64/isa/row.ts";
 import { TABLE } from "../../../../src/cpu/aarch64/isa/table.ts";
 import { buildTree, findRow, overlaps } from "../../../../src/cpu/aarch64/isa/tree.ts";
+import { check } from "../../../support/soak.ts";
 
 const tree = buildTree(TABLE);
 const encoded = (): Encoded => ({ variant: 0, regs: [0, 0, 0, 0], aux: 0, low: 0, high: 0 });
@@ -33,7 +34,7 @@ describe("the table", () => {
     expect(TABLE.filter((r) => r.asm === undefined).map((r) => r.name)).toEqual([]);
   });
   it("finds by the tree what a search of all rows finds, and operands stay in range", () => {
-    fc.assert(
+    check(
       fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), fc.integer({ min: 0, max: 1023 }), (word, index) => {
         const found = findRow(tree, word);
         const all = TABLE.filter(

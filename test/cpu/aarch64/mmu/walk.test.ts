@@ -5,6 +5,7 @@ import { Context } from "../../../../src/cpu/aarch64/context.ts";
 import { StageOne, StageTwo } from "../../../../src/cpu/aarch64/mmu/regime.ts";
 import { offsetOf, type SysregName } from "../../../../src/cpu/aarch64/sysreg/table.ts";
 import { type DescriptorReader, FETCH, READ, Walker, WRITE } from "../../../../src/mmu/index.ts";
+import { check } from "../../../support/soak.ts";
 import { type Access, type Registers, translate } from "./reference.ts";
 
 const context = new Context(new Arena());
@@ -131,7 +132,7 @@ const registers = fc.record({
 describe("stage 1 and 2 against a plain reference (DDI 0487J.a D8)", () => {
   it("finds the same address, attributes or fault for random regimes, tables and addresses", () => {
     const seen = new Map<string, number>();
-    fc.assert(
+    check(
       fc.property(registers, (c) => {
         const tcr =
           c.regime === 1

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Frame } from "../../../../src/net/index.ts";
 import { Module, SEC, US } from "../../../../src/sim/index.ts";
+import { seeds } from "../../../support/soak.ts";
 import { hostile, repair } from "./fuzz.ts";
 import { A4, B4, connected, MAC_B, pair, stream, value } from "./pair.ts";
 import { OPENED, Script } from "./script.ts";
@@ -16,13 +17,13 @@ function blind(frame: Frame, number: number): Frame {
 }
 
 describe("frames meant to hurt", () => {
-  for (const family of [4, 6] as const) {
-    it(`half a million changed and invented frames, IPv${family}: no throw, bounded memory, and a new connection works`, () => {
-      const seeds: Frame[] = [];
+  for (const [seed, family] of seeds([11]).flatMap((n) => [[n, 4] as const, [n, 6] as const])) {
+    it(`half a million changed and invented frames, IPv${family}: no throw, bounded memory, and a new connection works; seed ${seed}`, () => {
+      const frames: Frame[] = [];
       const p = pair({
-        seed: 11,
+        seed,
         quotas: { sockets: 64, bufferBytes: 4_000_000 },
-        tap: (frame, from) => from === 0 && seeds.length < 400 && seeds.push(frame.slice()),
+        tap: (frame, from) => from === 0 && frames.length < 400 && frames.push(frame.slice()),
       });
       const { client, server } = connected(p, family);
       const udp = value(p.b.stack.socket("udp", family));
@@ -38,7 +39,7 @@ describe("frames meant to hurt", () => {
       const random = p.simulation.random(new Module(p.simulation, "fuzz"), "frames");
       let most = 0;
       for (let i = 0; i < 500_000; i++) {
-        p.b.stack.input(hostile(random, seeds, MAC_B));
+        p.b.stack.input(hostile(random, frames, MAC_B));
         most = Math.max(most, p.b.stack.bufferBytes);
         if (i % 50 === 0) p.simulation.run(p.simulation.now + 500 * US);
         if (i % 5000 === 0) p.a.stack.abort(client);
@@ -56,16 +57,16 @@ describe("frames meant to hurt", () => {
   }
 
   it("RFC 5961: 20,000 blind segments with the right ports do no harm to a transfer", () => {
-    const seeds: Frame[] = [];
+    const frames: Frame[] = [];
     const p = pair({
       seed: 12,
       rate: 1e8,
-      tap: (frame, from) => from === 0 && seeds.length < 50 && seeds.push(frame.slice()),
+      tap: (frame, from) => from === 0 && frames.length < 50 && frames.push(frame.slice()),
     });
     const { client, server } = connected(p);
     const progress = stream(p.a, client, p.b, server, 2_000_000);
     for (let i = 0; i < 20_000; i++) {
-      const frame = blind(seeds[i % seeds.length], Math.imul(i, 0x9e3779b1));
+      const frame = blind(frames[i % frames.length], Math.imul(i, 0x9e3779b1));
       // Every combination of flags.
       if (frame[12] === 8 && frame[23] === 6) frame[47] = i >> 3;
       repair(frame);
@@ -231,6 +232,15 @@ describe("snapshots", () => {
       expect(value(second.b.stack.receive(server, 1e6))).toEqual(value(first.b.stack.receive(server, 1e6)));
     });
   }
+  it("RFC 4861 7.3.1: what is acknowledged after a restore confirms the neighbour that it was sent to before", () => {
+    const [first, second] = [pair(), pair()];
+    const { client } = connected(first);
+    value(first.a.stack.send(client, Uint8Array.of(1)));
+    first.simulation.run(first.simulation.now + 50 * US);
+    second.simulation.load(structuredClone(first.simulation.save()));
+    for (const p of [first, second]) p.simulation.run(p.simulation.now + SEC);
+    expect(second.simulation.save()).toEqual(first.simulation.save());
+  });
   it("reset returns to the state after construction", () => {
     const p = pair();
     const { client } = connected(p);

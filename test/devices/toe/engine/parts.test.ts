@@ -13,11 +13,12 @@ import {
 import { Segment } from "../../../../src/devices/toe/engine/tcp/segment.ts";
 import { TimerHeap } from "../../../../src/devices/toe/engine/timers.ts";
 import { fold, Summer, sum16 } from "../../../../src/devices/toe/engine/words.ts";
+import { check } from "../../../support/soak.ts";
 
 describe("rings", () => {
   it("a ring holds what a list of bytes would, whatever is written, read and dropped, and the pool's account is right", () => {
     const step = fc.record({ kind: fc.constantFrom("write", "drop"), size: fc.integer({ min: 1, max: 3000 }) });
-    fc.assert(
+    check(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const pool = new BufferPool();
         pool.limit = 16_384;
@@ -55,7 +56,7 @@ describe("timers", () => {
       at: fc.integer({ min: 0, max: 1000 }),
       remove: fc.boolean(),
     });
-    fc.assert(
+    check(
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
         const heap = new TimerHeap();
         const model = new Map<number, number>();
@@ -85,7 +86,7 @@ describe("timers", () => {
 describe("checksums (RFC 1071)", () => {
   it("by 32 bits at a time as by 16, at every alignment and length", () => {
     const summer = new Summer();
-    fc.assert(
+    check(
       fc.property(fc.uint8Array({ minLength: 100, maxLength: 3000 }), fc.nat(20), fc.nat(20), (data, from, less) => {
         const length = data.length - from - less;
         expect(fold(summer.sum(data, from, length))).toBe(fold(sum16(data, from, length)));
@@ -100,7 +101,7 @@ describe("ranges", () => {
   const base = 0x7fff_fff0;
 
   it("RFC 6675 4: the pipe is what a map of octets says, and SACKed ranges are in order and apart", () => {
-    fc.assert(
+    check(
       fc.property(blocks, fc.integer({ min: 0, max: 10 }), (list, acknowledged) => {
         const c = new Connection(4);
         c.smss = 3;
@@ -141,7 +142,7 @@ describe("ranges", () => {
   });
 
   it("early data is taken up to where a map of octets has its first gap", () => {
-    fc.assert(
+    check(
       fc.property(blocks, (list) => {
         const c = new Connection(4);
         c.rcvNxt = base;

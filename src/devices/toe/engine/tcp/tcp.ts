@@ -453,18 +453,23 @@ export class Tcp {
       secret: this.#secret.key.slice(),
       ports: this.#ports,
       timeWaits: [...this.#timeWaits],
+      // What is acknowledged confirms the neighbour that was sent to, before anything is sent again.
+      hops: this.engine.sockets.flatMap((c) =>
+        c?.kind !== "tcp" || c.hop === null || c.hop.gone ? [] : { socket: c.number, words: c.hop.words.slice() },
+      ),
     };
   }
-  /** After the sockets have been restored. */
+  /** After the sockets and the neighbours have been restored. */
   load(value: StateValue, path: string): void {
-    const { tableKey, secret, ports, timeWaits } = value as StateRecord;
+    const { tableKey, secret, ports, timeWaits, hops } = value as StateRecord;
     if (
       !(tableKey instanceof Int32Array) ||
       !(secret instanceof Int32Array) ||
       typeof ports !== "number" ||
-      !Array.isArray(timeWaits)
+      !Array.isArray(timeWaits) ||
+      !Array.isArray(hops)
     ) {
-      throw new SnapshotError(`${path}: expected keys, ports and a list`);
+      throw new SnapshotError(`${path}: expected keys, ports and lists`);
     }
     this.clear();
     this.#tableHash.key.set(tableKey);
@@ -475,6 +480,10 @@ export class Tcp {
       if (c?.kind !== "tcp") continue;
       if (c.state > LISTEN) this.table.add(c);
       if (c.bound !== 0) this.bind(c);
+    }
+    for (const { socket, words } of hops as { socket: number; words: Int32Array }[]) {
+      const c = this.engine.sockets[socket];
+      if (c?.kind === "tcp") c.hop = this.engine.neighbours.find(c.family, words[0], words[1], words[2], words[3]);
     }
   }
 }
