@@ -292,13 +292,18 @@ describe("links to the outside", () => {
     [{ rate: 1_000_000_000 }, 123_040],
     [{ rate: () => 100_000_000 }, 1_230_400],
   ])(
-    "%o: frames of 1,514 bytes that come at once arrive %i units of 100 ps apart; 5 Gb/s unless given",
+    "%o, one by one: frames of 1,514 bytes that come at once arrive %i units of 100 ps apart; 5 Gb/s unless given",
     (link, time) => {
       const machine = new StubMachine();
       const networks = new HostNetworks();
       const card = new Card(machine, true);
       const far = { kind: "tap", ifname: "none" } as const;
-      networks.connect(machine.simulation, "n", card, { where: "-netdev n", id: "n", far, link });
+      networks.connect(machine.simulation, "n", card, {
+        where: "-netdev n",
+        id: "n",
+        far,
+        link: { ...link, batch: 0 },
+      });
       machine.simulation.reset();
       for (let i = 0; i < 3; i++) networks.outside[0]?.enter(frameOf(1514));
       const counts = [time - 1, 1, time, time].map((span) => {
@@ -308,6 +313,21 @@ describe("links to the outside", () => {
       expect(counts).toEqual([0, 1, 2, 3]);
     },
   );
+
+  it("unless batch= says otherwise what comes in 100 us arrives at their end: at 5 Gb/s 40 frames of 1,514 bytes", () => {
+    const machine = new StubMachine();
+    const networks = new HostNetworks();
+    const card = new Card(machine, true);
+    const far = { kind: "tap", ifname: "none" } as const;
+    networks.connect(machine.simulation, "n", card, { where: "-netdev n", id: "n", far, link: {} });
+    machine.simulation.reset();
+    for (let i = 0; i < 50; i++) networks.outside[0]?.enter(frameOf(1514));
+    const counts = [999_999, 1, 999_999, 1].map((span) => {
+      machine.simulation.run(machine.simulation.now + span);
+      return card.cells.received;
+    });
+    expect(counts).toEqual([0, 40, 40, 50]);
+  });
 });
 
 class NetMachine extends StubMachine {
