@@ -196,19 +196,18 @@ describe("time", () => {
       return performance.now() - begin;
     };
     expect(await run("on")).toBeGreaterThan(250);
-    const hour = new StubMachine(true);
-    const begin = performance.now();
-    await scripted(hour, "--max-time", "3600", "-icount", "sleep=off");
-    expect(performance.now() - begin).toBeLessThan(10_000);
-  });
+    // Longer than the test may take.
+    const idle = new StubMachine(true);
+    expect((await scripted(idle, "--max-time", "600", "-icount", "sleep=off")).code).toBe(0);
+    expect(idle.simulation.now).toBe(6_000_000_000_000);
+  }, 120_000);
 
   it("a script runs as fast as it can, whoever is connected", async () => {
-    const machine = new StubMachine(true);
-    const begin = performance.now();
     const socket = `unix:${join(directory, "q")},server=on,wait=off`;
-    expect((await scripted(machine, "-qmp", socket, "--max-time", "100", "--expect", "never")).code).toBe(1);
-    expect(performance.now() - begin).toBeLessThan(10_000);
-  });
+    const words = ["-qmp", socket, "--max-time", "600", "--expect", "never"];
+    // Longer than the test may take.
+    expect((await scripted(new StubMachine(true), ...words)).code).toBe(1);
+  }, 120_000);
 });
 
 describe("sockets", () => {

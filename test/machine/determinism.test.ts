@@ -88,7 +88,7 @@ describe.each([
     const run = build(cpus);
     go(run);
     plain = result(run);
-  });
+  }, 60_000);
 
   it("the reference passes its checks", () => {
     expect(plain.output).toContain(", 0 failed");

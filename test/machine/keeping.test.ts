@@ -51,7 +51,7 @@ describe("snapshots", () => {
     expect(plain.code).toBe(0);
     hash = plain.output;
     expect(hash).toMatch(/^state hash [0-9a-f]{16}\n$/);
-  });
+  }, 60_000);
 
   it.each([
     ["at a time off the grid", "time=0.0012345"],

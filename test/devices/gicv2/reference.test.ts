@@ -86,6 +86,6 @@ describe("GICv2 against a plain reading of IHI 0048B 3.2 and 3.3", () => {
         expect(got, `act ${n}, CPU ${c}`).toEqual({ ...want, id: hidden ? 1022 : want.id });
       }
     }
-    expect(taken).toBeGreaterThan(50);
+    expect(taken).toBeGreaterThan(20);
   });
 });
