@@ -77,7 +77,7 @@ export interface VirtioNetworkOptions extends VirtioOptions, Partial<Record<Netw
   /** Mb/s and duplex that the driver is told; not offered unless one is given, then unknown unless given. */
   readonly speed?: number;
   readonly duplex?: "half" | "full";
-  /** How long a TCP segment is held for those that follow it; 50 us unless given. */
+  /** How long a TCP segment is held for those that follow it; 0: for those of the same instant. 50 us unless given. */
   readonly coalescingTime?: Time;
 }
 

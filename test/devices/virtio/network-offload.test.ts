@@ -352,6 +352,13 @@ describe.each(INTERFACES)("receive offloads (VIRTIO 1.2, 5.1.6.4), %s", (_, lega
     expect(got().map((g) => g.header[0])).toEqual([NEEDS_CSUM, DATA_VALID]);
   });
 
+  it("without a coalescing time those of one instant are joined", () => {
+    const { bench, got, receive } = receiving(RECEIVING, { coalescingTime: 0 });
+    receive(...segments(3));
+    bench.run();
+    expect(got().map((g) => g.frame.length)).toEqual([3054]);
+  });
+
   it("a segment alone comes as it was", () => {
     const { bench, got, receive } = receiving();
     receive(...segments(1));
