@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { readBeginning } from "../../src/host/keeper.ts";
 import { HostNetworks, outsidePort } from "../../src/host/net/networks.ts";
-import type { OutsidePort } from "../../src/host/net/port.ts";
+import { OutsidePort } from "../../src/host/net/port.ts";
 import { Waiter } from "../../src/host/net/waiter.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
 import type { NetworkOption, OutsideSpec } from "../../src/host/options/run-options.ts";
@@ -423,5 +423,30 @@ describe("two runs that meet", () => {
     const machine = new NetMachine(stream(true), false);
     expect(await start(machine, "--max-time", "0.05")).toBe(0);
     expect(machine.simulation.now).toBe(50 * MS);
+  });
+
+  it.each([
+    [false, "nothing has come: the port is asked to tell"],
+    [true, "frames wait already: it is not, or each sleep would end at once"],
+  ])("the guest sleeps (frames wait: %s): %s", async (waiting) => {
+    class Waiting extends OutsidePort {
+      asked = 0;
+      readonly ready = waiting;
+      async start(): Promise<void> {}
+      send(): void {}
+      take(): null {
+        return null;
+      }
+      override listen(): void {
+        this.asked++;
+      }
+      async close(): Promise<void> {}
+    }
+    const port = new Waiting("-netdev n");
+    class Machine extends StubMachine {
+      readonly outside = [{ label: "n", port, room: 0, enter: () => undefined }];
+    }
+    expect(await start(new Machine(), "--max-time", "0.03")).toBe(0);
+    expect(port.asked > 0).toBe(!waiting);
   });
 });

@@ -47,6 +47,29 @@ describe("armature vm run", () => {
   );
 
   it(
+    "--guest-errors: what a VM does wrong to its devices, by the module that noticed",
+    () => {
+      // movz x1, #0x900, lsl #16; str w0, [x1, #0x18] (UARTFR); PSCI SYSTEM_OFF
+      const words = [0xd2a12001, 0xb9001820, 0x52800100, 0x72b08000, 0xd4000002];
+      writeFileSync(join(folder, "wrong.bin"), new Uint8Array(new Uint32Array(words).buffer));
+      const config = { limit: 0.01, vms: [{ name: "wrong", memory: "8M", kernel: "wrong.bin" }] };
+      writeFileSync(join(folder, "wrong.json"), JSON.stringify(config));
+      const log = join(folder, "errors");
+      const run = armature("vm", "run", join(folder, "wrong.json"), "--quiet", "--guest-errors", log);
+      expect(run.status).toBe(0);
+      const records = readFileSync(log, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as object);
+      expect(records).toContainEqual(
+        expect.objectContaining({ module: "hypervisor.wrong.uart0", register: "UARTFR", write: true }),
+      );
+      expect(run.stderr).toContain("hypervisor.wrong.uart0");
+    },
+    SLOW,
+  );
+
+  it(
     "a VM that would sleep for ever: exit code 3; one that is stopped: 1; a bad file: 2",
     () => {
       const file = (name: string, words: readonly number[]): string => {
