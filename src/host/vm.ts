@@ -28,7 +28,7 @@ import { attachLog } from "./log.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { Top, type TopOptions, topText } from "./top.ts";
 import { VmConsoles } from "./vm-consoles.ts";
-import { runAttended } from "./vm-input.ts";
+import { Attendant, runAttended } from "./vm-input.ts";
 import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
 import { VmVirtio } from "./vm-virtio.ts";
@@ -163,7 +163,15 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     };
     await top.watch((over) => network.run(simulation, limit, looked(over)), done);
   } else if (top !== null) await top.run(simulation, limit, done);
-  else if (console !== null) await runAttended(simulation, console, limit, done);
+  else if (console !== null && network.outside) {
+    // simulated time is no faster than the host's then anyway
+    const attendant = new Attendant(console);
+    await network.run(simulation, limit, () => {
+      attendant.pump();
+      return done();
+    });
+    attendant.close();
+  } else if (console !== null) await runAttended(simulation, console, limit, done);
   else if (network.outside) await network.run(simulation, limit, done);
   else simulation.run(limit);
   virtio.close();
