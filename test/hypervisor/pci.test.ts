@@ -298,6 +298,31 @@ describe("messages of a passed function", () => {
   });
 });
 
+describe("interrupts of passed functions on two CPUs", () => {
+  it("go where the VM's first vCPU runs (GICD_ITARGETSR), and after it when that is moved", () => {
+    const system = pciSystem(TEST_CARD, 2);
+    const { hypervisor } = system.h;
+    const { simulation, gic } = system.machine;
+    const vm = system.add(
+      {
+        name: "a",
+        *main(g) {
+          for (;;) yield g.compute(10_000);
+        },
+      },
+      [{ card: "dut" }],
+    );
+    // eight vectors from INTID 80 on
+    const targets = () => [gic.distributor.peek(0x850, 4), gic.distributor.peek(0x854, 4)];
+    for (const cpu of [1, 0]) {
+      const [vcpu] = vm.vcpus;
+      if (vcpu !== undefined) hypervisor.setAffinity(vcpu, 1 << cpu);
+      simulation.run(simulation.now + 200 * MS);
+      expect(targets()).toEqual(cpu === 1 ? [0x0202_0202, 0x0202_0202] : [0x0101_0101, 0x0101_0101]);
+    }
+  });
+});
+
 describe("DMA of a passed function", () => {
   /** Copies a word from `from` to `to`; DMA_STATUS. */
   function* copy(g: Guest, from: number, to: number): Routine<number> {

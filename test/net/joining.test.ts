@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SegmentJoiner } from "../../src/net/joining.ts";
 import { segment } from "../../src/net/segmentation.ts";
+import { check } from "../support/soak.ts";
 import { type Segment, tcpFrame } from "./tcp-frames.ts";
 
 /** As network stacks cut: PSH and FIN in the last frame only, CWR in the first. */
@@ -55,7 +56,7 @@ describe("joining TCP segments", () => {
       fragment: fc.constantFrom(0, 0x4000),
       service: fc.nat(255),
     });
-    fc.assert(
+    check(
       fc.property(
         connection,
         fc.integer({ min: 2, max: 12 }),
@@ -145,7 +146,7 @@ describe("joining TCP segments", () => {
 
   it("frames of any bytes are taken whole or not at all", () => {
     const joiner = new SegmentJoiner(0);
-    fc.assert(
+    check(
       fc.property(fc.uint8Array({ maxLength: 120 }), (frame) => {
         joiner.frames = 0;
         if (joiner.add(frame)) expect(joiner.buffer.subarray(0, joiner.length)).toEqual(frame);

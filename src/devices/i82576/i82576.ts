@@ -59,6 +59,8 @@ export interface I82576Options {
 }
 
 export class I82576Core extends Module implements Station {
+  /** Version 1 had no storm control, no LEDs and no low latency credits, and fewer registers. */
+  override readonly stateVersion = 2;
   readonly bank: RegisterBank<typeof I82576>;
   /** The PF's 128 KiB of registers. */
   readonly space: Target;

@@ -2,9 +2,10 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Fifo, IdTable } from "../../../src/devices/toe/queues.ts";
+import { check } from "../../support/soak.ts";
 
 it("Fifo: any sequence of calls gives what an array gives", () => {
-  fc.assert(
+  check(
     fc.property(
       fc.array(fc.oneof(fc.nat(999), fc.constantFrom("shift", "shift", "clear")), { maxLength: 200 }),
       (calls) => {
@@ -41,7 +42,7 @@ it("IdTable: any sequence of ids put in and taken out gives what a Map gives, al
     fc.nat(8).map((n) => 32 * n),
     fc.nat(8).map((n) => 32 * n + 31),
   );
-  fc.assert(
+  check(
     fc.property(fc.array(fc.tuple(fc.constantFrom("add", "add", "delete"), id), { maxLength: 300 }), (calls) => {
       const table = new IdTable<{ readonly id: number }>();
       const like = new Map<number, { readonly id: number }>();

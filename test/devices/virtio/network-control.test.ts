@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { VirtioNetwork, type VirtioNetworkOptions } from "../../../src/devices/virtio/index.ts";
 import type { Frame } from "../../../src/net/index.ts";
+import { check } from "../../support/soak.ts";
 import { Bench, INTERFACES, le } from "./driver.ts";
 import { packet } from "./packets.ts";
 
@@ -215,7 +216,7 @@ describe.each(INTERFACES)("the control queue (VIRTIO 1.2, 5.1.6.5), %s", (_, leg
 
   it("whatever a command holds: it is answered, and the device goes on", () => {
     const { bench, command, to } = setUp({ legacy, features: CONTROL | MQ, options: { pairs: 2 } });
-    fc.assert(
+    check(
       fc.property(fc.nat(7), fc.nat(6), fc.array(fc.nat(255), { maxLength: 40 }), (kind, number, data) => {
         expect([OK, ERR]).toContain(command(kind, number, ...data));
       }),

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { VirtioNetwork, type VirtioNetworkOptions } from "../../../src/devices/virtio/index.ts";
 import type { Frame } from "../../../src/net/index.ts";
 import { US } from "../../../src/sim/index.ts";
+import { check } from "../../support/soak.ts";
 import { Bench, INTERFACES, le } from "./driver.ts";
 import { dissect, type PacketFields, packet, stream } from "./packets.ts";
 
@@ -175,7 +176,7 @@ describe.each(INTERFACES)("transmit offloads (VIRTIO 1.2, 5.1.6.2), %s", (_, leg
         .map(packet),
       fc.uint8Array({ minLength: 14, maxLength: 200 }),
     );
-    fc.assert(
+    check(
       fc.property(
         headers,
         frames,
@@ -392,7 +393,7 @@ describe.each(INTERFACES)("receive offloads (VIRTIO 1.2, 5.1.6.4), %s", (_, lega
   });
 
   it("any stream of segments, cut anyhow, arrives whole and in order, put together or not", () => {
-    fc.assert(
+    check(
       fc.property(
         fc.array(fc.tuple(fc.integer({ min: 1, max: 300 }), fc.nat(15), fc.boolean()), { maxLength: 14 }),
         (cuts) => {

@@ -144,11 +144,10 @@ export function runCases(cases: readonly Case[], mmu: boolean): Result[] {
     const access = cpu.instructions;
     if (c === undefined || access === null) return;
     const registers = Array.from({ length: 32 }, (_, r) => {
-      const low = r === 31 ? access.stackPointerLow : cpu.low(r);
-      return [
-        (c.relative.includes(r) ? low - PLACES[c.place] : low) | 0,
-        r === 31 ? access.stackPointerHigh : cpu.high(r),
-      ];
+      const low = (r === 31 ? access.stackPointerLow : cpu.low(r)) >>> 0;
+      const high = r === 31 ? access.stackPointerHigh : cpu.high(r);
+      const place = c.relative.includes(r) ? PLACES[c.place] : 0;
+      return [(low - place) | 0, (low < place ? high - 1 : high) | 0];
     }).flat();
     if (fault !== null) registers[60] = registers[61] = 0; // the vector's own
     const vectors = c.vectors.flatMap((before, r) => differences(before, access.vector(r), 4 * r));
