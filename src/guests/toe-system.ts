@@ -5,8 +5,7 @@
  * Native is the same with a hypervisor whose work takes no time: abstract CPUs take interrupts to EL2 always, so something has to hand them on. What is left
  * of it is 100 ps an exit.
  */
-import { TOE, virtPart } from "../../platform/virt/board.ts";
-import { connectToe, makeToe } from "../../platform/virt/toe.ts";
+import { virtPart } from "../../platform/virt/board.ts";
 import type { ToeCore } from "../devices/toe/index.ts";
 import { AbstractHypervisor } from "../hypervisor/abstract/core.ts";
 import { AbstractMachine, type GuestProgram } from "../hypervisor/abstract/index.ts";
@@ -79,13 +78,10 @@ export class ToeSystem {
     const { mode, cpus = 1, frequency = 1_000_000_000, interfaces = 8, scheduler = "round-robin", seed = 1 } = options;
     this.#mode = mode;
     const costs = costTable({ ...options.costs, ...(mode === "native" ? NO_HYPERVISOR : {}) });
-    const machine = new AbstractMachine({ cpus, frequency, costs, seed, iommu: "smmuv3" });
+    const machine = new AbstractMachine({ cpus, frequency, costs, seed, iommu: "smmuv3", toe: { interfaces } });
     this.machine = machine;
-    const { simulation, bus, arena, gic, smmu } = machine;
-    this.toe = makeToe(simulation, { interfaces }, bus, arena, smmu);
-    bus.map({ name: "toe", base: TOE.base, size: TOE.frame * (1 + interfaces), target: this.toe.space });
-    connectToe(this.toe, (number) => gic.spi(number));
-    this.toe.interrupt.connect(gic.spi(TOE.firstSpi));
+    const { simulation } = machine;
+    this.toe = machine.toe as ToeCore;
     // the device paces its own frames; the link does so for the peer
     const link = new Link(simulation, "link", { rate: LINK_RATE, delay: LINK_DELAY, queue: 100_000 });
     this.link = link;

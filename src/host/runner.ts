@@ -293,6 +293,7 @@ export class Runner implements MachineControl {
         const pause = this.#slice();
         if (this.#outcome !== null) break;
         if (pause > 0) {
+          this.#listen();
           const [host, time] = [performance.now(), this.#now];
           await this.#sleep(Math.min(pause, deadline - host));
           this.#sleptUntil = time + (performance.now() - host) * TICKS_PER_MS;
@@ -301,6 +302,12 @@ export class Runner implements MachineControl {
     }
     this.#flush?.();
     return this.#outcome as Outcome;
+  }
+
+  /** The guest sleeps until frames come. Those that are there already wait for their instant: they wake nobody. */
+  #listen(): void {
+    if (!this.#reachable) return;
+    for (const { port } of this.#machine.outside ?? []) if (!port.ready) port.listen();
   }
 
   /** Simulates for a few milliseconds. Returns for how many milliseconds of host time there is nothing to do. */
@@ -501,7 +508,6 @@ export class Runner implements MachineControl {
   /** Waits until woken, at most `ms`. */
   #sleep(ms: number): Promise<void> {
     this.#flush?.();
-    if (this.#reachable) for (const { port } of this.#machine.outside ?? []) port.listen();
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#wake?.(), Math.max(0, Math.min(ms, LONG_SLEEP)));
       this.#wake = () => {

@@ -89,10 +89,11 @@ export async function runVerb(
     .option("--layout <layout>", "prefix: each line with its VM's name; columns: side by side", "prefix")
     .option("--json <file>", "write exits and accounts to a file")
     .option("--net <network>", "the network behind the TOE, as -netdev: tap,ifname=tap0 (the file's peer unless given)")
+    .option("--guest-errors <file>", "write guest errors to a file as JSON lines, as text to standard error")
     .option("--quiet", "no table at the end")
     .option("--input <vm>", "standard input goes to this VM's console")
     .action(async (config: string, options: Omit<VmRunOptions, "layout" | "top"> & { layout: string }) => {
-      const { layout, json, net, quiet, input } = options;
+      const { layout, json, net, guestErrors, quiet, input } = options;
       if (layout !== "prefix" && layout !== "columns") {
         throw new InputError(`vm run: --layout ${layout}: expected prefix or columns`);
       }
@@ -100,6 +101,7 @@ export async function runVerb(
         layout,
         ...(net === undefined ? {} : { net }),
         ...(json === undefined ? {} : { json }),
+        ...(guestErrors === undefined ? {} : { guestErrors }),
         ...(quiet === undefined ? {} : { quiet }),
         ...(input === undefined ? {} : { input }),
       });

@@ -16,6 +16,7 @@ import { FileStore } from "./files/block-store.ts";
 import { Folder } from "./files/folder.ts";
 import { type HostConsole, serialPort } from "./machine.ts";
 import type { HostNetworks } from "./net/networks.ts";
+import { optional } from "./options/chardev-spec.ts";
 import type { DiskImage, VirtioOption } from "./options/run-options.ts";
 
 type Options<K extends VirtioOption["kind"]> = Extract<VirtioOption, { kind: K }>;
@@ -68,8 +69,13 @@ export class HostVirtio {
 
   #block(option: Options<"block">): VirtioSlot["make"] {
     const store = this.#store(option.where, option.image);
-    const serial = option.serial === undefined ? {} : { serial: option.serial };
-    return (simulation, name, port) => new VirtioBlock(simulation, name, { port, store, ...serial, ...ring(option) });
+    const { serial, writeCache, cacheControl } = option;
+    const disk = {
+      ...optional("serial", serial),
+      ...optional("writeCache", writeCache),
+      ...optional("cacheControl", cacheControl),
+    };
+    return (simulation, name, port) => new VirtioBlock(simulation, name, { port, store, ...disk, ...ring(option) });
   }
 
   #store(where: string, image: DiskImage): BlockStore {

@@ -13,6 +13,33 @@ const SLICE = 8;
 /** Simulated time between looks at characters that found no room. */
 const STEP: Time = 100 * US;
 
+/** Characters of standard input on their way to a console. */
+export class Attendant {
+  readonly #input: VmInput;
+  readonly #waiting: number[] = [];
+  /** More may come. */
+  open = true;
+
+  constructor(input: VmInput) {
+    this.#input = input;
+    process.stdin.on("data", this.#onData).on("end", this.#onEnd);
+  }
+  readonly #onData = (data: Uint8Array): void => {
+    for (const byte of data) this.#waiting.push(byte);
+  };
+  readonly #onEnd = (): void => {
+    this.open = false;
+  };
+
+  /** Hands over what has room. */
+  pump(): void {
+    while (this.#waiting.length > 0 && this.#input.receiveSpace > 0) this.#input.receive(this.#waiting.shift() ?? 0);
+  }
+  close(): void {
+    process.stdin.off("data", this.#onData).off("end", this.#onEnd).pause();
+  }
+}
+
 /**
  * Runs until `done` or `limit`. What comes on standard input goes to `input` as it has room; until its end simulated time is no faster than
  * the host's, so that somebody may answer what is asked.
@@ -23,25 +50,17 @@ export async function runAttended(
   limit: Time,
   done: () => boolean,
 ): Promise<void> {
-  const waiting: number[] = [];
-  let open = true;
-  const onData = (data: Uint8Array): void => {
-    for (const byte of data) waiting.push(byte);
-  };
-  const onEnd = (): void => {
-    open = false;
-  };
-  process.stdin.on("data", onData).on("end", onEnd);
+  const attendant = new Attendant(input);
   const begun = performance.now();
   const isOver = (): boolean => done() || simulation.now >= limit;
   while (!isOver()) {
-    const ahead = open && simulation.now / MS - (performance.now() - begun) >= SLICE;
+    const ahead = attendant.open && simulation.now / MS - (performance.now() - begun) >= SLICE;
     const until = ahead ? 0 : performance.now() + SLICE;
     while (!isOver() && performance.now() < until) {
-      while (waiting.length > 0 && input.receiveSpace > 0) input.receive(waiting.shift() ?? 0);
+      attendant.pump();
       simulation.run(Math.min(simulation.now + STEP, limit));
     }
     await new Promise((resolve) => setTimeout(resolve, ahead ? SLICE : 0));
   }
-  process.stdin.off("data", onData).off("end", onEnd).pause();
+  attendant.close();
 }

@@ -16,6 +16,7 @@ export function reportText(report: HypervisorReport): string {
       });
     };
     rows.push([vm.name, "all", "", vm.exits.toLocaleString("en"), micro(vm.seconds), ""]);
+    if (vm.refusedDma > 0) rows.push(["", "refused DMA", "", vm.refusedDma.toLocaleString("en"), "", ""]);
     add("reason", vm.reasons);
     add("region", vm.regions.slice(0, REGISTERS));
     add("register", vm.registers.slice(0, REGISTERS));

@@ -24,10 +24,11 @@ import { VM_CONFIG_SCHEMA } from "../hypervisor/config-schema.ts";
 import { hypervisorReport } from "../hypervisor/report.ts";
 import { formatTime, NEVER, SEC } from "../sim/index.ts";
 import { isSystemError, readInput, systemReason, writeOutput } from "./files.ts";
+import { attachLog } from "./log.ts";
 import { EXIT_FAILED, EXIT_HANG, EXIT_OK } from "./runner.ts";
 import { Top, type TopOptions, topText } from "./top.ts";
 import { VmConsoles } from "./vm-consoles.ts";
-import { runAttended } from "./vm-input.ts";
+import { Attendant, runAttended } from "./vm-input.ts";
 import { VmNetwork } from "./vm-network.ts";
 import { reportText } from "./vm-report.ts";
 import { VmVirtio } from "./vm-virtio.ts";
@@ -39,6 +40,8 @@ export interface VmRunOptions {
   readonly json?: string;
   /** The network behind the TOE, as -netdev; in place of the file's peer. */
   readonly net?: string;
+  /** File for guest errors as JSON lines, as text on standard error then. */
+  readonly guestErrors?: string;
   /** No table at the end. */
   readonly quiet?: boolean;
   /** In place of the consoles a table of exits and times, drawn anew while the VMs run. */
@@ -46,6 +49,9 @@ export interface VmRunOptions {
   /** The VM whose console has standard input. */
   readonly input?: string;
 }
+
+/** Of what a run of the board alone can log. */
+const QUIET = { logGuestErrors: false, logUnimplemented: false, strict: false, trace: [] } as const;
 
 /** Simulated seconds unless the file says otherwise. */
 const DEFAULT_LIMIT = 600;
@@ -131,6 +137,11 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
   virtio.onOutput(put);
   const { machine, hypervisor, vms } = made;
   const { simulation } = machine;
+  const { guestErrors } = options;
+  const log =
+    guestErrors === undefined
+      ? null
+      : attachLog({ ...QUIET, guestErrorsFile: guestErrors }, simulation, machine.declarations);
   if (options.top !== undefined) {
     top = new Top(options.top, names, process.stdout, () => hypervisorReport(hypervisor));
   }
@@ -152,10 +163,19 @@ export async function runVms(path: string, options: VmRunOptions = {}): Promise<
     };
     await top.watch((over) => network.run(simulation, limit, looked(over)), done);
   } else if (top !== null) await top.run(simulation, limit, done);
-  else if (console !== null) await runAttended(simulation, console, limit, done);
+  else if (console !== null && network.outside) {
+    // simulated time is no faster than the host's then anyway
+    const attendant = new Attendant(console);
+    await network.run(simulation, limit, () => {
+      attendant.pump();
+      return done();
+    });
+    attendant.close();
+  } else if (console !== null) await runAttended(simulation, console, limit, done);
   else if (network.outside) await network.run(simulation, limit, done);
   else simulation.run(limit);
   virtio.close();
+  log?.close();
   (top ?? consoles).end();
   const report = hypervisorReport(hypervisor);
   if (top !== null) process.stdout.write(`${topText(report, null)}\n`);

@@ -7,6 +7,7 @@
  * is IMPLEMENTATION DEFINED for Device memory (B2.9.2): the exception return after an emulated load would clear the monitor, and the store
  * could never succeed.
  */
+import { RESPONSE_DECODE_ERROR, RESPONSE_TARGET_ERROR } from "../bus/index.ts";
 import { FAULT_ALIGNMENT, FAULT_EXTERNAL } from "../mmu/index.ts";
 import { decodeLoadStore, type LoadStore } from "./load-store.ts";
 import type { AccessFault, InstructionAccess, PhysicalCpu } from "./physical-cpu.ts";
@@ -19,7 +20,7 @@ const PAGE_OFFSET = 0xfff;
 const EXTERNAL_OF_TARGET = 1 << 9;
 
 export function externalAbort(response: number): number {
-  return FAULT_EXTERNAL | (response === 2 ? EXTERNAL_OF_TARGET : 0);
+  return FAULT_EXTERNAL | (response === RESPONSE_TARGET_ERROR ? EXTERNAL_OF_TARGET : 0);
 }
 
 /** "retry": the guest's own translation of the instruction fails by now, so it is to run again. Null: an external abort is due. */
@@ -112,6 +113,7 @@ class Emulation {
       const address = plus(this.#start, at);
       const ipa = this.#access.translate(address.high, address.low, !load);
       if (ipa < 0) return { status: -1 - ipa, address };
+      if (this.#isHole(ipa)) return this.#fault(externalAbort(RESPONSE_DECODE_ERROR), at);
       places.push(ipa);
     }
     if (!load) this.#gather();
@@ -133,17 +135,18 @@ class Emulation {
     return { status, address: same ? unit : { high: piece.high, low: piece.low & ~PAGE_OFFSET } };
   }
 
-  /** One access, of the VM's memory or of a model: the response. */
+  #isHole(ipa: number): boolean {
+    const { vm } = this.#vcpu;
+    return vm.bus.find(ipa) === null && vm.stage2.find(this.#cpu, ipa) < 0;
+  }
+
+  /** One access, of a model or of what stage 2 maps: the response. */
   #piece(ipa: number, at: number, size: number): number {
     const { vm, index } = this.#vcpu;
     const { load } = this.#what;
     const view = this.#view;
-    const physical = vm.physical(ipa, size);
-    if (physical >= 0) {
-      for (let i = 0; i < size; i++) {
-        if (load) view.setUint8(at + i, this.#cpu.read(physical + i, 1));
-        else this.#cpu.write(physical + i, 1, view.getUint8(at + i));
-      }
+    if (vm.bus.find(ipa) === null) {
+      this.#mapped(vm.stage2.find(this.#cpu, ipa), at, size);
       return 0;
     }
     const tx = vm.transaction;
@@ -163,6 +166,23 @@ class Emulation {
       vm.bus.write(ipa, size, low, tx);
     }
     return tx.response;
+  }
+
+  /** Memory, or a passed device: by words, as numbers of 64 bits would lose some. */
+  #mapped(physical: number, at: number, size: number): void {
+    const view = this.#view;
+    const cpu = this.#cpu;
+    for (let i = 0; i < size; i += 4) {
+      const to = physical + i;
+      const from = at + i;
+      if (this.#what.load) {
+        if (size === 1) view.setUint8(from, cpu.read(to, 1));
+        else if (size === 2) view.setUint16(from, cpu.read(to, 2), true);
+        else view.setUint32(from, cpu.read(to, 4), true);
+      } else if (size === 1) cpu.write(to, 1, view.getUint8(from));
+      else if (size === 2) cpu.write(to, 2, view.getUint16(from, true));
+      else cpu.write(to, 4, view.getUint32(from, true));
+    }
   }
 
   /** The bytes of a register. */

@@ -55,6 +55,10 @@ export class PhysicalInterrupts {
     const at = this.#gicd + GICD_ICFGR + 4 * (id >>> 4);
     const shift = 2 * (id & 15) + 1;
     cpu.write(at, 4, ((cpu.read(at, 4) & ~(1 << shift)) | (edge ? 1 << shift : 0)) >>> 0);
+    this.target(cpu, id, to);
+  }
+  /** One that is routed already comes to CPU `to` from here on. */
+  target(cpu: PhysicalCpu, id: number, to: number): void {
     cpu.write(this.#gicd + GICD_ITARGETSR + id, 1, 1 << to);
   }
   enable(cpu: PhysicalCpu, id: number, on: boolean): void {

@@ -35,6 +35,8 @@ export interface VmReport {
   readonly reason: string;
   readonly memory: number;
   readonly tablePages: number;
+  /** Requests of its devices that the SMMU refused. */
+  readonly refusedDma: number;
   readonly exits: number;
   readonly seconds: number;
   readonly reasons: readonly ExitRow[];
@@ -101,7 +103,8 @@ export function hypervisorReport(hypervisor: Hypervisor): HypervisorReport {
         state: vm.status,
         reason: vm.cells.reason,
         memory: vm.options.memory,
-        tablePages: vm.stage2.pages,
+        tablePages: vm.stage2.pages + (vm.dma === vm.stage2 ? 0 : vm.dma.pages),
+        refusedDma: hypervisor.services.reduce((sum, service) => sum + (service.refusedDma?.(vm) ?? 0), 0),
         exits: total.count,
         seconds: seconds(total.time),
         reasons: rows("reasons"),

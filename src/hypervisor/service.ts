@@ -18,6 +18,8 @@ export interface Service {
   switched?(cpu: PhysicalCpu, vm: Vm): void;
   /** After an exit for an interrupt, also one that `Hypervisor.poke` has asked for. */
   poked?(cpu: PhysicalCpu): void;
+  /** DMA of the VM's that was refused, as far as the service knows. */
+  refusedDma?(vm: Vm): number;
   /** One of its own interrupts was taken; true where it was its. */
   interrupt?(cpu: PhysicalCpu, id: number): boolean;
   /** HVC or SMC of a guest, before it is looked at as a call of PSCI; true where it was the service's. */

@@ -88,18 +88,31 @@ class Streams implements StatePart {
 
 export class HypervisorSmmu extends Module implements Service {
   readonly #o: HypervisorSmmuOptions;
-  readonly #c: { root: number; commands: number; events: number; prod: number; cons: number; faults: number };
+  readonly #c: {
+    root: number;
+    commands: number;
+    events: number;
+    prod: number;
+    cons: number;
+    faults: number;
+    /** Of each VM, by its number. */
+    refused: number[];
+  };
   readonly #streams = this.part("streams", new Streams());
 
   constructor(parent: Module | Simulation, name: string, options: HypervisorSmmuOptions) {
     super(parent, name);
     this.#o = options;
-    this.#c = this.state({ root: -1, commands: -1, events: -1, prod: 0, cons: 0, faults: 0 });
+    this.#c = this.state({ root: -1, commands: -1, events: -1, prod: 0, cons: 0, faults: 0, refused: [] as number[] });
   }
 
   /** Event records that the SMMU has written: DMA that was refused. */
   get faults(): number {
     return this.#c.faults;
+  }
+  /** Those of streams that the VM had when they were read. */
+  refusedDma(vm: Vm): number {
+    return this.#c.refused[vm.id] ?? 0;
   }
 
   setUp(cpu: PhysicalCpu): void {
@@ -164,13 +177,20 @@ export class HypervisorSmmu extends Module implements Service {
     if (any) this.#invalidate(cpu, vm);
   }
 
-  /** The event queue's interrupt: records are counted and given back. */
+  /** The event queue's interrupt: records are counted, each for the VM whose stream it names, and given back. */
   interrupt(cpu: PhysicalCpu, id: number): boolean {
     if (id !== 32 + this.#o.eventSpi) return false;
     const { base } = this.#o;
     const c = this.#c;
     const prod = cpu.read(base + EVENTQ_PROD, 4);
-    c.faults += (prod - c.cons) & (2 * QUEUE - 1);
+    for (; ((prod - c.cons) & (2 * QUEUE - 1)) !== 0; c.cons = (c.cons + 1) & (2 * QUEUE - 1)) {
+      c.faults++;
+      const stream = cpu.read(c.events + EVENT_BYTES * (c.cons & (QUEUE - 1)) + 4, 4);
+      const owner = this.#streams.owners.get(stream);
+      if (owner === undefined) continue;
+      for (let n = c.refused.length; n <= owner; n++) c.refused.push(0);
+      c.refused[owner] = (c.refused[owner] as number) + 1;
+    }
     c.cons = prod;
     cpu.write(base + EVENTQ_CONS, 4, prod);
     return true;

@@ -1,5 +1,5 @@
 /**
- * A bank: the declaration compiled into flat tables indexed by `offset >> 2`, so that a plain access is a few loads and
+ * A bank: the declaration compiled into flat tables (`layout.ts`) indexed by `offset >> 2`, so that a plain access is a few loads and
  * masks. Side effects are hooks, called only where a register has one.
  */
 
@@ -12,34 +12,23 @@ import {
   type StatePart,
   type StateValue,
 } from "../sim/index.ts";
-import { type Declaration, elements, type Field, maskOf, type Register, resetOf, wordsOf } from "./declare.ts";
-
-/**
- * What a register does beyond storing. `index` is the element of an array, `cpu` the bank of a banked register (else 0),
- * `word` is 1 for the high half of a 64-bit register.
- */
-export interface Hooks {
-  /** Pure: the value now, for registers computed from other state. Serves guest reads and `peek` alike. */
-  get?(index: number, cpu: number, word: number): number;
-  /**
-   * After a guest read: what reading changes. `value` is the whole word as an int32, `mask` the byte lanes that the guest
-   * was given.
-   */
-  onRead?(index: number, cpu: number, value: number, mask: number, word: number): void;
-  /**
-   * After a guest write was stored. `written` has the written bits in place, `mask` the byte lanes that were written,
-   * `before` the stored value from before.
-   */
-  onWrite?(written: number, mask: number, before: number, index: number, cpu: number, word: number): void;
-}
+import { type Declaration, type Field, maskOf, type Register, wordsOf } from "./declare.ts";
+import {
+  type FieldMask,
+  type Hooks,
+  LEFT_OUT,
+  LEFT_OUT_FIELD,
+  layoutOf,
+  NO_PLACE,
+  PLACE_SHIFT,
+  READ_MORE,
+  READ_ONLY,
+  type Row,
+  WRITE_MORE,
+  WRITE_ONLY,
+} from "./layout.ts";
 
 export type HooksOf<D extends Declaration> = { readonly [R in keyof D["registers"]]?: Hooks };
-export interface FieldMask {
-  /** The field's bits at their place in its word: the low one, or the high one for fields that begin above bit 31. */
-  readonly mask: number;
-  readonly shift: number;
-}
-
 export interface BankOptions {
   /** How many CPUs banked registers exist for; 1 unless given. */
   readonly cpus?: number;
@@ -48,37 +37,6 @@ export interface BankOptions {
 /** The byte lanes of an access of `size` bytes at lane 0. */
 function lanesOf(size: number): number {
   return -1 >>> (32 - (size << 3));
-}
-
-// Flags of a row; bits 0 to 2 are the sizes of access that the register takes, bit 3 (64-bit accesses) stays clear.
-const SIZES = 7;
-/** Reads need more than a mask. */
-const READ_MORE = 0x10;
-/** Writes need more than a mask. */
-const WRITE_MORE = 0x20;
-/** Has fields, and none that reads. */
-const WRITE_ONLY = 0x40;
-/** Has fields, and none that takes writes. */
-const READ_ONLY = 0x80;
-/** The whole register is left out by the model. */
-const LEFT_OUT = 0x100;
-/** Some field is left out by the model. */
-const LEFT_OUT_FIELD = 0x200;
-const PLACE_SHIFT = 10;
-/** No register: takes no access, and has no slot. */
-const NO_PLACE = 0;
-
-/** One 32-bit word of one element of one bank. */
-interface Row {
-  readonly register: Register;
-  readonly name: string;
-  readonly index: number;
-  readonly word: number;
-  readonly hooks: Hooks | null;
-  /** Slots from one CPU's bank to the next, and from bank 0 to where bank 1 would be less one stride; 0 when not banked. */
-  readonly stride: number;
-  readonly skip: number;
-  readonly flags: number;
 }
 
 export class RegisterBank<const D extends Declaration> implements Target, StatePart {
@@ -99,7 +57,7 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   readonly #owner: Module;
   readonly #reporter: Reporter;
   readonly #size: number;
-  /** By word of the frame: the slot in bank 0 above PLACE_SHIFT and its flags below, or NO_PLACE. */
+  // Shared with other banks: see `Layout`.
   readonly #places: Int32Array = new Int32Array(0);
   readonly #readMask: Int32Array = new Int32Array(0);
   readonly #writeMask: Int32Array = new Int32Array(0);
@@ -108,6 +66,8 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   readonly #rc: Int32Array;
   readonly #reset: Int32Array;
   readonly #rows: readonly Row[];
+  /** By register, in the order of the declaration. */
+  readonly #hooks: readonly (Hooks | null)[];
   /** Limits of the model that were met: each is reported once. */
   readonly #met = new Set<Register | Field>();
 
@@ -121,40 +81,23 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
     this.declaration = declaration;
     this.cpus = options.cpus ?? 1;
     this.#size = declaration.size;
-    const slot: Record<string, number> = {};
-    const field: Record<string, Record<string, FieldMask>> = {};
-    const rows: Row[] = [];
-    const slotAt = new Int32Array(declaration.size >> 2).fill(-1);
-    for (const [name, register] of Object.entries<Register>(declaration.registers)) {
-      slot[name] = rows.length;
-      const hook = (hooks as { readonly [name: string]: Hooks | undefined })[name] ?? null;
-      this.#checkHooks(name, register, hook);
-      addRows(rows, slotAt, declaration, name, hook, this.cpus);
-      field[name] = fieldMasks(register);
-    }
-    const n = rows.length;
-    this.slot = slot as typeof this.slot;
-    this.field = field as typeof this.field;
-    this.values = new Int32Array(n);
-    this.#rows = rows;
-    this.#places = slotAt.map((s) => (s < 0 ? NO_PLACE : (s << PLACE_SHIFT) | (rows[s] as Row).flags));
-    this.#readMask = new Int32Array(n);
-    this.#writeMask = new Int32Array(n);
-    this.#w1c = new Int32Array(n);
-    this.#w1s = new Int32Array(n);
-    this.#rc = new Int32Array(n);
-    this.#reset = new Int32Array(n);
-    rows.forEach((row, i) => {
-      const { register, word } = row;
-      const choose = (...kinds: string[]) => maskOf(register, (f) => kinds.includes(f.access), word);
-      const keeps = register.computed !== true && register.unimplemented === undefined;
-      this.#reset[i] = resetOf(register, row.index, word);
-      this.#readMask[i] = choose("rw", "ro", "w1c", "w1s", "rc");
-      this.#writeMask[i] = keeps ? choose("rw", "wo") : 0;
-      this.#w1c[i] = keeps ? choose("w1c") : 0;
-      this.#w1s[i] = keeps ? choose("w1s") : 0;
-      this.#rc[i] = keeps ? choose("rc") : 0;
+    this.#hooks = Object.entries<Register>(declaration.registers).map(([name, register]) => {
+      const own = (hooks as { readonly [name: string]: Hooks | undefined })[name] ?? null;
+      this.#checkHooks(name, register, own);
+      return own;
     });
+    const layout = layoutOf(owner.simulation, declaration, this.cpus, this.#hooks);
+    this.slot = layout.slot as typeof this.slot;
+    this.field = layout.field as typeof this.field;
+    this.values = new Int32Array(layout.rows.length);
+    this.#rows = layout.rows;
+    this.#places = layout.places;
+    this.#readMask = layout.readMask;
+    this.#writeMask = layout.writeMask;
+    this.#w1c = layout.w1c;
+    this.#w1s = layout.w1s;
+    this.#rc = layout.rc;
+    this.#reset = layout.reset;
     this.values.set(this.#reset);
   }
 
@@ -289,14 +232,16 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
 
   /** The word as a guest would read it, without side effects. */
   #visible(slot: number, cpu: number): number {
-    const { hooks, index, word } = this.#rows[slot] as Row;
+    const { ordinal, index, word } = this.#rows[slot] as Row;
+    const hooks = this.#hooks[ordinal];
     const value = hooks?.get === undefined ? (this.values[slot] as number) : hooks.get(index, cpu, word);
     return value & (this.#readMask[slot] as number);
   }
 
   #readMore(first: number, offset: number, size: number, tx: Transaction): number {
     const slot = this.#inBank(first, tx.cpu);
-    const { hooks, index, word, stride, flags } = this.#rows[slot] as Row;
+    const { ordinal, index, word, stride, flags } = this.#rows[slot] as Row;
+    const hooks = this.#hooks[ordinal];
     const cpu = stride !== 0 && tx.cpu > 0 && tx.cpu < this.cpus ? tx.cpu : 0;
     const value = this.#visible(slot, cpu);
     const shift = (offset & 3) << 3;
@@ -312,7 +257,8 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
 
   #writeMore(first: number, offset: number, size: number, value: number, tx: Transaction): void {
     const slot = this.#inBank(first, tx.cpu);
-    const { hooks, index, word, stride, flags } = this.#rows[slot] as Row;
+    const { ordinal, index, word, stride, flags } = this.#rows[slot] as Row;
+    const hooks = this.#hooks[ordinal];
     const cpu = stride !== 0 && tx.cpu > 0 && tx.cpu < this.cpus ? tx.cpu : 0;
     const tracing = this.#reporter.tracing;
     const visible = tracing ? this.#visible(slot, cpu) : 0;
@@ -435,53 +381,4 @@ export class RegisterBank<const D extends Declaration> implements Target, StateP
   #clauseOf(slot: number): string {
     return `${this.declaration.manual} ${(this.#rows[slot] as Row).register.clause}`;
   }
-}
-
-/** Appends the rows of one register: all elements for CPU 0, then the banked ones again for each further CPU. */
-function addRows(
-  rows: Row[],
-  slotAt: Int32Array,
-  declaration: Declaration,
-  name: string,
-  hooks: Hooks | null,
-  cpus: number,
-): void {
-  const register = declaration.registers[name] as Register;
-  const words = wordsOf(register);
-  const banked = cpus > 1 ? (register.banked ?? 0) : 0;
-  const stride = banked * words;
-  const skip = (register.count ?? 1) * words - stride;
-  const first = rows.length;
-  for (const { index, offset } of elements(register)) {
-    for (let word = 0; word < words; word++) {
-      slotAt[(offset >> 2) + word] = rows.length;
-      const own = index < banked ? { stride, skip } : { stride: 0, skip: 0 };
-      const flags = flagsOf(register, hooks, own.stride !== 0, register.sizes ?? declaration.sizes);
-      rows.push({ register, name, index, word, hooks, ...own, flags });
-    }
-  }
-  for (let cpu = 1; cpu < cpus; cpu++) for (let w = 0; w < stride; w++) rows.push(rows[first + w] as Row);
-}
-
-function fieldMasks(register: Register): Record<string, FieldMask> {
-  const masks: Record<string, FieldMask> = {};
-  for (const [name, f] of Object.entries(register.fields)) {
-    masks[name] = { mask: maskOf(register, (g) => g === f, f.low >= 32 ? 1 : 0), shift: f.low % 32 };
-  }
-  return masks;
-}
-
-function flagsOf(register: Register, hooks: Hooks | null, banked: boolean, sizes: readonly number[]): number {
-  const fields = Object.values(register.fields);
-  const some = (...kinds: string[]) => fields.some((f) => kinds.includes(f.access));
-  let flags = 0;
-  for (const size of sizes) flags |= size & SIZES;
-  if (some("wo") && !some("rw", "ro", "w1c", "w1s", "rc")) flags |= WRITE_ONLY;
-  if (some("ro", "rc") && !some("rw", "wo", "w1c", "w1s")) flags |= READ_ONLY;
-  if (register.unimplemented !== undefined) flags |= LEFT_OUT;
-  if (fields.some((f) => f.unimplemented !== undefined)) flags |= LEFT_OUT_FIELD;
-  const more = banked || (flags & LEFT_OUT) !== 0;
-  if (more || hooks?.get || hooks?.onRead || some("rc") || (flags & WRITE_ONLY) !== 0) flags |= READ_MORE;
-  if (more || hooks?.onWrite || some("w1c", "w1s") || (flags & (READ_ONLY | LEFT_OUT_FIELD)) !== 0) flags |= WRITE_MORE;
-  return flags;
 }

@@ -1,2 +1,3 @@
-export { type BankOptions, type FieldMask, type Hooks, type HooksOf, RegisterBank } from "./bank.ts";
+export { type BankOptions, type HooksOf, RegisterBank } from "./bank.ts";
 export * from "./declare.ts";
+export type { FieldMask, Hooks } from "./layout.ts";

@@ -56,6 +56,7 @@ export class Simulation extends Kernel {
   /** By full name, for snapshots; made when needed, complete for the first `#indexed` events. */
   readonly #eventIndex = new Map<string, Event>();
   #indexed = 0;
+  readonly #shared = new Map<object, unknown>();
 
   constructor(options: SimulationOptions = {}) {
     super();
@@ -76,6 +77,12 @@ export class Simulation extends Kernel {
     const found = this.modules.get(fullName);
     if (!found) throw new Error(`no module is named "${fullName}"`);
     return found;
+  }
+
+  /** What modules of a kind have in common and nobody changes: made by the first that asks. `key` stands for the kind, and always for the same type. */
+  shared<T>(key: object, make: () => T): T {
+    if (!this.#shared.has(key)) this.#shared.set(key, make());
+    return this.#shared.get(key) as T;
   }
 
   /** A stream of random numbers of `owner`'s own, saved with it. */

@@ -64,6 +64,12 @@ const SCRIPTS = {
     "ifconfig eth0 10.0.2.15; ping -c 2 10.0.2.2",
     "i=0; while [ $i -lt 10 ]; do rmmod igb && modprobe igb && i=$((i+1)) || break; done; echo RELOADS $i",
   ].join("\n"),
+  // Beyond 2 KiB igbvf asks for headers apart from payloads, always (receive descriptors of type 5).
+  large: [
+    VFS.replace("echo 7", "echo 2"),
+    "a /usr/bin/ip link set eth1 mtu 9000; b /usr/bin/ip link set eth2 mtu 9000; sleep 4; a ping -c 1 -W 2 10.9.0.2 > /dev/null",
+    "for s in 20 100 1473 4000 8972; do echo SIZE $s; a ping -c 2 -W 2 -s $s 10.9.0.2 | grep received; done",
+  ].join("\n"),
   vfs: [
     VFS,
     "a ping -c 3 10.9.0.2 | grep received",
@@ -139,6 +145,14 @@ describe("82576 under Linux", () => {
       expect(after).not.toMatch(/event 0x[0-9a-f]+ received/);
     });
   }
+
+  it("igbvf with frames of 9,000 bytes, headers and payloads in buffers of their own", async () => {
+    const output = await boot("large", []);
+    const sizes = [...output.matchAll(/^SIZE (\d+)\n(?:.*\n)*?2 packets transmitted, (\d) packets received/gm)];
+    expect(sizes.map(([, size, received]) => [size, received])).toEqual(
+      ["20", "100", "1473", "4000", "8972"].map((size) => [size, "2"]),
+    );
+  });
 
   it("ethtool: every request is answered, below a switch; capabilities are well formed; no warning from probe to unload", async () => {
     const output = await boot("ethtool", [], undefined, BELOW_SWITCH);

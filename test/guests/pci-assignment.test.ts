@@ -32,7 +32,7 @@ const SCRIPTS = {
   ].join("\n"),
   whole: [
     "ip link set eth0 up; sleep 4; udhcpc -i eth0 -n -q -f 2>&1 | grep lease",
-    "ping -c 2 10.0.2.2; ethtool -t eth0 offline; ethtool -i eth0; lspci -vvv; echo LSPCI-END",
+    "ifconfig eth0 10.0.2.15; ping -c 2 10.0.2.2; ethtool -t eth0 offline; ethtool -i eth0; lspci -vvv; echo LSPCI-END",
     "i=0; while [ $i -lt 3 ]; do rmmod igb && modprobe igb && i=$((i+1)) || break; done; echo RELOADS $i",
     "rmmod igb; echo 1 > /sys/bus/pci/devices/0000:00:01.0/reset; echo RESET $?; modprobe igb; ip link set eth0 up; sleep 4",
     "udhcpc -i eth0 -n -q -f 2>&1 | grep lease",

@@ -62,7 +62,10 @@ function vm(name: string, initrd: string, extra: object): object {
   };
 }
 
-describe("virtio devices of VMs", () => {
+/** Milliseconds: two kernels start, on a host that may be busy. */
+const TIMEOUT = 480_000;
+
+describe("virtio devices of VMs", { timeout: TIMEOUT }, () => {
   it("disks are read and written; ping and iperf3 between the two; a folder; entropy", async () => {
     const modules = Object.fromEntries(
       [...MODULES, RANDOM].map((m) => [`vptest/${m.split("/").at(-1)}.ko`, requireModule(m)]),

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { readBeginning } from "../../src/host/keeper.ts";
 import { HostNetworks, outsidePort } from "../../src/host/net/networks.ts";
-import type { OutsidePort } from "../../src/host/net/port.ts";
+import { OutsidePort } from "../../src/host/net/port.ts";
 import { Waiter } from "../../src/host/net/waiter.ts";
 import { parseCommandLine } from "../../src/host/options/parse.ts";
 import type { NetworkOption, OutsideSpec } from "../../src/host/options/run-options.ts";
@@ -317,12 +317,14 @@ describe("traffic from the command line's networks", () => {
 
 describe("links to the outside", () => {
   it.each([
-    [{}, 24_608],
-    [{ rate: 1_000_000_000 }, 123_040],
-    [{ rate: () => 100_000_000 }, 1_230_400],
+    [{ batch: 0 }, 24_608, [0, 1, 2, 3]],
+    [{ batch: 0, rate: 1_000_000_000 }, 123_040, [0, 1, 2, 3]],
+    [{ batch: 0, rate: () => 100_000_000 }, 1_230_400, [0, 1, 2, 3]],
+    [{}, 1_000_000, [0, 3, 3, 3]],
+    [{ rate: 100_000_000 }, 2_000_000, [0, 1, 3, 3]],
   ])(
-    "%o: frames of 1,514 bytes that come at once arrive %i units of 100 ps apart; 5 Gb/s unless given",
-    (link, time) => {
+    "%o: frames of 1,514 bytes that come at once after %i units of 100 ps; 5 Gb/s and batches of 100 us unless given",
+    (link, time, expected) => {
       const machine = new StubMachine();
       const networks = new HostNetworks();
       const card = new Card(machine, true);
@@ -334,7 +336,7 @@ describe("links to the outside", () => {
         machine.simulation.run(machine.simulation.now + span);
         return card.cells.received;
       });
-      expect(counts).toEqual([0, 1, 2, 3]);
+      expect(counts).toEqual(expected);
     },
   );
 });
@@ -421,5 +423,30 @@ describe("two runs that meet", () => {
     const machine = new NetMachine(stream(true), false);
     expect(await start(machine, "--max-time", "0.05")).toBe(0);
     expect(machine.simulation.now).toBe(50 * MS);
+  });
+
+  it.each([
+    [false, "nothing has come: the port is asked to tell"],
+    [true, "frames wait already: it is not, or each sleep would end at once"],
+  ])("the guest sleeps (frames wait: %s): %s", async (waiting) => {
+    class Waiting extends OutsidePort {
+      asked = 0;
+      readonly ready = waiting;
+      async start(): Promise<void> {}
+      send(): void {}
+      take(): null {
+        return null;
+      }
+      override listen(): void {
+        this.asked++;
+      }
+      async close(): Promise<void> {}
+    }
+    const port = new Waiting("-netdev n");
+    class Machine extends StubMachine {
+      readonly outside = [{ label: "n", port, room: 0, enter: () => undefined }];
+    }
+    expect(await start(new Machine(), "--max-time", "0.03")).toBe(0);
+    expect(port.asked > 0).toBe(!waiting);
   });
 });

@@ -13,6 +13,7 @@ function vm(changed: Partial<VmReport>, vcpu: Partial<VmReport["vcpus"][number]>
     reason: "",
     memory: 0,
     tablePages: 0,
+    refusedDma: 0,
     exits: 0,
     seconds: 0,
     reasons: [],

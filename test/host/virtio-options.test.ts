@@ -135,9 +135,9 @@ describe("networks", () => {
       remote: { host: "230.0.0.1", port: 1234 },
     });
     expect(first("-nic tap,rate=2.5G,delay=1.5ms,queue=64")).toMatchObject({
-      network: { link: { rate: 2_500_000_000, delay: 15_000_000, queue: 64, batch: 1_000_000 } },
+      network: { link: { rate: 2_500_000_000, delay: 15_000_000, queue: 64 } },
     });
-    expect(first("-nic tap,batch=0us")).toMatchObject({ network: { link: { rate: 5_000_000_000, batch: 0 } } });
+    expect(first("-nic tap,batch=0us")).toMatchObject({ network: { link: { batch: 0 } } });
     expect(first("-nic user,batch=20us")).toMatchObject({ network: { link: { batch: 200_000 } } });
   });
   it("any network's line may be bad: loss=, burst=, duplicate=, corrupt=, reorder=, reorder-delay=, jitter=", () => {

@@ -47,6 +47,52 @@ describe("armature vm run", () => {
   );
 
   it(
+    "--guest-errors: what a VM does wrong to its devices, by the module that noticed",
+    () => {
+      // movz x1, #0x900, lsl #16; str w0, [x1, #0x18] (UARTFR); PSCI SYSTEM_OFF
+      const words = [0xd2a12001, 0xb9001820, 0x52800100, 0x72b08000, 0xd4000002];
+      writeFileSync(join(folder, "wrong.bin"), new Uint8Array(new Uint32Array(words).buffer));
+      const config = { limit: 0.01, vms: [{ name: "wrong", memory: "8M", kernel: "wrong.bin" }] };
+      writeFileSync(join(folder, "wrong.json"), JSON.stringify(config));
+      const log = join(folder, "errors");
+      const run = armature("vm", "run", join(folder, "wrong.json"), "--quiet", "--guest-errors", log);
+      expect(run.status).toBe(0);
+      const records = readFileSync(log, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as object);
+      expect(records).toContainEqual(
+        expect.objectContaining({ module: "hypervisor.wrong.uart0", register: "UARTFR", write: true }),
+      );
+      expect(run.stderr).toContain("hypervisor.wrong.uart0");
+    },
+    SLOW,
+  );
+
+  it.each([
+    ["alone", {}],
+    ["with a network outside", { virtio0: { mode: "trap", device: "virtio-net-device", net: "NET" } }],
+  ])("--input: standard input reaches the VM's UART, %s", { timeout: SLOW }, (what, more) => {
+    const net = `dgram,local.type=unix,local.path=${join(folder, "local")},remote.type=unix,remote.path=${join(folder, "remote")}`;
+    // echoes until "q", then PSCI SYSTEM_OFF: ldr of UARTFR, tbnz of RXFE, ldr and str of UARTDR, cmp, b.ne
+    const words = [0xd2a12001, 0xb9401822, 0x3727ffe2, 0xb9400020, 0xb9000020, 0x7101c41f, 0x54ffff61];
+    const file = join(folder, `echo-${what.length}.json`);
+    writeFileSync(
+      join(folder, "echo.bin"),
+      new Uint8Array(new Uint32Array([...words, 0x52800100, 0x72b08000, 0xd4000002]).buffer),
+    );
+    const config = { vms: [{ name: "echo", memory: "8M", kernel: "echo.bin", devices: { uart0: "trap", ...more } }] };
+    writeFileSync(file, JSON.stringify(config).replace("NET", net));
+    const run = spawnSync(
+      process.execPath,
+      [join(ROOT, "bin/armature.mjs"), "vm", "run", file, "--quiet", "--input", "echo"],
+      { encoding: "utf8", timeout: 60_000, input: "hello from outside, then q" },
+    );
+    expect([run.status, run.stderr]).toEqual([0, ""]);
+    expect(run.stdout).toContain("echo | hello from outside, then q");
+  });
+
+  it(
     "a VM that would sleep for ever: exit code 3; one that is stopped: 1; a bad file: 2",
     () => {
       const file = (name: string, words: readonly number[]): string => {

@@ -379,6 +379,29 @@ describe("accesses to two pages, the second a trapped device's", () => {
     expect(x(results[1], 2)).toEqual([-6 >>> 0, -1 >>> 0]);
   });
 
+  // the passed device lies before the trapped one: ldp x0, x1, [x2]; stp x0, x1, [x2]; and the trapped one's end before memory
+  const passed = plans.on.add([at(-8, 0xa9400440, "trap"), at(-8, 0xa9000440, "trap"), at(0x1ff8, 0xa9400440, "trap")]);
+  it("a pair of which one element is a passed device's, or memory", () => {
+    const [load, store, end] = passed();
+    expect([x(load, 1), load?.log, store?.log]).toEqual([[0x03020100, 0x07060504], ["r8 0"], ["w8 0"]]);
+    expect([store?.data.slice(0, 2), store?.fault]).toEqual([["0: 1", "1: 0"], null]);
+    expect([x(end, 0), end?.log]).toEqual([[0x3b3a3938, 0x3f3e3d3c], ["r8 1ff8"]]);
+  });
+
+  // "beyond" ends at a hole: ldp x0, x1, [x2], stp of its last eight bytes
+  const hole = plans.on.add([at(0x1ff8, 0xa9400440, "beyond"), at(0x1ff8, 0xa9000440, "beyond")]);
+  it("a hole in the second page is an external abort there, and the device is not touched", () => {
+    const results = hole();
+    expect(results.map((r) => r.fault)).toEqual([
+      { esr: abort(0x10), far: 0x2000 },
+      { esr: abort(0x10 | WNR), far: 0x2000 },
+    ]);
+    expect(results.map((r) => [r.log, r.data])).toEqual([
+      [[], []],
+      [[], []],
+    ]);
+  });
+
   // the trapped device again at 0xffff_e000: ldp x0, x1, [x2] of its last eight bytes; 0x1_0000_0000 has no entry at level 1
   const unmapped = plans.on.add([at(0xc000_0000 + 0x1ff8, 0xa9400440, "trap")]);
   it("a second page that the guest has not mapped is its translation fault, and the device is not touched", () => {

@@ -1,10 +1,9 @@
 /** PCIe functions passed to VMs: configuration space, BARs, messages, confinement (PCI Express Base 5.0; Arm DEN 0029 E for the message frame). */
 import { describe, expect, it } from "vitest";
 import { acknowledge, enableGic, endOfInterrupt } from "../../src/guests/gic.ts";
-import { IgbVf } from "../../src/guests/igbvf.ts";
-import type { Guest, GuestProgram, Routine } from "../../src/hypervisor/abstract/index.ts";
-import { SEC } from "../../src/sim/index.ts";
-import { aim, BAR0, BAR3, device, enableEdges, FRAME, GICC, pciSystem } from "./support/pci.ts";
+import { type Guest, GuestAbort, type GuestProgram, type Routine } from "../../src/hypervisor/abstract/index.ts";
+import { MS, SEC } from "../../src/sim/index.ts";
+import { aim, BAR0, device, enableEdges, FRAME, GICC, pciSystem } from "./support/pci.ts";
 
 const RAM = 0x4000_0000;
 /** Bytes of each VM. */
@@ -165,6 +164,39 @@ describe("BARs of a passed function", () => {
     expect(seen).toEqual([0x600d, 0x600d, BAR0, 0x5443_5041]);
   });
 
+  it("a window that is taken away is an external abort, BARs and all; given back, they are where they were", () => {
+    const system = pciSystem(TEST_CARD);
+    const seen: (number | string)[] = [];
+    const look = function* (g: Guest): Routine {
+      try {
+        seen.push(yield g.load(BAR0));
+      } catch (error) {
+        seen.push(error instanceof GuestAbort ? "abort" : "bug");
+      }
+    };
+    const vm = system.add(
+      {
+        name: "a",
+        *main(g) {
+          yield* open(g);
+          for (let n = 0; n < 3; n++) {
+            yield* look(g);
+            yield g.compute(10_000_000);
+          }
+        },
+      },
+      [{ card: "dut" }],
+    );
+    const { simulation } = system.machine;
+    for (const mode of ["none", "trap"] as const) {
+      simulation.run(simulation.now + 5 * MS + (mode === "trap" ? 5 * MS : 0));
+      system.h.hypervisor.request(vm, `mode pcieMemory ${mode}`);
+    }
+    simulation.run(SEC);
+    expect(vm.status).toBe("off");
+    expect(seen).toEqual([0x5443_5041, "abort", 0x5443_5041]);
+  });
+
   it("of two functions in one place one answers; the other is back when that has gone", () => {
     const seen: number[] = [];
     const system = pciSystem({ one: { device: "pcie-test" }, two: { device: "pcie-test" } });
@@ -266,6 +298,31 @@ describe("messages of a passed function", () => {
   });
 });
 
+describe("interrupts of passed functions on two CPUs", () => {
+  it("go where the VM's first vCPU runs (GICD_ITARGETSR), and after it when that is moved", () => {
+    const system = pciSystem(TEST_CARD, 2);
+    const { hypervisor } = system.h;
+    const { simulation, gic } = system.machine;
+    const vm = system.add(
+      {
+        name: "a",
+        *main(g) {
+          for (;;) yield g.compute(10_000);
+        },
+      },
+      [{ card: "dut" }],
+    );
+    // eight vectors from INTID 80 on
+    const targets = () => [gic.distributor.peek(0x850, 4), gic.distributor.peek(0x854, 4)];
+    for (const cpu of [1, 0]) {
+      const [vcpu] = vm.vcpus;
+      if (vcpu !== undefined) hypervisor.setAffinity(vcpu, 1 << cpu);
+      simulation.run(simulation.now + 200 * MS);
+      expect(targets()).toEqual(cpu === 1 ? [0x0202_0202, 0x0202_0202] : [0x0101_0101, 0x0101_0101]);
+    }
+  });
+});
+
 describe("DMA of a passed function", () => {
   /** Copies a word from `from` to `to`; DMA_STATUS. */
   function* copy(g: Guest, from: number, to: number): Routine<number> {
@@ -332,109 +389,5 @@ describe("DMA of a passed function", () => {
     h.hypervisor.request(vm, "destroy");
     machine.simulation.run(3 * SEC);
     expect(vm.status).toBe("destroyed");
-  });
-});
-
-describe("virtual functions of an 82576 for two VMs", () => {
-  const MAC = (n: number) => Uint8Array.of(2, 0, 0, 0xaa, 0, n);
-
-  /** Opens its VF, sends `frames` to the other and waits until as many have come; what it has taken by interrupt. */
-  function talker(n: number, frames: number, heard: number[][], wild = false): GuestProgram {
-    let interrupts = 0;
-    return {
-      name: `vm${n}`,
-      *main(g) {
-        heard[n] = [];
-        yield* enableGic(g, GICC);
-        yield* enableEdges(g, [80]);
-        yield g.store(CFG + 0x10, BAR0);
-        yield g.store(CFG + 0x14, 0);
-        yield g.store(CFG + 0x1c, BAR3);
-        yield g.store(CFG + 0x20, 0);
-        yield g.store(CFG + 4, 6, 2);
-        yield* aim(g, BAR3, 0, 80);
-        yield g.store(CFG + 0x72, 0x8000, 2);
-        const memory = wild ? RAM + MEMORY : RAM + 0x8_0000;
-        const vf = new IgbVf({
-          base: BAR0,
-          memory: RAM + 0x8_0000,
-          dmaOffset: memory - RAM - 0x8_0000,
-          descriptors: 32,
-        });
-        const mac = yield* vf.reset(g);
-        expect(mac).toEqual(MAC(n));
-        yield* vf.start(g);
-        g.unmask();
-        // STATUS.LU
-        while (((yield g.load(BAR0 + 8)) & 2) === 0) yield g.compute(1_000_000);
-        yield g.compute(10_000_000);
-        interrupts = 0;
-        const frame = new Uint8Array(60);
-        frame.set(MAC(1 - n));
-        frame.set(mac ?? [], 6);
-        frame.set([0x88, 0xb5], 12);
-        for (let k = 0; k < frames; k++) {
-          frame[14] = 0x40 * (n + 1) + k;
-          yield* vf.transmit(g, frame);
-          yield* vf.flush(g);
-          yield g.compute(1_000_000);
-        }
-        const packet = new Uint8Array(2048);
-        for (let look = 0; look < 50; look++) {
-          while ((yield* vf.receive(g, packet)) >= 0) heard[n]?.push(packet[14] as number);
-          yield* vf.unmaskInterrupt(g);
-          yield g.compute(1_000_000);
-        }
-        heard[n]?.push(interrupts > 0 ? 1 : 0);
-      },
-      *interrupt(g) {
-        const id = yield* acknowledge(g, GICC);
-        if (id >= 1020) return;
-        interrupts++;
-        yield* endOfInterrupt(g, GICC, id);
-      },
-    };
-  }
-
-  function two(wild: boolean, vlans: readonly number[] = []) {
-    const heard: number[][] = [];
-    const system = pciSystem({ nic: { device: "igb", vfs: 2 } });
-    const vms = [0, 1].map((n) => {
-      const vlan = vlans[n];
-      const settings = { mac: MAC(n), ...(vlan === undefined ? {} : { vlan }) };
-      return system.add(talker(n, 3, heard, wild && n === 1), [{ card: "nic", vf: n, settings }]);
-    });
-    system.machine.simulation.run(4 * SEC);
-    expect(vms.map((vm) => vm.status)).toEqual(["off", "off"]);
-    return { ...system, heard };
-  }
-
-  it("each is told its address by the hypervisor's driver (82576 datasheet 7.10.2.9) and hears the other's frames, with interrupts", () => {
-    const { heard, smmu } = two(false);
-    expect(heard).toEqual([
-      [0x80, 0x81, 0x82, 1],
-      [0x40, 0x41, 0x42, 1],
-    ]);
-    expect(smmu.faults).toBe(0);
-  });
-
-  it("one whose rings are beyond its memory sends and takes nothing; each try is an event of the SMMU; the other's own DMA goes on", () => {
-    const { heard, smmu, machine } = two(true);
-    expect(heard.map((list) => list.slice(0, -1))).toEqual([[], []]);
-    expect(smmu.faults).toBeGreaterThan(0);
-    expect(machine.simulation.reporter.guestErrors).toBeGreaterThan(0);
-  });
-
-  it("in one VLAN they hear each other, without a tag; in two they do not (82576 datasheet 7.10)", () => {
-    expect(two(false, [5, 5]).heard.map((list) => list.slice(0, -1))).toEqual([
-      [0x80, 0x81, 0x82],
-      [0x40, 0x41, 0x42],
-    ]);
-    expect(two(false, [5, 6]).heard.map((list) => list.slice(0, -1))).toEqual([[], []]);
-  });
-
-  it("the same run has the same state hash", () => {
-    const hash = () => two(false).machine.simulation.stateHash();
-    expect(hash()).toBe(hash());
   });
 });

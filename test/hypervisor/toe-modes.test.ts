@@ -398,4 +398,27 @@ describe.each(TOE_MODES)("%s", (mode) => {
     until(() => result.done);
     expect(seen).toMatchObject([0, [{ events: READABLE, status: 0 }], READABLE, 2]);
   });
+
+  it("4, 11: the link goes and comes: STATUS.LINK and INTERRUPT_STATUS.LINK", () => {
+    const base = ToeService.guest.base;
+    const seen: number[] = [];
+    const { system, until, result, run } = bound(
+      new Run(mode, function* (g) {
+        for (const level of [0, 8]) {
+          while (((yield g.load(base + 0x24)) & 8) !== level) yield g.compute(10_000);
+          seen.push(yield g.load(base + 0x40));
+          yield g.store(base + 0x40, 8);
+          seen.push(yield g.load(base + 0x40));
+        }
+      }),
+    );
+    run(4 * MS);
+    for (const carrier of [false, true]) {
+      expect(result.done).toBe(false);
+      system.toe.network.setCarrier(carrier);
+      run(4 * MS);
+    }
+    until(() => result.done);
+    expect(seen).toEqual([8, 0, 8, 0]);
+  });
 });

@@ -103,6 +103,22 @@ describe("one guest binary on an emulated and on its own interface", () => {
     pieces.run(0.012 * SECOND);
     expect(pieces.stateHash()).toBe(whole.stateHash());
   });
+  it("a machine saved in the middle of both transfers goes on in another one to the same end", () => {
+    const first = servers(["trap", "pass"], FILE);
+    first.machine.simulation.run(0.0115 * SECOND);
+    const saved = structuredClone(first.machine.simulation.save());
+    const second = servers(["trap", "pass"], FILE);
+    second.machine.simulation.load(saved);
+    for (const { machine, vms, peer } of [first, second]) {
+      expect(vms.map((vm) => vm.status)).toEqual(["running", "running"]);
+      machine.simulation.run(SECOND);
+      expect(peer.results().map((r) => [r.outcome, r.bytes])).toEqual([
+        ["done", FILE],
+        ["done", FILE],
+      ]);
+    }
+    expect(second.machine.simulation.stateHash()).toBe(first.machine.simulation.stateHash());
+  });
 });
 
 describe("DMA of an interface that is passed through", () => {

@@ -1,8 +1,8 @@
 /**
  * 82576 datasheet 7.1 and 7.10: whether a packet is accepted, and which pools and queues get it.
  *
- * Choices: promiscuous modes of RCTL accept for the default pool; queue filters are asked in the order SYN, EType, five-tuple; with several
- * matches of one kind the lowest number wins. CTRL_EXT.EXTENDED_VLAN filters by the inner tag.
+ * Choices: promiscuous modes of RCTL accept for the default pool; with several matches of one
+ * kind and priority the lowest number wins; IMIREXT asks for all of its flags, and for no size where its threshold is 0. CTRL_EXT.EXTENDED_VLAN filters by the inner tag.
  */
 import { get16, get32 } from "../../net/bytes.ts";
 import type { Frame } from "../../net/index.ts";
@@ -37,6 +37,13 @@ const RPL_EN = 1 << 30;
 const VI_EN = 1 << 31;
 const LVLAN = 1 << 20;
 const TCP_SYN = 2;
+const SYNQFP = 1 << 19;
+const VLAN_PRI_EN = 1 << 3;
+const PORT_IM_EN = 1 << 16;
+/** IMIREXT. */
+const SIZE_BP = 1 << 12;
+const CTRL_BITS = 0x3f << 13;
+const CTRL_BP = 1 << 19;
 /** VMRCTL. */
 const MIRROR = { POOL: 1, UPLINK: 2, DOWNLINK: 4, VLAN: 8 } as const;
 const SHIFTS = [4, 3, 2, 0] as const;
@@ -56,6 +63,8 @@ export interface Verdict {
   inexact: boolean;
   /** A unicast address of another pool that takes the packet: not for the network. */
   local: boolean;
+  /** A filter asks for an immediate interrupt. */
+  immediate: boolean;
   /** A unicast address of no pool: the default pool gets it. */
   unresolved: boolean;
   /** More than one pool, or multicast: RPLOLR decides about stripping. */
@@ -71,6 +80,7 @@ export class Filter {
     etqf: -1,
     inexact: false,
     local: false,
+    immediate: false,
     unresolved: false,
     replicated: false,
   };
@@ -92,6 +102,7 @@ export class Filter {
     v.etqf = -1;
     v.inexact = false;
     v.local = false;
+    v.immediate = false;
     v.unresolved = false;
     v.replicated = false;
     if (!this.virtualized) {
@@ -307,36 +318,67 @@ export class Filter {
     return (this.#core.reg("RETA", entry >>> 2) >>> ((entry & 3) << 3)) & 0xf;
   }
 
-  /** The queue that a filter of chapter 8.11 selects, or -1. */
+  /** The queue that a filter of chapter 8.11 selects, or -1: EType filters first, then five-tuple and SYN filters in the order of RFCTL.SYNQFP. */
   #queueFilter(frame: Frame, packet: Packet): number {
     const core = this.#core;
-    const syn = core.reg("SYNQF");
-    if (
-      (syn & 1) !== 0 &&
-      packet.l4 === TCP &&
-      !packet.fragment &&
-      ((frame[packet.l4At + 13] as number) & 0x12) === TCP_SYN
-    ) {
-      return (syn >>> 1) & 0xf;
-    }
     const { values, slot } = core.bank;
-    const first = slot.ETQF;
+    const v = this.#v;
+    const urgent = values[slot.IMIRVP] as number;
+    if ((urgent & VLAN_PRI_EN) !== 0 && packet.tag >= 0 && packet.tag >>> 13 >= (urgent & 7)) v.immediate = true;
     for (let i = 0; i < 8; i++) {
-      const filter = values[first + i] as number;
+      const filter = values[slot.ETQF + i] as number;
       if ((filter & (1 << 26)) === 0 || (filter & 0xffff) !== packet.etherType) continue;
-      this.#v.etqf = i;
+      v.etqf = i;
+      if ((filter & (1 << 29)) !== 0) v.immediate = true;
       if (filter < 0) return (filter >>> 16) & 7;
       break;
     }
+    if (packet.ip === 0) return -1;
+    if (((values[slot.RFCTL] as number) & SYNQFP) === 0) {
+      const queue = this.#fiveTuples(frame, packet);
+      return queue >= 0 ? queue : this.#syn(frame, packet);
+    }
+    const queue = this.#syn(frame, packet);
+    return queue >= 0 ? queue : this.#fiveTuples(frame, packet);
+  }
+
+  #syn(frame: Frame, packet: Packet): number {
+    const syn = this.#core.reg("SYNQF");
+    if ((syn & 1) === 0 || packet.l4 !== TCP || packet.fragment) return -1;
+    return ((frame[packet.l4At + 13] as number) & 0x12) === TCP_SYN ? (syn >>> 1) & 0xf : -1;
+  }
+
+  /** The queue of the five-tuple filter that matches with the highest priority. */
+  #fiveTuples(frame: Frame, packet: Packet): number {
     if (packet.ip !== 4) return -1;
-    for (let i = 0; i < 8; i++) if (this.#fiveTuple(frame, packet, i)) return (core.reg("FTQF", i) >>> 16) & 0xf;
-    return -1;
+    const { values, slot } = this.#core.bank;
+    let best = -1;
+    let priority = -1;
+    for (let i = 0; i < 8; i++) {
+      if (((values[slot.FTQF + i] as number) & (1 << 8)) === 0 || !this.#fiveTuple(frame, packet, i)) continue;
+      const own = (values[slot.IMIR + i] as number) >>> 29;
+      if (own <= priority) continue;
+      best = i;
+      priority = own;
+    }
+    if (best < 0) return -1;
+    if (((values[slot.IMIR + best] as number) & PORT_IM_EN) !== 0) this.#v.immediate = true;
+    return ((values[slot.FTQF + best] as number) >>> 16) & 0xf;
+  }
+
+  /** Size and flags of TCP are what IMIREXT asks for, where it asks. */
+  #flagged(frame: Frame, packet: Packet, asked: number): boolean {
+    const size = asked & 0xfff;
+    if ((asked & SIZE_BP) === 0 && size !== 0 && frame.length + FCS >= size) return false;
+    const flags = asked & CTRL_BITS;
+    if ((asked & CTRL_BP) !== 0 || flags === 0) return true;
+    return packet.l4 === TCP && !packet.fragment && (flagsOf(frame, packet) & flags) === flags;
   }
 
   #fiveTuple(frame: Frame, packet: Packet, i: number): boolean {
     const core = this.#core;
     const filter = core.reg("FTQF", i);
-    if ((filter & (1 << 8)) === 0) return false;
+    if (!this.#flagged(frame, packet, core.reg("IMIREXT", i))) return false;
     if ((filter & (1 << 28)) === 0 && packet.protocol !== (filter & 0xff)) return false;
     if ((filter & (1 << 29)) === 0 && get32(frame, packet.l3At + 12) !== swap32(core.reg("SAQF", i))) return false;
     if ((filter & (1 << 30)) === 0 && get32(frame, packet.l3At + 16) !== swap32(core.reg("DAQF", i))) return false;
@@ -345,6 +387,14 @@ export class Filter {
     const immediate = core.reg("IMIR", i);
     return (immediate & (1 << 17)) !== 0 || get16(frame, packet.l4At + 2) === swap16(immediate);
   }
+}
+
+/** The flags of TCP in the order of IMIREXT, from URG in bit 13 to FIN in bit 18. */
+function flagsOf(frame: Frame, packet: Packet): number {
+  const flags = frame[packet.l4At + 13] as number;
+  let bits = 0;
+  for (let i = 0; i < 6; i++) if ((flags & (0x20 >>> i)) !== 0) bits |= 1 << (13 + i);
+  return bits;
 }
 
 function swap16(value: number): number {

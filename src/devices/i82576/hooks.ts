@@ -107,7 +107,7 @@ function interrupt(core: I82576Core): HooksOf<typeof I82576> {
       onRead: () => interrupts.clearEicr(-1),
       onWrite: (written) => interrupts.clearEicr(written),
     },
-    EITR: { onWrite: (written, _mask, _before, index) => interrupts.writeEitr(index, written) },
+    EITR: { onWrite: (written, _mask, before, index) => interrupts.writeEitr(index, written, before) },
     PBACL: {
       onWrite: (written) => {
         for (let vector = 0; vector < 25; vector++)

@@ -4,8 +4,7 @@
  * Modelled: all registers of chapter 8 as declared in `registers/`; EEPROM, PHY, link; 16 queue pairs with every descriptor type; checksum, segmentation
  * and VLAN offloads; address, VLAN, multicast and unicast hash filters; RSS; pools with switching, replication and anti-spoofing; MSI-X,
  * MSI and INTx with throttling; eight VFs with mailbox and reset; statistics; PAUSE; IEEE 1588; rate limits; storm control.
- * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA, low latency
- * interrupts. Frames carry no check sequence here, so none is ever bad.
+ * Not modelled, and declared so: flash, SerDes and PCS, management, wake up, MACsec, IPsec, DCA. Frames carry no check sequence here, so none is ever bad.
  * This file is the core: registers and rooms. `functions.ts` puts it on PCI Express. Choices where the manual is open stand in each room.
  */
 import { type Target, Transaction } from "../../bus/index.ts";
@@ -60,6 +59,8 @@ export interface I82576Options {
 }
 
 export class I82576Core extends Module implements Station {
+  /** Version 1 had no storm control, no LEDs and no low latency credits, and fewer registers. */
+  override readonly stateVersion = 2;
   readonly bank: RegisterBank<typeof I82576>;
   /** The PF's 128 KiB of registers. */
   readonly space: Target;

@@ -6,7 +6,7 @@
  * Without it all causes share one interrupt (vector 0, MSI or the pin), throttled by EITR 0.
  *
  * Choices: a message is sent again only after its bit fell in EICR or EIMS (auto clear and auto mask count). The counter of EITR is kept as an
- * instant: it reads as zero, and a write without CNT_INGR ends a running interval. Low latency credits change nothing.
+ * instant: it reads as zero, and a write without CNT_INGR ends a running interval. LL_COUNTER tells the credits at the last low latency interrupt.
  */
 import type { Event } from "../../sim/index.ts";
 import { NEVER, US } from "../../sim/index.ts";
@@ -38,6 +38,8 @@ const GPIE_NSICR = 1;
 const GPIE_MULTIPLE = 1 << 4;
 const GPIE_EIAME = 1 << 30;
 const VALID = 0x80;
+const LLI_EN = 1 << 15;
+const LL_COUNTER = 0x1f << 16;
 
 /** First bit of EICR that belongs to VF n. */
 export function firstVector(vf: number): number {
@@ -60,12 +62,15 @@ export class Interrupts {
   };
   /** When each vector may send again. */
   readonly #ready: Float64Array;
+  /** Up to when low latency credits are counted in EITR.LL_COUNTER. */
+  readonly #credited: Float64Array;
   readonly #throttle: Event;
 
   constructor(core: I82576Core) {
     this.#core = core;
     this.#c = core.cells({ icr: 0, ims: 0, eicr: 0, eims: 0, sent: 0, active: 0, level: false }, "interrupts");
     this.#ready = core.cells({ ready: new Float64Array(VECTORS) }, "throttle").ready;
+    this.#credited = core.cells({ credited: new Float64Array(VECTORS) }, "lowLatency").credited;
     this.#throttle = core.event("throttleDone", () => this.update());
   }
 
@@ -84,14 +89,38 @@ export class Interrupts {
     this.update();
   }
 
-  /** Queue `q` has written descriptors back. */
-  queue(q: number, transmit: boolean): void {
+  /** Queue `q` has written descriptors back; with `immediate` a filter asked for a message at once. */
+  queue(q: number, transmit: boolean, immediate = false): void {
     const c = this.#c;
     c.icr |= transmit ? CAUSE.TXDW : CAUSE.RXDW;
     const bit = this.#queueBit(q, transmit);
+    if (immediate && bit >= 0 && this.#lowLatency(this.multiple ? bit : 0)) {
+      c.eicr |= 1 << bit;
+      this.update();
+      return;
+    }
     const before = c.eicr;
     if (bit >= 0) c.eicr |= 1 << bit;
     if (!this.#unmoved(before)) this.update();
+  }
+
+  /**
+   * Ends the running interval of a vector: always, or with EITR.LLI_EN and GPIE.LL_INTERVAL as long as there are credits. False without.
+   * A credit is won every LL_INTERVAL times 4 us, up to 31.
+   */
+  #lowLatency(vector: number): boolean {
+    const core = this.#core;
+    const eitr = core.reg("EITR", vector);
+    const period = ((core.reg("GPIE") >>> 7) & 0x1f) * 4 * US;
+    if ((eitr & LLI_EN) !== 0 && period !== 0) {
+      const won = Math.floor((core.simulation.now - (this.#credited[vector] as number)) / period);
+      const credits = Math.min(31, ((eitr >>> 16) & 0x1f) + won);
+      this.#credited[vector] = (this.#credited[vector] as number) + won * period;
+      core.setReg("EITR", (eitr & ~LL_COUNTER) | (Math.max(0, credits - 1) << 16), vector);
+      if (credits === 0) return false;
+    }
+    this.#ready[vector] = 0;
+    return true;
   }
 
   /** No enabled bit of EICR has risen since `update`, and no vector has come to its time: there is nothing to recompute. */
@@ -281,8 +310,14 @@ export class Interrupts {
     const legal = name === "EIAC" ? VECTOR_BITS : -1;
     this.#core.setReg(name, (before & ~reach) | (written & reach & legal));
   }
-  writeEitr(vector: number, written: number): void {
-    if (written >= 0) this.#ready[vector] = 0;
+  writeEitr(vector: number, written: number, before: number): void {
+    const core = this.#core;
+    // With CNT_INGR, bit 31, the counters stay.
+    if (written < 0) core.setReg("EITR", (core.reg("EITR", vector) & ~LL_COUNTER) | (before & LL_COUNTER), vector);
+    else {
+      this.#ready[vector] = 0;
+      this.#credited[vector] = core.simulation.now;
+    }
     this.update();
   }
 

@@ -12,6 +12,8 @@ export interface Waiting {
   etqf: number;
   flags: number;
   replicated: boolean;
+  /** A filter asked for an immediate interrupt. */
+  immediate: boolean;
 }
 
 export class PacketBuffer implements StatePart {
@@ -25,9 +27,9 @@ export class PacketBuffer implements StatePart {
     if (!Array.isArray(value)) throw new SnapshotError(`${path}: expected a list of frames`);
     this.reset();
     for (const item of value as { readonly [name: string]: StateValue }[]) {
-      const { frame, replicated, ...numbers } = item;
+      const { frame, replicated, immediate, ...numbers } = item;
       const { queues, hash, hashType, etqf, flags } = numbers;
-      if (!(frame instanceof Uint8Array) || typeof replicated !== "boolean")
+      if (!(frame instanceof Uint8Array) || typeof replicated !== "boolean" || typeof immediate !== "boolean")
         throw new SnapshotError(`${path}: expected frames`);
       if ([queues, hash, hashType, etqf, flags].some((n) => typeof n !== "number"))
         throw new SnapshotError(`${path}: expected numbers`);
@@ -38,7 +40,7 @@ export class PacketBuffer implements StatePart {
         etqf: number;
         flags: number;
       };
-      this.push({ frame: frame.slice(), replicated, ...fields });
+      this.push({ frame: frame.slice(), replicated, immediate, ...fields });
     }
   }
   reset(): void {

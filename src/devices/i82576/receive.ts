@@ -3,7 +3,7 @@
  *
  * A packet that finds too few descriptors waits in the packet buffer, and all behind it with it, unless its queue drops (SRRCTL.DROP_EN, QDE);
  * a packet that the buffer has no room for is missed. Choices: a packet takes all its descriptors at once or none; descriptors below WTHRESH are
- * written back at the latest when the queue's EITR interval is over; headers are split at the deepest header that PSRTYPE names.
+ * written back at the latest when the queue's EITR interval is over, or when a filter asks for an immediate interrupt; headers are split at the deepest header that PSRTYPE names.
  */
 import type { Port } from "../../bus/index.ts";
 import { crc32, crc32c, fold, pseudoHeader, sum } from "../../net/checksum.ts";
@@ -76,8 +76,8 @@ export class Receiver {
     let flags = loopback ? LB : 0;
     if (verdict.inexact) flags |= PIF;
     if (!loopback && core.clock.received(frame, packet)) flags |= TS;
-    const { queues, hash, hashType, etqf, replicated } = verdict;
-    const waiting: Waiting = { frame, queues, hash, hashType, etqf, flags, replicated };
+    const { queues, hash, hashType, etqf, replicated, immediate } = verdict;
+    const waiting: Waiting = { frame, queues, hash, hashType, etqf, flags, replicated, immediate };
     if (this.#buffer.list.length === 0) {
       this.#place(waiting, packet);
       if (waiting.queues === 0) return;
@@ -289,7 +289,7 @@ export class Receiver {
     const { packets, heldCount } = this.#c;
     packets[q] = (packets[q] as number) + 1;
     const threshold = (core.reg("RXDCTL", q) >>> 16) & 0x1f;
-    if ((heldCount[q] as number) >= Math.max(1, threshold)) this.#writeBack(q);
+    if (w.immediate || (heldCount[q] as number) >= Math.max(1, threshold)) this.#writeBack(q, w.immediate);
     else this.#flush.notify(Math.max(0, core.interrupts.readyAt(q, false) - core.simulation.now));
   }
 
@@ -380,7 +380,7 @@ export class Receiver {
     heldCount[q] = n + 1;
   }
 
-  #writeBack(q: number): void {
+  #writeBack(q: number, immediate = false): void {
     const core = this.#core;
     const { heldCount, packets } = this.#c;
     const n = heldCount[q] as number;
@@ -395,7 +395,7 @@ export class Receiver {
     heldCount[q] = 0;
     if ((packets[q] as number) === 0) return;
     packets[q] = 0;
-    core.interrupts.queue(q, false);
+    core.interrupts.queue(q, false, immediate);
   }
 
   #flushDue(): void {

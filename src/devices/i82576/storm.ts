@@ -37,7 +37,8 @@ export class StormControl {
 
   /** Something may have to be dropped: asked for each packet. */
   get armed(): boolean {
-    return (this.#core.reg("SCCRL") & (MULTICAST_DROPS | BROADCAST_DROPS)) !== 0 && this.#length > 0;
+    const { values, slot } = this.#core.bank;
+    return ((values[slot.SCCRL] as number) & (MULTICAST_DROPS | BROADCAST_DROPS)) !== 0 && this.#length > 0;
   }
   get #length(): number {
     return ((this.#core.reg("SCCRL") >>> 8) & 0x3ff) * this.#core.reg("SCBI") * BASIC_UNIT;

@@ -11,6 +11,15 @@ export function isZero(address: Uint8Array): boolean {
   return true;
 }
 
+/** No address of either family: all zero, or ::ffff:0.0.0.0. */
+export function isAny(address: Uint8Array): boolean {
+  return isZero(address) || (isMapped(address) && isZero(address.subarray(12)));
+}
+
+export function sameAddress(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, i) => byte === b[i]);
+}
+
 /** The engine's form; all zero is any address of `family`. Null where the address is of the other family. */
 export function toEngine(address: Uint8Array, family: 4 | 6): IpAddress | null {
   const mapped = isMapped(address);

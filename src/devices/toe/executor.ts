@@ -22,7 +22,7 @@ export type Result = Partial<
   Pick<Completion, "result" | "flags" | "socket" | "bufferId" | "buffer" | "address" | "port">
 >;
 
-const NOTHING: Result = {};
+const NOTHING: Readonly<Result> = {};
 
 export class Executor implements StatePart {
   readonly of: ControlInterface;

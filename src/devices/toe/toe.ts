@@ -9,7 +9,7 @@ import { type Target, Transaction } from "../../bus/index.ts";
 import type { Frame, NetworkDevice } from "../../net/index.ts";
 import { type HooksOf, RegisterBank } from "../../registers/index.ts";
 import { type Event, type Line, Module, NS, type Simulation, type StateValue, type Time } from "../../sim/index.ts";
-import { isMapped, isZero } from "./addresses.ts";
+import { isAny, isMapped, isZero } from "./addresses.ts";
 import {
   ADDRESSES,
   COUNTER,
@@ -337,7 +337,7 @@ export class ToeCore extends Module implements NetworkDevice {
     const length = prefix & 0xff;
     if (made[33] === 0) made.fill(0);
     else if (length > 128 || (mapped && length < 96)) return false;
-    else if (!route && (isZero(address) || (mapped && isZero(address.subarray(12))))) return false;
+    else if (!route && isAny(address)) return false;
     else if (route && !isZero(gateway) && isMapped(gateway) !== mapped) return false;
     place.set(made);
     return true;

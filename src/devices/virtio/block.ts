@@ -1,6 +1,7 @@
 /**
  * virtio block device (Virtual I/O Device Version 1.2, clause 5.2). Requests complete at once, in order, unless a latency is
- * given. Modelled: read, write, flush, get id, discard and write zeroes. Not modelled: multi-queue, zoned devices, secure erase.
+ * given. Modelled: read, write, flush, get id, discard and write zeroes; a cache that the driver may switch to write-through. Not modelled: multi-queue,
+ * zoned devices, secure erase.
  */
 import {
   type Event,
@@ -8,6 +9,7 @@ import {
   type Simulation,
   SnapshotError,
   type StatePart,
+  type StateRecord,
   type StateValue,
   type Time,
 } from "../../sim/index.ts";
@@ -21,12 +23,17 @@ export interface VirtioBlockOptions extends VirtioOptions {
   readonly serial?: string;
   /** Time from notification to completion; 0 unless given. */
   readonly latency?: Time;
+  /** After reset the cache is write-back: what is written is stable after a flush. True unless given. */
+  readonly writeCache?: boolean;
+  /** Offer CONFIG_WCE: the driver may switch that. True unless given. */
+  readonly cacheControl?: boolean;
 }
 
 const F_SEG_MAX = 2;
 const F_RO = 5;
 const F_BLK_SIZE = 6;
 const F_FLUSH = 9;
+const F_CONFIG_WCE = 11;
 const F_DISCARD = 13;
 const F_WRITE_ZEROES = 14;
 
@@ -45,6 +52,8 @@ const QUEUE_SIZE = 256;
 const SEG_MAX = QUEUE_SIZE - 2;
 /** Sectors of one discard or write-zeroes segment, at most. */
 const RANGE_MAX = 0x3fffff;
+/** Place of `writeback` in the configuration. */
+const WRITEBACK = 32;
 /** Bytes moved at a time, so that a guest's length bounds no allocation. */
 const PIECE = 0x1_0000;
 
@@ -65,6 +74,7 @@ class Medium implements StatePart {
 }
 
 export class VirtioBlock extends VirtioDevice {
+  override readonly stateVersion = 2;
   readonly deviceId = 2;
   readonly configurationBytes = 60;
   protected readonly ownFeatures: number;
@@ -72,6 +82,9 @@ export class VirtioBlock extends VirtioDevice {
   readonly #serial: Uint8Array;
   readonly #latency: Time;
   readonly #due: Event;
+  readonly #writeCache: boolean;
+  /** What the driver has written to `writeback`, -1 for nothing. */
+  readonly #cache: { writeback: number };
   readonly #configuration = new Uint8Array(60);
 
   constructor(parent: Module | Simulation, name: string, options: VirtioBlockOptions) {
@@ -82,10 +95,13 @@ export class VirtioBlock extends VirtioDevice {
     this.#serial = new TextEncoder().encode(options.serial ?? "").slice(0, 20);
     this.#latency = options.latency ?? 0;
     this.#due = this.event("due", () => this.#work());
+    this.#writeCache = options.writeCache ?? true;
+    this.#cache = this.state({ writeback: -1 }, "cache");
     this.ownFeatures =
       (1 << F_SEG_MAX) |
       (1 << F_BLK_SIZE) |
       (1 << F_FLUSH) |
+      (options.cacheControl === false ? 0 : 1 << F_CONFIG_WCE) |
       (options.store.readOnly ? 1 << F_RO : (1 << F_DISCARD) | (1 << F_WRITE_ZEROES));
     const view = new DataView(this.#configuration.buffer);
     const { sectors } = options.store;
@@ -101,7 +117,27 @@ export class VirtioBlock extends VirtioDevice {
   }
 
   configurationByte(offset: number): number {
-    return this.#configuration[offset] ?? 0;
+    return offset === WRITEBACK ? this.#writeback : (this.#configuration[offset] ?? 0);
+  }
+
+  /** 5.2.5: the driver may switch the cache; on the legacy interface before it has accepted the feature, too. */
+  override writeConfiguration(offset: number, size: number, value: number): void {
+    const may = this.legacy ? (this.ownFeatures & (1 << F_CONFIG_WCE)) !== 0 : this.accepted(F_CONFIG_WCE);
+    if (offset === WRITEBACK && size === 1 && value <= 1 && may) this.#cache.writeback = value;
+    else super.writeConfiguration(offset, size, value);
+  }
+
+  get #writeback(): number {
+    const { writeback } = this.#cache;
+    if (writeback >= 0) return writeback;
+    // A driver that cannot flush begins with write-through (5.2.5.2).
+    const unflushed = !this.legacy && this.accepted(F_CONFIG_WCE) && !this.accepted(F_FLUSH);
+    return this.#writeCache && !unflushed ? 1 : 0;
+  }
+
+  /** What is written must be stable when the request is done (5.2.6.2). */
+  get #writeThrough(): boolean {
+    return this.accepted(F_CONFIG_WCE) ? this.#writeback === 0 : !this.accepted(F_FLUSH);
   }
 
   protected serve(_queue: Virtqueue): void {
@@ -111,6 +147,7 @@ export class VirtioBlock extends VirtioDevice {
 
   protected override stopped(): void {
     this.#due.cancel();
+    this.#cache.writeback = -1;
   }
 
   #work(): void {
@@ -152,6 +189,9 @@ export class VirtioBlock extends VirtioDevice {
         status = this.#zero(queue, chain, type === T_DISCARD);
       } else {
         this.guestError({ kind: "value", value: type, detail: "unknown request type", clause: "VIRTIO 1.2 5.2.6" });
+      }
+      if (status === S_OK && (type === T_OUT || type === T_DISCARD || type === T_WRITE_ZEROES) && this.#writeThrough) {
+        this.#store.flush();
       }
     } catch (error) {
       // The host's medium failed, the guest did nothing wrong.
@@ -209,5 +249,10 @@ export class VirtioBlock extends VirtioDevice {
 
   protected override queueStopped(): void {
     this.#due.cancel();
+  }
+
+  /** Version 1 had no cache to switch. */
+  protected override upgradeState(record: StateRecord, version: number): StateRecord {
+    return version === 1 ? { ...record, cache: { writeback: -1 } } : super.upgradeState(record, version);
   }
 }

@@ -113,7 +113,11 @@ export class HostNetworks {
     far: OutsideSpec,
   ): Link {
     const end = new OutsideEnd(parent, `${name}outside`);
-    const link = joinStations(parent, `${name}link`, device, end, { rate: OUTSIDE_RATE, batch: OUTSIDE_BATCH, ...option.link });
+    const link = joinStations(parent, `${name}link`, device, end, {
+      rate: OUTSIDE_RATE,
+      batch: OUTSIDE_BATCH,
+      ...option.link,
+    });
     const port = outsidePort(option.where, far, this.#waiter);
     end.onLeave = (frame) => port.send(frame);
     this.outside.push({

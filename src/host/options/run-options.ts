@@ -159,7 +159,13 @@ export type VirtioOption = {
   readonly eventIndex: boolean;
   readonly indirect: boolean;
 } & (
-  | { readonly kind: "block"; readonly image: DiskImage; readonly serial?: string }
+  | {
+      readonly kind: "block";
+      readonly image: DiskImage;
+      readonly serial?: string;
+      readonly writeCache?: boolean;
+      readonly cacheControl?: boolean;
+    }
   | {
       readonly kind: "network";
       readonly network: NetworkOption | null;

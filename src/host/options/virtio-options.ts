@@ -12,7 +12,7 @@ import { checkId, NO_COMMON, type SerialBus } from "./virtio-requests.ts";
 /** Largest number of ports: QEMU's VIRTIO_SERIAL_MAX_PORTS. */
 const MAX_PORTS = 31;
 
-export const VIRTIO_DEVICES = `virtio-blk-device      disk: drive=ID[,serial=TEXT]
+export const VIRTIO_DEVICES = `virtio-blk-device      disk: drive=ID[,serial=TEXT][,write-cache=off][,config-wce=off]
 virtio-net-device      network card: netdev=ID[,mac=ADDRESS], on or off: ${CARD_KEYS}
                        [,host_mtu=N][,speed=N][,duplex=full][,rx_queue_size=N][,tx_queue_size=N][,rsc_interval=NS]
 virtio-serial-device   console and ports: [id=ID][,max_ports=N], with
@@ -89,6 +89,8 @@ function commonOf(b: Builder, list: KeyValues): { eventIndex: boolean; indirect:
   };
 }
 
+const WRITE_CACHE = ["on", "off", "auto"] as const;
+
 type Parser = (b: Builder, list: KeyValues) => void;
 
 const PARSERS: { readonly [driver: string]: Parser } = {
@@ -132,7 +134,9 @@ function blockDevice(b: Builder, list: KeyValues): void {
   }
   const queues = list.integer("num-queues", 1, 65_535) ?? 1;
   if (queues !== 1) throw new InputError(`${where}: num-queues=${queues}: not supported by Armature: expected 1`);
-  for (const taken of ["bootindex", "share-rw", "write-cache", "werror", "rerror"]) list.text(taken);
+  for (const taken of ["bootindex", "share-rw", "werror", "rerror"]) list.text(taken);
+  const cache = list.choice("write-cache", WRITE_CACHE) ?? "auto";
+  const cacheControl = list.flag("config-wce");
   const common = commonOf(b, list);
   list.finish();
   b.virtio.devices.push({
@@ -142,6 +146,8 @@ function blockDevice(b: Builder, list: KeyValues): void {
       where,
       image: claimDrive(b, where, drive),
       ...optional("serial", serial),
+      ...optional("writeCache", cache === "auto" ? undefined : cache === "on"),
+      ...optional("cacheControl", cacheControl),
       ...common,
     }),
   });

@@ -65,10 +65,14 @@ export class PciService extends Module implements Service {
   readonly #cards: readonly CardPart[];
   readonly #given: Given[] = [];
   readonly #bridges = new Map<Vm, VirtualPcie>();
+  /** Assignments by VM. */
+  readonly #lists = new Map<Vm, readonly number[]>();
   readonly #c: {
     /** By the order of assignments, and of each its first message interrupt. */
     functions: FunctionRecord[];
     first: number[];
+    /** The CPU that its interrupts go to. */
+    targets: number[];
     /** INTIDs that are in use, from `FIRST` on: first those of the PFs' drivers. */
     used: number;
   };
@@ -82,7 +86,12 @@ export class PciService extends Module implements Service {
       index,
       driver: card.driver === undefined || card.vfs === 0 ? null : new I82576Pf(this, card.name, hypervisor.costs),
     }));
-    this.#c = this.state({ functions: [] as FunctionRecord[], first: [] as number[], used: 0 });
+    this.#c = this.state({
+      functions: [] as FunctionRecord[],
+      first: [] as number[],
+      targets: [] as number[],
+      used: 0,
+    });
     hypervisor.services.push(this);
   }
 
@@ -122,6 +131,10 @@ export class PciService extends Module implements Service {
     };
     return pcieRegions(assignments.length, host, (pcie: VirtualPcie, vm: Vm) => {
       this.#bridges.set(vm, pcie);
+      this.#lists.set(
+        vm,
+        pcie.functions.map((_, n) => first + n),
+      );
       pcie.functions.forEach((virtual, n) => {
         Object.assign(this.#given[first + n] as Given, { virtual, vm });
       });
@@ -136,6 +149,7 @@ export class PciService extends Module implements Service {
     const found = this.#cards.map(({ card, index }) => enumerator.card(cpu, FIRST_PORT + index, card.vfs));
     c.functions.length = 0;
     c.first.length = 0;
+    c.targets.length = 0;
     c.used = 0;
     this.#cards.forEach(({ driver }, n) => {
       const pf = found[n]?.pf;
@@ -149,22 +163,30 @@ export class PciService extends Module implements Service {
       if (record === undefined) throw new Error(`${assignment.card}: function ${assignment.vf} is not there`);
       c.functions.push(record);
       c.first.push(FIRST + c.used);
+      c.targets.push(0);
       c.used = Math.min(c.used + record.vectors, GICV2M_SPI_COUNT);
     }
   }
 
   /** The VM's functions are reset and its own from here on. */
-  started(cpu: PhysicalCpu, vm: Vm): void {
-    const home = vm.vcpus[0]?.cells.affinity ?? 1;
+  started(_cpu: PhysicalCpu, vm: Vm): void {
+    for (const n of this.#of(vm)) if (this.#given[n]?.virtual?.begun === false) this.#prepare(n);
+    this.#bridges.get(vm)?.remap();
+  }
+
+  /** Interrupts of a VM's functions go where its first vCPU runs, so that no other guest is left for them. */
+  switched(cpu: PhysicalCpu, vm: Vm): void {
+    if (vm.vcpus[0]?.cells.on !== cpu.index) return;
+    const c = this.#c;
     for (const n of this.#of(vm)) {
-      if (this.#given[n]?.virtual?.begun === false) this.#prepare(n);
-      const { vectors = 0 } = this.#c.functions[n] ?? {};
+      if (c.targets[n] === cpu.index) continue;
+      c.targets[n] = cpu.index;
+      const { vectors = 0 } = c.functions[n] ?? {};
       for (let vector = 0; vector < vectors; vector++) {
-        const id = (this.#c.first[n] as number) + vector;
-        this.#hypervisor.interrupts.route(cpu, id, true, 31 - Math.clz32(home & -home));
+        cpu.spend(this.#hypervisor.costs.deviceWrite);
+        this.#hypervisor.interrupts.target(cpu, (c.first[n] as number) + vector, cpu.index);
       }
     }
-    this.#bridges.get(vm)?.remap();
   }
 
   /** They do nothing any more, and keep nothing for their next user. */
@@ -192,8 +214,8 @@ export class PciService extends Module implements Service {
     return true;
   }
 
-  #of(vm: Vm): number[] {
-    return this.#given.flatMap((g, n) => (g.vm === vm ? n : []));
+  #of(vm: Vm): readonly number[] {
+    return this.#lists.get(vm) ?? [];
   }
   #index(fn: VirtualFunction): number {
     return this.#given.findIndex((g) => g.virtual === fn);

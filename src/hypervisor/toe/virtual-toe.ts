@@ -7,7 +7,7 @@
  * quotas and frame counters are not shown. A buffer that is not all the VM's memory is BUFFER_FAULT before anything is moved.
  */
 import type { Port } from "../../bus/index.ts";
-import { isMapped } from "../../devices/toe/addresses.ts";
+import { isAny, isMapped, sameAddress } from "../../devices/toe/addresses.ts";
 import { COUNTER, DONE, FLAG, IRQ, OPCODE, OPTION_EVENT_MASK, STATUS } from "../../devices/toe/codes.ts";
 import {
   type Command,
@@ -24,19 +24,19 @@ import { type Event, type Module, NEVER } from "../../sim/index.ts";
 import type { PhysicalCpu } from "../physical-cpu.ts";
 import type { Backend, BackendUser } from "./backend.ts";
 import { Held } from "./held.ts";
+import { LIST_BYTES, translatedList } from "./list.ts";
 import { newWork, STEP, Tables, type VirtualSocket, type Work } from "./tables.ts";
 
 /** Commands of one VM that are under way. */
 const MOST = 256;
-/** Bytes of a translated scatter list: 64 entries of 16 bytes. */
-const LIST_BYTES = 1024;
+/** IF_SOCKETS of the hypervisor's interface as it is at power-on: all VMs together have so many. */
+const SOCKETS = 0x1000;
 /** The hypervisor's memory for them, and for a byte that never comes. */
 export const VIRTUAL_TOE_BYTES = MOST * LIST_BYTES + 64;
 
 /** Completions of commands with several of them that may wait for room before such commands pause. */
 const CROWD = 64;
 const EVENT_BITS = 0xff;
-const TWO32 = 2 ** 32;
 /** A request that the guest knows nothing of: no number that `nextRequest` gives. */
 const INTERNAL = 0x8000_0000;
 
@@ -172,7 +172,7 @@ export class VirtualToe extends InterfaceFrame implements BackendUser {
       MAC_LOW: value(() => 0),
       MAC_HIGH: value(() => 0),
       VLAN: value(() => 0),
-      SOCKET_QUOTA: value(() => MOST),
+      SOCKET_QUOTA: value(() => SOCKETS),
       MEMORY_QUOTA: value(() => 0),
       MEMORY: value(() => 0),
       WEIGHT: value(() => 1),
@@ -347,7 +347,9 @@ export class VirtualToe extends InterfaceFrame implements BackendUser {
   }
   #address(wanted: Uint8Array, { family }: VirtualSocket): Uint8Array | undefined {
     const any = isAny(wanted);
-    return this.#o.addresses.find((a) => (any ? familyOf(a.address) === family : same(a.address, wanted)))?.address;
+    const mapped = family === 4;
+    return this.#o.addresses.find((a) => (any ? isMapped(a.address) === mapped : sameAddress(a.address, wanted)))
+      ?.address;
   }
   /** A port of the device's choice at the VM's address, before a socket is used that the guest has not bound. */
   #bind(socket: VirtualSocket): boolean {
@@ -382,20 +384,8 @@ export class VirtualToe extends InterfaceFrame implements BackendUser {
   /** Puts a translation of the scatter list into the command's slot. A status code. */
   #list(work: Work): number {
     const { port, lists } = this.#o;
-    const count = work.command.arg1;
-    if (count < 1 || count > LIST_BYTES / 16) return STATUS.BAD_LIST;
-    const list = new Uint8Array(16 * count);
-    if (!this.port.readBlock(work.command.buffer, list)) return STATUS.BUFFER_FAULT;
-    const entries = new DataView(list.buffer);
-    for (let at = 0; at < list.length; at += 16) {
-      const length = entries.getUint32(at + 8, true);
-      const high = entries.getUint32(at + 4, true);
-      const from = high * TWO32 + entries.getUint32(at, true);
-      const found = length === 0 ? 0 : high > 0xffff ? -1 : this.physical(from, length);
-      if (found < 0) return STATUS.BUFFER_FAULT;
-      entries.setUint32(at, found % TWO32, true);
-      entries.setUint32(at + 4, Math.floor(found / TWO32), true);
-    }
+    const list = translatedList(this.port, work.command, (ipa, length) => this.physical(ipa, length));
+    if (typeof list === "number") return list;
     work.slot = this.tables.freeSlot();
     port.writeBlock(lists + work.slot * LIST_BYTES, list);
     return STATUS.SUCCESS;
@@ -496,15 +486,4 @@ export class VirtualToe extends InterfaceFrame implements BackendUser {
   linkChanged(): void {
     this.interrupts.set(IRQ.LINK);
   }
-}
-
-function isAny(address: Uint8Array): boolean {
-  return address.every((byte, i) => byte === 0 || (byte === 0xff && (i === 10 || i === 11)));
-}
-/** 4 for ::ffff:a.b.c.d, else 6. */
-function familyOf(address: Uint8Array): number {
-  return isMapped(address) ? 4 : 6;
-}
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, i) => byte === b[i]);
 }

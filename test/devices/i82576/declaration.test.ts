@@ -20,6 +20,7 @@ describeDeclaration("82576", buildI82576, {
     },
     EECD: { rules: ["read-only"], reason: "EE_GNT answers EE_REQ (8.4)" },
     EERD: { rules: ["read-only"], reason: "DONE and DATA answer START (8.4)" },
+    EITR: { rules: ["read-write", "widths"], reason: "all ones set CNT_INGR: LL_COUNTER stays (8.8)" },
     FRTIMER: { rules: ["reset-after-use"], reason: "time does not begin anew with a reset (8.15)" },
     RAL: { rules: ["reset", "reset-after-use"], reason: "RAL 0 comes from the EEPROM (8.10)" },
     RAH: { rules: ["reset", "reset-after-use"], reason: "RAH 0 comes from the EEPROM (8.10)" },

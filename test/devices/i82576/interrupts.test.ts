@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Driver, REG } from "./driver.ts";
+import { Driver, frameOf, hex, OWN, PEER, REG } from "./driver.ts";
 
 const US = 10_000;
 
@@ -161,5 +161,121 @@ describe("82576 interrupts without Multiple_MSIX (7.3, 8.8)", () => {
     d.read(REG.ICR);
     d.run(100_000_000);
     expect(d.host.asserted).toBe(false);
+  });
+});
+
+describe("82576 immediate interrupts (7.3, 8.8, 8.11)", () => {
+  /** Four queues behind RSS that is off, vector 0 for queue 0 with an interval of 1 ms that has just begun, write-back in fours. */
+  function quiet(eitr = 0, gpie = 0x10): Driver {
+    const d = new Driver();
+    d.write(REG.GPIE, gpie);
+    d.write(REG.IVAR, 0x80);
+    d.write(REG.EIAC, 1);
+    d.write(REG.EIMS, 1);
+    d.startReceive(0, { count: 64, wthresh: 4 });
+    d.write(REG.EITR, (1000 << 2) | eitr);
+    d.write(REG.EICS, 1);
+    expect(d.host.sent.splice(0)).toEqual(["-1:0"]);
+    return d;
+  }
+  const tcp = (flags: number, port = 80) => {
+    const packet = hex(
+      "4500 0028 0001 0000 40 06 0000 0a000001 0a000002 1111 0000 00000000 00000000 5000 0000 0000 0000",
+    );
+    packet[23] = port;
+    packet[33] = flags;
+    return frameOf(OWN, PEER, 0x0800, packet);
+  };
+  /** Messages that a frame causes at once. */
+  const prompt = (d: Driver, frame: Uint8Array) => {
+    d.core.receive(frame);
+    return d.host.sent.splice(0).length;
+  };
+  /** A five-tuple filter for TCP to port 80, network order. */
+  const filter = (d: Driver, imir: number, ext: number) => {
+    d.write(0x5a80, (0x5000 | imir) >>> 0);
+    d.write(0x5aa0, ext);
+    d.write(0x59e0, 0xe000_8106);
+  };
+
+  it("PORT_IM_EN, bit 16 of IMIR: a packet that the five-tuple filter matches is written back and told at once", () => {
+    const d = quiet();
+    filter(d, 0x1_0000, 0x8_1000);
+    expect(prompt(d, tcp(0x10, 81))).toBe(0);
+    expect(d.received(0)).toHaveLength(0);
+    expect(prompt(d, tcp(0x10))).toBe(1);
+    expect(d.received(0)).toHaveLength(2);
+    filter(d, 0, 0x8_1000);
+    expect(prompt(d, tcp(0x10))).toBe(0);
+  });
+
+  it("IMIREXT: flags of TCP from URG, bit 13, to FIN, bit 18, and packets shorter than a size", () => {
+    const d = quiet();
+    // PSH, bit 15; any size.
+    filter(d, 0x1_0000, 0x9000);
+    expect([0x10, 0x18, 0x08].map((flags) => prompt(d, tcp(flags)))).toEqual([0, 1, 1]);
+    // SYN and FIN, bits 17 and 18.
+    filter(d, 0x1_0000, 0x6_1000);
+    expect([0x02, 0x01, 0x03].map((flags) => prompt(d, tcp(flags)))).toEqual([0, 0, 1]);
+    // Any flags; shorter than 65 bytes, and than 64.
+    filter(d, 0x1_0000, 0x8_0041);
+    expect(prompt(d, tcp(0x10))).toBe(1);
+    filter(d, 0x1_0000, 0x8_0040);
+    expect(prompt(d, tcp(0x10))).toBe(0);
+  });
+
+  it("ETQF, bit 29, and IMIRVP, priorities from its low bits on, do so for EtherTypes and tags", () => {
+    const d = quiet();
+    d.write(0x5cb0, 0x2400_88b5);
+    expect(prompt(d, frameOf(OWN, PEER, 0x88b5))).toBe(1);
+    d.write(0x5cb0, 0);
+    d.write(0x5ac0, 8 | 5);
+    const tagged = (priority: number) => {
+      const frame = frameOf(OWN, PEER, 0x8100, 60);
+      frame.set([priority << 5, 1, 0x88, 0xb5], 14);
+      return frame;
+    };
+    expect([4, 5, 7].map((priority) => prompt(d, tagged(priority)))).toEqual([0, 1, 1]);
+  });
+
+  it("EITR.LLI_EN and GPIE.LL_INTERVAL: each takes a credit, and another is won every LL_INTERVAL times 4 us", () => {
+    // Two credits; 5 times 4 us.
+    const d = quiet((1 << 15) | (2 << 16), 0x10 | (5 << 7));
+    filter(d, 0x1_0000, 0x8_1000);
+    expect([1, 2, 3].map(() => prompt(d, tcp(0x10)))).toEqual([1, 1, 0]);
+    expect((d.read(REG.EITR) >>> 16) & 0x1f).toBe(0);
+    d.run(199_999);
+    expect(prompt(d, tcp(0x10))).toBe(0);
+    d.run(1);
+    expect([1, 2].map(() => prompt(d, tcp(0x10)))).toEqual([1, 0]);
+    // A write with CNT_INGR leaves the credits as they are.
+    d.write(REG.EITR, (0x8000_0000 | (1000 << 2) | (1 << 15) | (7 << 16)) >>> 0);
+    expect(d.read(REG.EITR)).toBe((1000 << 2) | (1 << 15));
+  });
+
+  it("8.11: of five-tuple filters that match the highest priority wins; SYN filters come first with RFCTL.SYNQFP alone", () => {
+    const d = new Driver();
+    for (const q of [1, 2, 3]) d.startReceive(q);
+    for (const [i, queue, priority] of [
+      [0, 1, 1],
+      [1, 2, 6],
+    ] as const) {
+      d.write(0x5a80 + 4 * i, ((priority << 29) | 0x5000) >>> 0);
+      d.write(0x5aa0 + 4 * i, 0x8_1000);
+      d.write(0x59e0 + 4 * i, (0xe000_8106 | (queue << 16)) >>> 0);
+    }
+    d.write(0x55fc, 1 | (3 << 1));
+    const queue = () => {
+      d.core.receive(tcp(2));
+      return [1, 2, 3].filter((q) => d.received(q).length > 0);
+    };
+    expect(queue()).toEqual([2]);
+    d.write(0x5008, d.read(0x5008) | (1 << 19));
+    expect(queue()).toEqual([3]);
+    d.write(0x59e4, 0);
+    d.write(0x5008, d.read(0x5008) & ~(1 << 19));
+    expect(queue()).toEqual([1]);
+    d.write(0x59e0, 0);
+    expect(queue()).toEqual([3]);
   });
 });

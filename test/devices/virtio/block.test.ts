@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type BlockStore, OverlayStore, StoreError, VirtioBlock } from "../../../src/devices/virtio/index.ts";
+import {
+  type BlockStore,
+  OverlayStore,
+  StoreError,
+  VirtioBlock,
+  type VirtioBlockOptions,
+} from "../../../src/devices/virtio/index.ts";
 import { US } from "../../../src/sim/index.ts";
 import { check } from "../../support/soak.ts";
 import { Bench, INTERFACES, le } from "./driver.ts";
@@ -26,12 +32,17 @@ class MemoryStore implements BlockStore {
   }
 }
 
-function setUpOn(legacy: boolean, store: BlockStore = new MemoryStore(64), latency = 0) {
+function setUpOn(
+  legacy: boolean,
+  store: BlockStore = new MemoryStore(64),
+  options: Partial<VirtioBlockOptions> = {},
+  features = 0,
+) {
   const bench = new Bench(
-    (simulation, port) => new VirtioBlock(simulation, "disk", { port, store, serial: "abc123", latency }),
+    (simulation, port) => new VirtioBlock(simulation, "disk", { port, store, serial: "abc123", ...options }),
     legacy,
   );
-  bench.start();
+  bench.start(8, features);
   /** 5.2.6: type, reserved, sector; data; one byte of status. */
   const request = (type: number, sector: number, middle: { data?: Uint8Array; space?: number }[]) => {
     const header = new Uint8Array(16);
@@ -44,8 +55,10 @@ function setUpOn(legacy: boolean, store: BlockStore = new MemoryStore(64), laten
   return { bench, request };
 }
 
+type RestOfSetUp = Parameters<typeof setUpOn> extends [boolean, ...infer R] ? R : never;
+
 describe.each(INTERFACES)("virtio block (VIRTIO 1.2, 5.2), %s", (_interface, legacy) => {
-  const setUp = (store?: BlockStore) => setUpOn(legacy, store);
+  const setUp = (...rest: RestOfSetUp) => setUpOn(legacy, ...rest);
 
   it("5.2.4: capacity in sectors of 512 bytes, little-endian", () => {
     const { bench } = setUp(new MemoryStore(0x123));
@@ -129,9 +142,58 @@ describe.each(INTERFACES)("virtio block (VIRTIO 1.2, 5.2), %s", (_interface, leg
 
   it("5.2.4: seg_max 254, blk_size 512, one discard and one write-zeroes segment of 0x3fffff sectors", () => {
     const { bench } = setUp();
-    expect(bench.features(0) & 0x7fff).toBe((1 << 2) | (1 << 6) | (1 << 9) | (1 << 13) | (1 << 14));
+    expect(bench.features(0) & 0x7fff).toBe((1 << 2) | (1 << 6) | (1 << 9) | (1 << 11) | (1 << 13) | (1 << 14));
     expect([bench.read(0x10c), bench.read(0x114)]).toEqual([254, 512]);
     expect([0x124, 0x128, 0x12c, 0x130, 0x134].map((o) => bench.read(o))).toEqual([0x3f_ffff, 1, 1, 0x3f_ffff, 1]);
+  });
+
+  it.each<[string, number, Partial<VirtioBlockOptions>, number, readonly number[]]>([
+    ["FLUSH alone: a write is stable after a flush", 1 << 9, {}, 1, [0, 0, 0]],
+    ["neither FLUSH nor CONFIG_WCE: a write is stable when it is done", 0, {}, 1, [1, 2, 3]],
+    ["CONFIG_WCE with FLUSH: write-back", (1 << 9) | (1 << 11), {}, 1, [0, 0, 0]],
+    [
+      "CONFIG_WCE with FLUSH, write-cache=off: write-through",
+      (1 << 9) | (1 << 11),
+      { writeCache: false },
+      0,
+      [1, 2, 3],
+    ],
+  ])("5.2.6.2: %s", (_, features, options, writeback, flushes) => {
+    const store = new MemoryStore(64);
+    const { bench, request } = setUp(store, options, features);
+    if ((features & (1 << 11)) !== 0) expect(bench.configuration(32, 1)).toEqual([writeback]);
+    const after = [
+      [1, [{ data: new Uint8Array(512) }]],
+      [13, [{ data: range(4, 2) }]],
+      [11, [{ data: range(4, 2) }]],
+    ] as const;
+    expect(after.map(([type, data]) => [request(type, 0, [...data]).status, store.flushes])).toEqual(
+      flushes.map((n) => [0, n]),
+    );
+  });
+
+  it("5.2.5: with CONFIG_WCE the driver switches the cache; a reset of the device forgets it", () => {
+    const store = new MemoryStore(64);
+    const both = (1 << 9) | (1 << 11);
+    const { bench, request } = setUp(store, {}, both);
+    bench.write(0x120, 0, 1);
+    request(1, 0, [{ data: new Uint8Array(512) }]);
+    expect([...bench.configuration(32, 1), store.flushes]).toEqual([0, 1]);
+    bench.write(0x120, 1, 1);
+    request(1, 0, [{ data: new Uint8Array(512) }]);
+    expect([...bench.configuration(32, 1), store.flushes, bench.details]).toEqual([1, 1, ""]);
+    bench.write(0x120, 2, 1);
+    expect([...bench.configuration(32, 1), bench.errors.length]).toEqual([1, 1]);
+    bench.write(0x120, 0, 1);
+    bench.start(8, both);
+    expect(bench.configuration(32, 1)).toEqual([1]);
+  });
+
+  it("config-wce=off: not offered, and writeback is read-only", () => {
+    const { bench } = setUp(new MemoryStore(64), { cacheControl: false }, 1 << 9);
+    expect(bench.features(0) & (1 << 11)).toBe(0);
+    bench.write(0x120, 0, 1);
+    expect([...bench.configuration(32, 1), bench.errors.length]).toEqual([1, 1]);
   });
 
   it("a medium that fails gives VIRTIO_BLK_S_IOERR and no guest error", () => {
@@ -160,7 +222,7 @@ describe.each(INTERFACES)("virtio block (VIRTIO 1.2, 5.2), %s", (_interface, leg
 
   it("with a latency, requests are done that much later, and in order", () => {
     const store = new MemoryStore(64);
-    const { bench, request } = setUpOn(legacy, store, 10 * US);
+    const { bench, request } = setUpOn(legacy, store, { latency: 10 * US });
     const first = request(1, 3, [{ data: new Uint8Array(512).fill(0xaa) }]);
     expect(bench.usedIndex(0)).toBe(0);
     bench.run(9 * US);
@@ -174,7 +236,7 @@ describe.each(INTERFACES)("virtio block (VIRTIO 1.2, 5.2), %s", (_interface, leg
   it("reset drops a request that waits for its latency", () => {
     const store = new MemoryStore(64);
     const before = store.data.slice();
-    const { bench, request } = setUpOn(legacy, store, 10 * US);
+    const { bench, request } = setUpOn(legacy, store, { latency: 10 * US });
     request(1, 3, [{ data: new Uint8Array(512).fill(0xaa) }]);
     bench.write(0x070, 0);
     bench.run(20 * US);

@@ -32,9 +32,9 @@ export interface PciSystem {
   add(program: GuestProgram, functions: readonly PciAssignment[]): Vm;
 }
 
-export function pciSystem(pci: NonNullable<HypervisorConfiguration["pci"]>): PciSystem {
+export function pciSystem(pci: NonNullable<HypervisorConfiguration["pci"]>, cpus = 1): PciSystem {
   const config = { pci, vms: [] };
-  const machine = new AbstractMachine({ iommu: "smmuv3", pcie: pciSlots(config, undefined) });
+  const machine = new AbstractMachine({ cpus, iommu: "smmuv3", pcie: pciSlots(config, undefined) });
   const h = new AbstractHypervisor(machine);
   const { hypervisor } = h;
   const service = new PciService(hypervisor, pciCards(config));

@@ -58,9 +58,7 @@ export const interrupt = chapter({
     fields: {
       NSICR: rw(0, "Non-selective clear of ICR on read"),
       MULTIPLE_MSIX: rw(4, "Multiple MSI-X vectors: IVAR maps causes to vectors"),
-      LL_INTERVAL: rw([11, 7], "Low latency credit interval", {
-        unimplemented: "low latency interrupts are sent at once",
-      }),
+      LL_INTERVAL: rw([11, 7], "4 us a low latency credit; 0: low latency interrupts need none"),
       EIAME: rw(30, "Auto mask when a message is sent"),
       PBA_SUPPORT: rw(31, "Pending bits are cleared by EICR writes"),
     },
@@ -111,7 +109,7 @@ export const interrupt = chapter({
     clause: "8.8",
     fields: {
       INTERVAL: rw([14, 2], "Least time between messages in microseconds"),
-      LLI_EN: rw(15, "Low latency interrupts"),
+      LLI_EN: rw(15, "Low latency interrupts need credits"),
       LL_COUNTER: rw([20, 16], "Low latency credits"),
       CNT_INGR: wo(31, "The counter is left alone by this write"),
     },

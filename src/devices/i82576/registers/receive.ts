@@ -175,7 +175,7 @@ export const receive = chapter({
       IPV6_EX_DIS: rw(16, "IPv6 extension headers end parsing"),
       NEW_IPV6_EXT_DIS: rw(17, "New IPv6 extension headers end parsing"),
       LEF: rw(18, "Forward packets with length errors"),
-      SYNQFP: rw(19, "SYN filter before the 5-tuple filters"),
+      SYNQFP: rw(19, "SYN filter before the five-tuple filters"),
     },
   },
   MTA: {
@@ -251,7 +251,7 @@ export const receive = chapter({
       RX_QUEUE: rw([18, 16], "Queue"),
       FILTER_ENABLE: rw(26, "Filter enable"),
       PACKET_1588: rw(30, "IEEE 1588 packets of this type are stamped"),
-      IMMEDIATE_INTERRUPT: rw(29, "Low latency interrupt"),
+      IMMEDIATE_INTERRUPT: rw(29, "Immediate interrupt"),
       QUEUE_ENABLE: rw(31, "The filter selects the queue"),
     },
   },
@@ -304,11 +304,9 @@ export const receive = chapter({
     clause: "8.11",
     fields: {
       DESTINATION_PORT: rw([15, 0], "Destination port, network order"),
-      PORT_IM_EN: rw(16, "Immediate interrupt", {
-        unimplemented: "all receive interrupts are moderated by EITR alone",
-      }),
+      PORT_IM_EN: rw(16, "Immediate interrupt"),
       PORT_BP: rw(17, "Any destination port"),
-      FILTER_PRIORITY: rw([31, 29], "Priority"),
+      FILTER_PRIORITY: rw([31, 29], "Priority among five-tuple filters; the highest number wins"),
     },
   },
   IMIREXT: {
@@ -316,15 +314,20 @@ export const receive = chapter({
     count: 8,
     title: "Immediate Interrupt Receive Extended",
     clause: "8.11",
-    fields: { SIZE_THRESH: rw([11, 0], "Size"), CTRL_BITS: rw([19, 12], "Size and TCP flags") },
+    fields: {
+      SIZE_THRESH: rw([11, 0], "Packets shorter than this match, with CRC"),
+      SIZE_BP: rw(12, "Any size"),
+      CTRL_BIT: rw([18, 13], "Flags of TCP that must be set: URG, ACK, PSH, RST, SYN, FIN"),
+      CTRL_BIT_BP: rw(19, "Any flags"),
+    },
   },
   IMIRVP: {
     at: 0x5ac0,
     title: "Immediate Interrupt Receive VLAN Priority",
     clause: "8.11",
     fields: {
-      VLAN_PRI: rw([2, 0], "Priority"),
-      VLAN_PRI_EN: rw(3, "Enable", { unimplemented: "all receive interrupts are moderated by EITR alone" }),
+      VLAN_PRI: rw([2, 0], "Least priority of a tag for an immediate interrupt"),
+      VLAN_PRI_EN: rw(3, "Enable"),
     },
   },
   RDFH: {

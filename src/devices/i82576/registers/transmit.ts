@@ -161,7 +161,10 @@ export const transmit = chapter({
     clause: "8.12",
     fields: {
       HEAD_WB_EN: rw(0, "Head write-back instead of descriptor write-back"),
-      WB_ON_EITR: rw(1, "Head is written when the interrupt is sent"),
+      WB_ON_EITR: rw(1, "Head is written when the interval of EITR is over, too", {
+        unimplemented:
+          "the head is written for descriptors with RS, by threshold and at the latest when the interval is over",
+      }),
       HEADWB_LOW: rw([31, 2], "Address bits 31:2"),
     },
   },
