@@ -92,7 +92,9 @@ export class HostVirtio {
   }
 
   #network(option: Options<"network">): VirtioSlot["make"] {
-    const { network, mac, card } = option;
+    const { network, mac } = option;
+    const card =
+      network !== null && BATCHED.includes(network.far.kind) ? { coalescingTime: 0, ...option.card } : option.card;
     return (simulation, name, port) => {
       const device = new VirtioNetwork(simulation, name, { port, mac, ...card, ...ring(option) });
       if (network !== null) this.#networks.connect(simulation, name, device, network);
@@ -118,6 +120,12 @@ export class HostVirtio {
     return (simulation, name, port) => new VirtioP9(simulation, name, { port, tree, tag: option.tag, ...ring(option) });
   }
 }
+
+/**
+ * Kinds of networks whose frames come in batches: what can be put together arrives at one instant. To hold the last segment would only keep an idle guest,
+ * which is paced by the host's clock, from it.
+ */
+const BATCHED: readonly string[] = ["tap", "stream", "dgram"];
 
 const NAMES: { readonly [K in VirtioOption["kind"]]: string } = {
   block: "block",

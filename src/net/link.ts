@@ -96,6 +96,10 @@ class Direction implements StatePart {
   get waiting(): number {
     return this.#under.length - this.#first;
   }
+  /** When so many frames fewer wait than now. */
+  fewerAt(frames: number): Time {
+    return this.#under[this.#first + Math.min(frames, this.waiting) - 1]?.arrival ?? 0;
+  }
 
   /** The frame leaves the transmitter at `free` and needs `delay` on the way. */
   travel(frame: Frame, delay: Time): void {
@@ -213,6 +217,12 @@ export class Link extends Module {
   /** How many frames `end` can send now before one is dropped. */
   room(end: 0 | 1): number {
     return this.#limit - this.#directions[end].waiting;
+  }
+  /** How long until `end` can send `frames` frames before one is dropped, or until none is under way; 0 for now. */
+  roomIn(end: 0 | 1, frames: number): Time {
+    const missing = frames - this.room(end);
+    const d = this.#directions[end];
+    return missing <= 0 || d.waiting === 0 ? 0 : Math.max(1, d.fewerAt(missing) - this.simulation.now);
   }
 
   /** Sends a frame from `end`. False, and the frame is dropped, where too many wait already. */

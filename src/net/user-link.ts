@@ -1,5 +1,5 @@
 /** Two stations joined by a link; and a network device joined to a host of its own that answers: what `-netdev user` makes. */
-import type { Module, Simulation } from "../sim/index.ts";
+import type { Module, Simulation, Time } from "../sim/index.ts";
 import { type Frame, Link, type LinkOptions, type Station } from "./link.ts";
 import { UserHost, type UserHostOptions } from "./user-host.ts";
 
@@ -10,16 +10,14 @@ export interface NetworkDevice extends Station {
   readonly lineRate?: number;
   /** Bits a second of such a line at the port's highest speed; who joins it to a line of another rate sets it. */
   fullRate?: number;
-  /** Whether the link takes so many frames now without dropping one, or is free; there for devices that wait for it, null without a link. */
-  linkTakes?: ((frames: number) => boolean) | null;
+  /** How long until the link takes so many frames, 0 for now (`Link.roomIn`); there for devices that wait for it, null without a link. */
+  linkTakesIn?: ((frames: number) => Time) | null;
 }
 
 function connect(device: NetworkDevice, link: Link, end: 0 | 1): void {
   link.attach(end, device);
   device.onTransmit = (frame) => void link.send(end, frame);
-  if (device.linkTakes !== undefined) {
-    device.linkTakes = (frames) => link.underWay(end) === 0 || link.room(end) >= frames;
-  }
+  if (device.linkTakesIn !== undefined) device.linkTakesIn = (frames) => link.roomIn(end, frames);
 }
 
 export interface UserLink {

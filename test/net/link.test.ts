@@ -33,6 +33,17 @@ describe("point-to-point link", () => {
     expect(link.counts(0)).toMatchObject({ sent: 2, dropped: 1, received: 2 });
   });
 
+  it("roomIn: until so many can be sent, or none is under way", () => {
+    const { simulation, link } = setUp({ rate: 1_000_000_000, queue: 4 });
+    for (let i = 0; i < 3; i++) link.send(0, new Uint8Array(60));
+    // They arrive at 672, 1,344 and 2,016 ns; there is room for one more.
+    expect([1, 2, 3, 4, 5].map((frames) => link.roomIn(0, frames))).toEqual([0, 6_720, 13_440, 20_160, 20_160]);
+    simulation.run(6_720);
+    expect([2, 3].map((frames) => link.roomIn(0, frames))).toEqual([0, 6_720]);
+    simulation.run(100_000);
+    expect(link.roomIn(0, 1_000)).toBe(0);
+  });
+
   it("in batches frames arrive at multiples of the time given, none before its own, in order", () => {
     const { simulation, link, arrivals } = setUp({ rate: 1_000_000_000, batch: 100_000 });
     for (let i = 0; i < 16; i++) link.send(0, new Uint8Array(60 + i));

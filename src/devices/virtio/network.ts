@@ -77,7 +77,7 @@ export interface VirtioNetworkOptions extends VirtioOptions, Partial<Record<Netw
   /** Mb/s and duplex that the driver is told; not offered unless one is given, then unknown unless given. */
   readonly speed?: number;
   readonly duplex?: "half" | "full";
-  /** How long a TCP segment is held for those that follow it; 50 us unless given. */
+  /** How long a TCP segment is held for those that follow it; 0: for those of the same instant. 50 us unless given. */
   readonly coalescingTime?: Time;
 }
 
@@ -87,9 +87,8 @@ const CONTROL_QUEUE_SIZE = 64;
 export const PAIRS_MAX = 8;
 const WAITING_MAX = 64;
 const COALESCING_TIME: Time = 50 * US;
-/** Frames that the link must take for the next packet to be sent: a large one's; and how long to wait for it. */
+/** Frames that the link must take for the next packet to be sent: a large one's. */
 const ROOM = 64;
-const LINK_WAIT: Time = 10 * US;
 const IPV4 = 0x0800;
 const IPV6 = 0x86dd;
 const GUEST_OFFLOADS = (1 << F.F_GUEST_CSUM) | (1 << F.F_GUEST_TSO4) | (1 << F.F_GUEST_TSO6) | (1 << F.F_GUEST_ECN);
@@ -121,8 +120,8 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
   protected override readonly ownFeaturesHigh: number;
   /** Where transmitted frames go; dropped while null. */
   onTransmit: ((frame: Frame) => void) | null = null;
-  /** Whether the link takes so many frames now; any number while null. Packets wait in their queue until it does. */
-  linkTakes: ((frames: number) => boolean) | null = null;
+  /** How long until the link takes so many frames, 0 for now; any number while null. Packets wait in their queue until it does. */
+  linkTakesIn: ((frames: number) => Time) | null = null;
   /**
    * Packets given to the driver, and frames of the link: `dropped` for want of buffers or because nobody listened, `filtered` because the driver does not
    * want them, `coalesced` into longer packets.
@@ -291,10 +290,11 @@ export class VirtioNetwork extends VirtioDevice implements Station, Controlled {
     this.flush(queue);
   }
 
-  /** The next packet, or null where there is none or the link is busy: tried again later. */
+  /** The next packet, or null where there is none or the link is busy: it goes on when the link takes more. */
   #next(queue: Virtqueue): Chain | null {
-    if (this.linkTakes === null || this.linkTakes(ROOM)) return queue.pop();
-    if (queue.pending > 0 && !this.#resume.pending) this.#resume.notify(LINK_WAIT);
+    const wait = this.linkTakesIn?.(ROOM) ?? 0;
+    if (wait === 0) return queue.pop();
+    if (queue.pending > 0 && !this.#resume.pending) this.#resume.notify(wait);
     return null;
   }
 

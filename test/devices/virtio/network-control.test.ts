@@ -220,7 +220,7 @@ describe.each(INTERFACES)("the control queue (VIRTIO 1.2, 5.1.6.5), %s", (_, leg
       fc.property(fc.nat(7), fc.nat(6), fc.array(fc.nat(255), { maxLength: 40 }), (kind, number, data) => {
         expect([OK, ERR]).toContain(command(kind, number, ...data));
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
     expect(bench.status & 64).toBe(0);
     expect(command(0, 0, 1)).toBe(OK);
