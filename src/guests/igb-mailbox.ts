@@ -1,4 +1,5 @@
 /** What of an 82576 PF driver virtual functions need: answers to their mailbox messages (datasheet 7.10.2.9), here the reset request alone; others are refused. */
+import { GRANTED, MAILBOX_BYTES, MESSAGE, P2V, REFUSED } from "../devices/i82576/messages.ts";
 import type { Guest, GuestProgram, Routine } from "../hypervisor/abstract/index.ts";
 
 const CTRL_EXT = 0x18;
@@ -10,12 +11,6 @@ const VFTE = 0xc90;
 const VMBMEM = 0x800;
 
 const PFRSTD = 1 << 14;
-const STS = 1 << 0;
-const ACK = 1 << 1;
-const PFU = 1 << 3;
-const RESET = 0x1;
-const GRANTED = 0x8000_0000;
-const REFUSED = 0x4000_0000;
 
 export interface MailboxOptions {
   /** Where the PFs' registers are. */
@@ -35,10 +30,10 @@ export function mailboxServer(options: MailboxOptions): GuestProgram {
 
   function* answer(g: Guest, port: number, vf: number): Routine {
     const base = ports[port] as number;
-    const memory = base + VMBMEM + 64 * vf;
+    const memory = base + VMBMEM + MAILBOX_BYTES * vf;
     const message = yield g.load(memory);
-    yield g.store(base + P2VMAILBOX + 4 * vf, PFU);
-    if ((message & 0xffff) === RESET) {
+    yield g.store(base + P2VMAILBOX + 4 * vf, P2V.PFU);
+    if ((message & 0xffff) === MESSAGE.reset) {
       // a reset has switched the function's queues off
       yield g.store(base + VFRE, (yield g.load(base + VFRE)) | (1 << vf));
       yield g.store(base + VFTE, (yield g.load(base + VFTE)) | (1 << vf));
@@ -46,9 +41,9 @@ export function mailboxServer(options: MailboxOptions): GuestProgram {
       const byte = (n: number) => mac[n] as number;
       yield g.store(memory + 4, ((byte(3) << 24) | (byte(2) << 16) | (byte(1) << 8) | byte(0)) >>> 0);
       yield g.store(memory + 8, (byte(5) << 8) | byte(4));
-      yield g.store(memory, (GRANTED | RESET) >>> 0);
+      yield g.store(memory, (GRANTED | MESSAGE.reset) >>> 0);
     } else yield g.store(memory, (REFUSED | message) >>> 0);
-    yield g.store(base + P2VMAILBOX + 4 * vf, STS | ACK);
+    yield g.store(base + P2VMAILBOX + 4 * vf, P2V.STS | P2V.ACK);
   }
 
   return {

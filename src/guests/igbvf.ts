@@ -2,6 +2,7 @@
  * Driver of an 82576 virtual function (Intel 82576EB Datasheet 2.7: VF device registers; descriptors 7.1.4, 7.2.2; mailbox 7.10.2.9): one receive and one transmit queue with advanced
  * one-buffer descriptors, one interrupt vector for both. Everything of it lies in one stretch of guest memory.
  */
+import { MESSAGE } from "../devices/i82576/messages.ts";
 import type { Guest, Routine } from "../hypervisor/abstract/index.ts";
 
 const VTCTRL = 0x0000;
@@ -38,7 +39,6 @@ const ONE_BUFFER = (0x8000_0000 | (1 << 25) | 2) >>> 0;
 const SEND = 0x2b30_0000;
 const DONE = 1;
 
-const RESET_MESSAGE = 0x1;
 const BUFFER = 2048;
 /** Descriptors given back at once. */
 const REFILL = 32;
@@ -101,7 +101,7 @@ export class IgbVf {
       yield* pause(g);
       yield g.store(b + V2PMAILBOX, VFU);
     }
-    yield g.store(b + VMBMEM, RESET_MESSAGE);
+    yield g.store(b + VMBMEM, MESSAGE.reset);
     yield g.store(b + V2PMAILBOX, REQ);
     while (((yield g.load(b + V2PMAILBOX)) & PFSTS) === 0) {
       if (patience-- === 0) return null;

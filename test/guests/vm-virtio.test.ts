@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { HypervisorReport } from "../../src/hypervisor/report.ts";
 import { Initramfs } from "./support/initramfs.ts";
 import { cli, requireGuest, requireModule } from "./support/machines.ts";
 
@@ -41,7 +42,7 @@ grep virtio /proc/interrupts
   client: `${DISK}ifconfig eth0 10.0.2.2 netmask 255.255.255.0 up; echo NIC $(cat /sys/class/net/eth0/address)
 for i in $(seq 100); do ping -c 1 -W 1 10.0.2.1 > /dev/null && break; done
 ping -c 3 -i 0.2 10.0.2.1 | grep received
-for i in $(seq 50); do iperf3 -c 10.0.2.1 -n 8M > /tmp/log && break; sleep 0.2; done; grep receiver /tmp/log
+for i in $(seq 50); do iperf3 -c 10.0.2.1 -n 64M > /tmp/log && break; sleep 0.2; done; grep receiver /tmp/log
 `,
 };
 const zeroed = disk.slice().fill(0, 3 * 4096, 13 * 4096);
@@ -84,7 +85,8 @@ describe("virtio devices of VMs", { timeout: TIMEOUT }, () => {
     ];
     const config = { machine: { cpus: 2, memory: "1G" }, limit: 60, vms: [server, client] };
     writeFileSync(file, JSON.stringify(config));
-    await using session = cli("vm", "run", file);
+    const json = join(folder, "report.json");
+    await using session = cli("vm", "run", file, "--json", json);
     expect(await session.exit(400)).toBe(0);
     const said = (name: string) =>
       session.output
@@ -102,7 +104,12 @@ describe("virtio devices of VMs", { timeout: TIMEOUT }, () => {
     expect(said("server").join("\n")).toMatch(/RANDOM [0-9a-f]{64}/);
     expect(said("client")).toContain("NIC 52:54:00:12:34:57");
     expect(said("client").join("\n")).toContain("3 packets transmitted, 3 packets received, 0% packet loss");
-    console.log(said("client").find((line) => line.includes("receiver")));
+    const report = JSON.parse(readFileSync(json, "utf8")) as HypervisorReport;
+    const exits = report.vms.map(({ name, exits: all, regions }) => {
+      const virtio = regions.filter((r) => r.name.startsWith("virtio")).map((r) => `${r.name} ${r.count}`);
+      return `${name}: ${all} exits, ${virtio.join(", ")}`;
+    });
+    console.log([said("client").find((line) => line.includes("receiver")), ...exits].join("\n"));
     // written through, and kept in memory
     expect([md5(readFileSync(join(folder, "a.img"))), md5(readFileSync(join(folder, "b.img")))]).toEqual([
       md5(zeroed),

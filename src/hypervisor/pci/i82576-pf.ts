@@ -5,6 +5,7 @@
  *
  * Not offered to VFs: further unicast addresses, unicast promiscuous mode.
  */
+import { CLEAR_TO_SEND, GRANTED, MAILBOX_BYTES, MESSAGE, P2V, REFUSED } from "../../devices/i82576/messages.ts";
 import { I82576 } from "../../devices/i82576/registers/index.ts";
 import { Module } from "../../sim/index.ts";
 import type { CostTable } from "../costs.ts";
@@ -48,12 +49,6 @@ const CAUSE_MAILBOX = 1 << 8;
 const VECTORS = 0x4000_0011;
 const OTHER_BY_0 = 0x8000;
 
-const MAILBOX = { STS: 1, ACK: 2, PFU: 8 } as const;
-const MAILBOX_BYTES = 64;
-const MESSAGE = { reset: 1, address: 2, multicast: 3, vlan: 4, long: 5, promiscuous: 6, control: 0x100 } as const;
-const GRANTED = 0x8000_0000;
-const REFUSED = 0x4000_0000;
-const CLEAR_TO_SEND = 0x2000_0000;
 /** Bits 23:16 of a message. */
 const INFO_SHIFT = 16;
 const INFO = 0xff;
@@ -175,7 +170,7 @@ export class I82576Pf extends Module {
     if ((message & (GRANTED | REFUSED)) !== 0) return;
     const settings = this.#settings[vf];
     this.#c.messages++;
-    this.#write(R.P2VMAILBOX.at + 4 * vf, MAILBOX.PFU);
+    this.#write(R.P2VMAILBOX.at + 4 * vf, P2V.PFU);
     if (settings && message === MESSAGE.reset) {
       this.#forget(vf);
       this.#write(R.VFTE.at, this.#read(R.VFTE.at) | (1 << vf));
@@ -190,7 +185,7 @@ export class I82576Pf extends Module {
       const granted = heard && this.#serve(vf, at, message, settings);
       this.#write(at, message | (heard ? CLEAR_TO_SEND : 0) | (granted ? GRANTED : REFUSED));
     }
-    this.#write(R.P2VMAILBOX.at + 4 * vf, MAILBOX.STS | MAILBOX.ACK);
+    this.#write(R.P2VMAILBOX.at + 4 * vf, P2V.STS | P2V.ACK);
   }
 
   #serve(vf: number, at: number, message: number, settings: VfSettings): boolean {
@@ -228,11 +223,11 @@ export class I82576Pf extends Module {
 
   /** Tells a VF to look at the link. Not while its mailbox is in use: it looks by itself every two seconds. */
   #ping(vf: number): void {
-    this.#write(R.P2VMAILBOX.at + 4 * vf, MAILBOX.PFU);
-    if ((this.#read(R.P2VMAILBOX.at + 4 * vf) & MAILBOX.PFU) === 0) return;
+    this.#write(R.P2VMAILBOX.at + 4 * vf, P2V.PFU);
+    if ((this.#read(R.P2VMAILBOX.at + 4 * vf) & P2V.PFU) === 0) return;
     const ready = (this.#c.ready & (1 << vf)) !== 0;
     this.#write(R.VMBMEM.at + MAILBOX_BYTES * vf, MESSAGE.control | (ready ? CLEAR_TO_SEND : 0));
-    this.#write(R.P2VMAILBOX.at + 4 * vf, MAILBOX.STS);
+    this.#write(R.P2VMAILBOX.at + 4 * vf, P2V.STS);
   }
 
   // --- pools

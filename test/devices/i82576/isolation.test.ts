@@ -212,7 +212,7 @@ describe("a VF whose stream maps one page", () => {
     expect(atPort).toBeGreaterThan(50_000);
     expect(Buffer.compare(b.rest(), before)).toBe(0);
     expect(b.messages).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   it("7.10: whatever its registers are set to, the PF's and the other VFs' stay, and its rings reach that page alone", () => {
     const b = new Board();

@@ -137,7 +137,11 @@ export class Udp {
     socket.port = port;
     const chain = this.#ports.get(port);
     if (chain === undefined) this.#ports.set(port, [socket]);
-    else chain.push(socket);
+    else {
+      // In the order of their numbers, which a restore can know: of two that fit equally the first has the datagram.
+      const after = chain.findIndex((s) => s.number > socket.number);
+      chain.splice(after < 0 ? chain.length : after, 0, socket);
+    }
   }
 
   /** A free port chosen at random (RFC 6056 3.3.2); 0 where there is none. */

@@ -241,6 +241,32 @@ describe("snapshots", () => {
     for (const p of [first, second]) p.simulation.run(p.simulation.now + SEC);
     expect(second.simulation.save()).toEqual(first.simulation.save());
   });
+  it("of two UDP sockets that a broadcast fits equally the same one has it after a restore", () => {
+    const second = Uint8Array.of(10, 0, 0, 9);
+    const make = () => {
+      const p = pair();
+      p.b.stack.configure({
+        mac: MAC_B,
+        mtu: 1500,
+        addresses: [B4, second].map((address) => ({ address, prefix: 24 })),
+        routes: [],
+      });
+      return p;
+    };
+    const [before, after] = [make(), make()];
+    const sockets = [0, 1].map(() => value(before.b.stack.socket("udp", 4))) as [number, number];
+    value(before.b.stack.bind(sockets[1], { address: second, port: 53 }));
+    value(before.b.stack.bind(sockets[0], { address: B4, port: 53 }));
+    after.simulation.load(structuredClone(before.simulation.save()));
+    for (const p of [before, after]) {
+      const from = value(p.a.stack.socket("udp", 4));
+      value(p.a.stack.sendTo(from, Uint8Array.of(1), { address: Uint8Array.of(10, 0, 0, 255), port: 53 }));
+      p.simulation.run(p.simulation.now + SEC);
+    }
+    const readable = (p: typeof before) => sockets.map((s) => p.b.stack.receiveFrom(s).ok);
+    expect(readable(before)).toEqual([true, false]);
+    expect(readable(after)).toEqual([true, false]);
+  });
   it("reset returns to the state after construction", () => {
     const p = pair();
     const { client } = connected(p);
