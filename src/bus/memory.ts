@@ -18,6 +18,7 @@ import {
 } from "./transaction.ts";
 
 const PAGE = 4096;
+const CHUNK_PAGES = CHUNK_BYTES / PAGE;
 
 export interface MemoryOptions {
   /** Bytes; a multiple of 4096. */
@@ -155,7 +156,7 @@ export class Memory extends Module implements Target, StatePart {
     }
     const outside = pages.find((page) => page * PAGE + PAGE > this.size);
     if (outside !== undefined) throw new SnapshotError(`${path}: page ${outside} is outside the memory`);
-    this.#clear();
+    this.clear();
     // Neighbours go together.
     for (let from = 0, to = 1; from < pages.length; from = to++) {
       const first = pages[from] as number;
@@ -174,29 +175,33 @@ export class Memory extends Module implements Target, StatePart {
   /** Contents survive a reset, as in DRAM that stays powered; `clear` empties them. */
   override reset(): void {}
 
-  clear(): void {
-    this.#clear();
-  }
-
-  #clear(): void {
+  /** Zeroes pages of 4 KiB: all of them, or those from `offset` on, read-only or not. */
+  clear(offset = 0, length = this.size - offset): void {
     // Page by page: to clear what is zero would make the host give memory for it.
-    this.#eachPage((_page, at) => {
-      this.arena.bytes.fill(0, at, at + PAGE);
-      this.arena.written(at, PAGE);
-    });
+    this.#eachPage(
+      (_page, at) => {
+        this.arena.bytes.fill(0, at, at + PAGE);
+        this.arena.written(at, PAGE);
+      },
+      offset,
+      length,
+    );
   }
 
-  #eachPage(visit: (page: number, at: number) => void): void {
+  /** Visits the pages that are not all zero. */
+  #eachPage(visit: (page: number, at: number) => void, offset = 0, length = this.size - offset): void {
     const words = this.arena.words;
-    for (let c = 0; c < this.#chunks.length; c++) {
-      const chunk = this.#chunks[c] as number;
-      if (chunk === 0) continue;
-      for (let p = 0; p < CHUNK_BYTES; p += PAGE) {
-        const first = (chunk + p) / 4;
-        const end = first + PAGE / 4;
-        let i = first;
+    const beyond = Math.ceil((offset + length) / PAGE);
+    for (let page = Math.floor(offset / PAGE); page < beyond; ) {
+      const chunk = this.#chunks[Math.floor(page / CHUNK_PAGES)] as number;
+      const last = Math.min(beyond, (Math.floor(page / CHUNK_PAGES) + 1) * CHUNK_PAGES);
+      if (chunk === 0) page = last;
+      for (; page < last; page++) {
+        const at = chunk + (page % CHUNK_PAGES) * PAGE;
+        const end = (at + PAGE) / 4;
+        let i = at / 4;
         while (i < end && words[i] === 0) i++;
-        if (i < end) visit((c * CHUNK_BYTES + p) / PAGE, chunk + p);
+        if (i < end) visit(page, at);
       }
     }
   }

@@ -249,21 +249,7 @@ export class Vm extends Module {
   loadImages(): void {
     const { ram, guest } = this.#host;
     const offset = this.cells.memory - ram.base;
-    const { memory } = ram;
-    const { words } = memory.arena;
-    const end = offset + this.options.memory;
-    for (let at = offset; at < end; ) {
-      const region = memory.direct(at, false);
-      const to = Math.min(region?.end ?? end, end);
-      // what was never written is no memory of the host's yet, and stays so
-      if (region?.writable === true) {
-        const first = (region.arenaAt + (at - region.start)) / 4;
-        if (words.subarray(first, first + (to - at) / 4).some((word) => word !== 0)) {
-          memory.fill(at, new Uint8Array(to - at));
-        }
-      }
-      at = to;
-    }
+    ram.memory.clear(offset, this.options.memory);
     for (const { address, data } of this.options.images) ram.memory.fill(offset + address - guest.ram, data);
   }
 

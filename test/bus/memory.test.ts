@@ -248,4 +248,17 @@ describe("state", () => {
     ram.clear();
     expect(bus.port.read(8, 4)).toBe(0);
   });
+
+  it("clear of a range zeroes its pages, in chunks and across them, and leaves the others", () => {
+    const bus = new Bus();
+    const ram = bus.memory("ram", 0, 4 * MiB);
+    const pages = [0, 1, 2, 255, 256, 511, 512, 767, 768, 1023];
+    for (const page of pages) bus.port.write(page * 4096 + 4092, 4, page + 1);
+    ram.clear(4096, 4096);
+    ram.clear(255 * 4096, 513 * 4096);
+    const left = pages.map((page) => bus.port.read(page * 4096 + 4092, 4));
+    expect(left).toEqual([1, 0, 3, 0, 0, 0, 0, 0, 769, 1024]);
+    ram.clear(768 * 4096);
+    expect(pages.map((page) => bus.port.read(page * 4096 + 4092, 4))).toEqual([1, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
+  });
 });
