@@ -175,7 +175,7 @@ class Session {
   }
 
   async #closeOutside(): Promise<void> {
-    await Promise.all(this.#outside.map(({ port }) => port.close()));
+    await Promise.all(this.#outside.map((network) => network.close()));
   }
 
   /** Somebody may still type, connect or send a command. */

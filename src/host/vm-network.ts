@@ -100,7 +100,7 @@ export class VmNetwork {
         wake = null;
       }
     } finally {
-      for (const { port } of outside) await port.close();
+      for (const network of outside) await network.close();
     }
   }
 

@@ -96,6 +96,9 @@ class Direction implements StatePart {
   get waiting(): number {
     return this.#under.length - this.#first;
   }
+  get frames(): Frame[] {
+    return this.#under.slice(this.#first).map((u) => u.frame);
+  }
   /** When so many frames fewer wait than now. */
   fewerAt(frames: number): Time {
     return this.#under[this.#first + Math.min(frames, this.waiting) - 1]?.arrival ?? 0;
@@ -213,6 +216,10 @@ export class Link extends Module {
   /** Frames from `end` that have not arrived yet. */
   underWay(end: 0 | 1): number {
     return this.#directions[end].waiting;
+  }
+  /** Those frames, in the order in which they will arrive; they stay where they are. */
+  framesUnderWay(end: 0 | 1): Frame[] {
+    return this.#directions[end].frames;
   }
   /** How many frames `end` can send now before one is dropped. */
   room(end: 0 | 1): number {

@@ -339,6 +339,27 @@ describe("links to the outside", () => {
       expect(counts).toEqual(expected);
     },
   );
+
+  it("what is on the line when the machine is switched off still goes out, and the state stays as it is", async () => {
+    const path = join(directory, "s");
+    const server = await open({ kind: "stream", server: true, address: { path }, reconnect: 0 });
+    const machine = new StubMachine();
+    const networks = new HostNetworks();
+    const card = new Card(machine, true);
+    const far = { kind: "stream", server: false, address: { path }, reconnect: 0 } as const;
+    networks.connect(machine.simulation, "n", card, { where: "-netdev n", id: "n", far, link: {} });
+    const [network] = networks.outside;
+    await network?.port.start();
+    machine.simulation.reset();
+    card.onTransmit?.(frameOf(100));
+    card.onTransmit?.(frameOf(200));
+    const hash = machine.simulation.stateHash();
+    await network?.close();
+    await network?.close();
+    expect(await frames(server, 2)).toEqual([frameOf(100), frameOf(200)]);
+    expect(server.ready).toBe(false);
+    expect(machine.simulation.stateHash()).toBe(hash);
+  });
 });
 
 class NetMachine extends StubMachine {
@@ -444,7 +465,7 @@ describe("two runs that meet", () => {
     }
     const port = new Waiting("-netdev n");
     class Machine extends StubMachine {
-      readonly outside = [{ label: "n", port, room: 0, enter: () => undefined }];
+      readonly outside = [{ label: "n", port, room: 0, enter: () => undefined, close: () => port.close() }];
     }
     expect(await start(new Machine(), "--max-time", "0.03")).toBe(0);
     expect(port.asked > 0).toBe(!waiting);

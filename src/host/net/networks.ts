@@ -43,6 +43,8 @@ export interface OutsideNetwork {
   readonly room: number;
   /** A frame reaches the simulation; between runs only. */
   enter(frame: Frame): void;
+  /** The run is over: what is still on the line goes out, so that the other side hears the last words of a machine that was switched off. */
+  close(): Promise<void>;
 }
 
 export class HostNetworks {
@@ -120,9 +122,15 @@ export class HostNetworks {
     });
     const port = outsidePort(option.where, far, this.#waiter);
     end.onLeave = (frame) => port.send(frame);
+    let open = true;
     this.outside.push({
       label: option.id,
       port,
+      async close() {
+        if (open) for (const frame of link.framesUnderWay(0)) port.send(frame);
+        open = false;
+        await port.close();
+      },
       get room() {
         return link.room(1);
       },

@@ -18,6 +18,9 @@ export class Namespace implements Disposable {
       this.ip("tuntap add dev tap0 mode tap");
       for (const address of addresses) this.ip(`addr add ${address} dev tap0${address.includes(":") ? " nodad" : ""}`);
       this.ip("link set tap0 up");
+      // Three lost requests or answers in a row, which a bad line brings about, are "no route to host" otherwise.
+      const patience = "for f in /proc/sys/net/ipv[46]/neigh/tap0/[mu]cast_solicit; do echo 20 > $f; done";
+      this.#ip("netns", "exec", this.name, "sh", "-c", patience);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
