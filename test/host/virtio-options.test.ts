@@ -141,13 +141,13 @@ describe("networks", () => {
     expect(first("-nic user,batch=20us")).toMatchObject({ network: { link: { batch: 200_000 } } });
   });
   it("any network's line may be bad: loss=, burst=, duplicate=, corrupt=, reorder=, reorder-delay=, jitter=", () => {
-    const bad = "loss=1%,burst=3,duplicate=0.5%,corrupt=0.1%,reorder=2%,reorder-delay=1ms,jitter=20us";
+    const bad = "loss=1%,burst=1.5,duplicate=0.5%,corrupt=0.1%,reorder=2%,reorder-delay=1ms,jitter=20us";
     expect(first(`-nic user,${bad}`)).toMatchObject({
       network: {
         link: {
           impairments: {
             loss: 0.01,
-            burst: 3,
+            burst: 1.5,
             duplicate: 0.005,
             corrupt: 0.001,
             reorder: 0.02,
@@ -320,6 +320,8 @@ describe("user errors", () => {
     ["-netdev pcap,id=n", "file= is missing"],
     ["-netdev user,id=n,loss=0.5", "loss=0.5: expected a share from 0% to 100%"],
     ["-netdev user,id=n,loss=100%,burst=2", "burst=: expected a loss below 100%"],
+    ["-netdev user,id=n,loss=1%,burst=0.5", "burst=0.5: expected a number of frames from 1 to 1000"],
+    ["-netdev user,id=n,loss=1%,burst=many", "burst=many: expected a number of frames from 1 to 1000"],
     ["-netdev user,id=n,delay=3", "delay=3: expected a time such as 20us"],
     ["-netdev user,id=n,hostfwd=tcp::5555-:22", "hostfwd=: not supported by Armature"],
     ["-netdev user,id=n,net=10.0.2.0/33", "net=10.0.2.0/33: expected an IPv4 network of 8 to 27 bits"],

@@ -65,6 +65,15 @@ export function linkOf(list: KeyValues): LinkOptions {
   };
 }
 
+/** A mean number of frames, 1 to 1000, as decimal number. */
+function meanOf(list: KeyValues, key: string): number | undefined {
+  const text = list.text(key);
+  if (text === undefined) return undefined;
+  const mean = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (mean >= 1 && mean <= 1000) return mean;
+  throw new InputError(`${list.where}: ${key}=${text}: expected a number of frames from 1 to 1000`);
+}
+
 function impairmentsOf(list: KeyValues): Impairments | undefined {
   const { where } = list;
   const percent = (key: string) => {
@@ -77,7 +86,7 @@ function impairmentsOf(list: KeyValues): Impairments | undefined {
   };
   const found: Impairments = {
     ...optional("loss", percent("loss")),
-    ...optional("burst", list.integer("burst", 1, 1000)),
+    ...optional("burst", meanOf(list, "burst")),
     ...optional("duplicate", percent("duplicate")),
     ...optional("corrupt", percent("corrupt")),
     ...optional("reorder", percent("reorder")),
