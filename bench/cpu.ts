@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createVirtMachine } from "../platform/virt/machine.ts";
 import { InterpreterCode } from "../src/cpu/aarch64/engine/interpreter.ts";
 import { MS } from "../src/sim/index.ts";
+import { median } from "./support/measure.ts";
 
 const short = process.env["ARMATURE_BENCH"] === "short";
 const guests = process.env["ARMATURE_GUESTS"] ?? join(homedir(), ".cache", "armature-guests");
@@ -73,11 +74,6 @@ function onQemu(): Program[] {
   return [...(stdout ?? "").matchAll(/^K (\w+) check=(\w+) ns=(\d+)/gm)]
     .filter((m) => m[1] !== "TOTAL")
     .map(([, name = "", check = "", ns]) => ({ name, check, seconds: Number(ns) / 1e9, instructions: 0 }));
-}
-
-function median(numbers: number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 if (!existsSync(image)) {

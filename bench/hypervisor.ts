@@ -11,7 +11,7 @@ import { region } from "../src/hypervisor/devices.ts";
 import { addHypervisor } from "../src/hypervisor/machine.ts";
 import { hypervisorTotals } from "../src/hypervisor/report.ts";
 import { MS, SEC } from "../src/sim/index.ts";
-import { report } from "./support/measure.ts";
+import { median, report } from "./support/measure.ts";
 
 const ROUNDS = 5;
 
@@ -50,9 +50,6 @@ function load(ports: number, functions: number, rate: number): Load {
   const name = `${guests} guest${guests === 1 ? "" : "s"}`;
   return { name, system, span: Math.round((PACKETS / (rate * ports)) * SEC), cpu: [], wall: [], bits: 0 };
 }
-
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
 
 /** Rounds of all loads in turn, so that what else the machine does meets them alike. Of each: median user time of a packet, and the shortest. */
 function packets(loads: readonly Load[]): { median: number; least: number }[] {

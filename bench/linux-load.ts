@@ -4,20 +4,15 @@
  * machine's clock, and in processor time of all threads, which other work on the machine disturbs less. Runs of both by turns, medians. Needs what `npm run guests` fetches.
  *   node bench/linux-load.ts [RUNS] [LOAD...] [--only armature|qemu]
  */
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Initramfs } from "../test/guests/support/initramfs.ts";
 import { ROOT } from "../test/guests/support/machines.ts";
 import { Session } from "../test/guests/support/session.ts";
+import { IMAGES, needImages, processorSeconds, short } from "./support/linux.ts";
+import { median } from "./support/measure.ts";
 
-const { ARMATURE_GUESTS } = process.env;
-const IMAGES = join(ARMATURE_GUESTS ?? join(homedir(), ".cache/armature-guests"), "img");
-if (!existsSync(join(IMAGES, "vmlinuz")) || !existsSync(join(IMAGES, "initrd-full.cpio.gz"))) {
-  console.log(`${IMAGES}: no kernel; "npm run guests" fetches it`);
-  process.exit(0);
-}
+needImages("vmlinuz", "initrd-full.cpio.gz");
 
 const transfer = (bytes: string) => `iperf3 -c 127.0.0.1 -n ${bytes} -i 0 | grep -E 'receiver|error'`;
 const LOADS: { readonly [name: string]: string } = {
@@ -31,8 +26,6 @@ const LOADS: { readonly [name: string]: string } = {
 };
 
 const { values, positionals } = parseArgs({ options: { only: { type: "string" } }, allowPositionals: true });
-/** A short run shows that it works. */
-const short = process.env["ARMATURE_BENCH"] === "short";
 const runs = Number(positionals.find((word) => /^\d+$/.test(word)) ?? (short ? 1 : 3));
 const asked = positionals.filter((word) => word in LOADS);
 const names = asked.length > 0 ? asked : short ? ["gzip"] : Object.keys(LOADS);
@@ -58,11 +51,9 @@ interface Seconds {
   readonly wall: number;
   readonly processor: number;
 }
-const TICKS_PER_SECOND = 100; // USER_HZ
 
 function now(pid: number | undefined): Seconds {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
-  return { wall: performance.now() / 1000, processor: (Number(stat[11]) + Number(stat[12])) / TICKS_PER_SECOND };
+  return { wall: performance.now() / 1000, processor: processorSeconds(pid) };
 }
 
 /** What each load took. */
@@ -81,11 +72,6 @@ async function measure({ command, options }: (typeof machines)[number]): Promise
   }
   await session.exit(60);
   return seconds;
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 const all = machines.map((): Seconds[][] => []);

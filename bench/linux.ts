@@ -4,27 +4,21 @@
  *   node bench/linux.ts [RUNS] [-smp N] [--el2]
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { IMAGES, needImages, processorSeconds } from "./support/linux.ts";
 
-const { ARMATURE_GUESTS } = process.env;
-const IMAGES = join(ARMATURE_GUESTS ?? join(homedir(), ".cache/armature-guests"), "img");
 const words = process.argv.slice(2);
 const runs = Number(words.find((w) => /^\d+$/.test(w) && words[words.indexOf(w) - 1] !== "-smp") ?? 3);
 const cpus = words.includes("-smp") ? (words[words.indexOf("-smp") + 1] as string) : "1";
 const el2 = words.includes("--el2") ? ",virtualization=on" : "";
 const kernel = join(IMAGES, "vmlinuz");
 const initrd = join(IMAGES, "initrd-min.cpio.gz");
-if (!existsSync(kernel) || !existsSync(initrd)) {
-  console.log(`${IMAGES}: no kernel; "npm run guests" fetches it`);
-  process.exit(0);
-}
+needImages("vmlinuz", "initrd-min.cpio.gz");
 
 /** The shell of the initramfs says this. */
 const MARKER = "VP-BOOT-OK";
 const LIMIT = 300_000;
-const TICKS_PER_SECOND = 100; // USER_HZ
 
 interface Figures {
   /** Seconds to the marker: of the clock, and of processor time of the whole process. */
@@ -84,9 +78,8 @@ function atMarker(child: ChildProcess, start: number): Promise<Figures | null> {
 }
 
 function resources(pid: number): { readonly processor: number; readonly memory: number } {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
   const [, peak] = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
-  return { processor: (Number(stat[11]) + Number(stat[12])) / TICKS_PER_SECOND, memory: Number(peak) / 1024 };
+  return { processor: processorSeconds(pid), memory: Number(peak) / 1024 };
 }
 
 function median(values: readonly number[]): number {

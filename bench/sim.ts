@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Module, Simulation, wait } from "../src/sim/index.ts";
+import { median } from "./support/measure.ts";
 
 const workloads: Record<string, { readonly events: number; readonly build: (top: Module, count: () => void) => void }> =
   {
@@ -86,11 +87,6 @@ function measure(name: string, limit: number): { events: number; seconds: number
   sim.run();
   const { user, system } = process.cpuUsage(from);
   return { events: events - before, seconds: (user + system) / 1e6 };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 function compare(runs: number, scale: number): void {

@@ -25,6 +25,11 @@ export function bestProcessor(run: () => unknown, operations: number, rounds = 1
   return operations / shortest / 1000;
 }
 
+/** The middle one, of an even number the upper of the two in the middle; NaN of none. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
 /** One line: what, how many millions a second, nanoseconds each, and the ratio to the aim where there is one. */
 export function report(what: string, millions: number, aim?: number): void {
   const figures = `${millions.toFixed(1).padStart(8)} M/s ${(1000 / millions).toFixed(2).padStart(8)} ns`;
